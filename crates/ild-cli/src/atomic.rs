@@ -1,0 +1,103 @@
+//! Files that are either the old one or the new one, never half of either.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+const PREFIX: &str = ".tmp-";
+
+/// Writes `path` through a temporary file in the same folder and renames it when `write` has succeeded.
+///
+/// Parent folders are made. On any error the temporary file is removed and an existing `path` is untouched.
+///
+/// # Errors
+/// Names `path` and the cause: a folder that cannot be made, a full disk, a read-only place, or what `write` returned.
+pub fn write_atomic<E>(path: &Path, write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> Result<(), E>) -> anyhow::Result<()>
+where
+    E: Into<anyhow::Error>,
+{
+    let attempt = || -> anyhow::Result<()> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+        {
+            let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+            write(&mut writer).map_err(Into::into)?;
+            writer.flush()?;
+        }
+        widen_permissions(file.as_file())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().with_context(|| format!("{}: could not be written", path.display()))
+}
+
+/// [`write_atomic`] of bytes that are already in memory.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_atomic(path, |file| file.write_all(bytes))
+}
+
+/// Removes what a killed run may have left in `folder` (not below it); returns how many files that were.
+///
+/// # Errors
+/// When the folder cannot be listed or a stray file not removed. A folder that does not exist holds nothing.
+pub fn sweep_temporary(folder: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Temporary files are private (0600); results are for the whole group, as the umask allows.
+fn widen_permissions(file: &fs::File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join("x.bin");
+        write_bytes_atomic(&path, b"old").unwrap();
+        let failure = write_atomic(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("disk on fire"))
+        });
+        assert!(format!("{:#}", failure.unwrap_err()).contains("disk on fire"));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn stray_files_are_swept_and_others_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".tmp-abc"), b"x").unwrap();
+        fs::write(folder.path().join("kept.npz"), b"x").unwrap();
+        assert_eq!(sweep_temporary(folder.path()).unwrap(), 1);
+        assert!(folder.path().join("kept.npz").exists());
+        assert_eq!(sweep_temporary(&folder.path().join("absent")).unwrap(), 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! From `main` to the exit code.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{Common, allocator, config, interrupt, log};
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Ok = 0,
+    /// 1: something failed on the way.
+    Failed = 1,
+    /// 2: the command line or the configuration is wrong.
+    Usage = 2,
+    /// 3: an input was looked at and refused.
+    Rejected = 3,
+    /// 130: stopped by the user or the scheduler, work saved.
+    Interrupted = 130,
+}
+
+/// A run that was asked to stop and did, with its work saved.
+#[derive(Debug, Clone, Copy)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted; work so far is saved, the same command goes on from there")
+    }
+}
+
+impl Error for Interrupted {}
+
+/// An input that was looked at and refused, for places that have no error type of their own.
+#[derive(Debug, Clone)]
+pub struct Rejected(pub String);
+
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Rejected {}
+
+/// Parses the command line (with its `--config` table), sets up log, threads and interruption, runs, and maps the outcome.
+///
+/// `rejects` says which of a library's errors mean "this input is refused" (exit code 3); [`Rejected`] always does.
+pub fn main<C: Parser>(
+    common: fn(&C) -> &Common,
+    run: impl FnOnce(C) -> anyhow::Result<()>,
+    rejects: fn(&(dyn Error + 'static)) -> bool,
+) -> ExitCode {
+    allocator::keep_freed_memory();
+    let command = C::command().args_override_self(true).mut_subcommands(|sub| sub.args_override_self(true));
+    let expanded = match config::expand(&command, std::env::args_os().collect::<Vec<OsString>>()) {
+        Ok(args) => args,
+        Err(error) => {
+            print_error(&error);
+            return code(Exit::Usage);
+        }
+    };
+    let cli = match command.try_get_matches_from(expanded).and_then(|matches| C::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let flags = common(&cli);
+    use_threads(flags.threads());
+    log::init(flags);
+    interrupt::install();
+
+    match run(cli) {
+        Ok(()) => code(Exit::Ok),
+        Err(error) => {
+            print_error(&error);
+            code(kind(&error, rejects))
+        }
+    }
+}
+
+fn kind(error: &anyhow::Error, rejects: fn(&(dyn Error + 'static)) -> bool) -> Exit {
+    if error.chain().any(|cause| cause.is::<Interrupted>()) {
+        Exit::Interrupted
+    } else if error.chain().any(|cause| cause.is::<Rejected>() || rejects(cause)) {
+        Exit::Rejected
+    } else {
+        Exit::Failed
+    }
+}
+
+fn print_error(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}
+
+/// Both rayon and Candle size their pools from this variable.
+fn use_threads(threads: usize) {
+    // SAFETY: called from `main` before any other thread is started.
+    unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_decides_the_exit_code() {
+        let never = |_: &(dyn Error + 'static)| false;
+        assert_eq!(kind(&anyhow::Error::new(Interrupted).context("epoch 3"), never), Exit::Interrupted);
+        assert_eq!(kind(&anyhow::Error::new(Rejected("4-D".into())).context("case 1"), never), Exit::Rejected);
+        assert_eq!(kind(&anyhow::anyhow!("disk full"), never), Exit::Failed);
+        assert_eq!(kind(&anyhow::Error::new(std::fmt::Error), |e| e.is::<std::fmt::Error>()), Exit::Rejected);
+    }
+}

@@ -1,0 +1,54 @@
+//! What every ild binary shares, so that all of them feel like one program.
+//!
+//! A binary is its flags (a [`clap::Parser`] with [`Common`] flattened in) and one call to [`main`]:
+//!
+//! ```no_run
+//! use clap::Parser;
+//!
+//! /// Counts things.
+//! #[derive(Parser)]
+//! #[command(name = "ild-count", version)]
+//! struct Cli {
+//!     #[command(flatten)]
+//!     common: ild_cli::Common,
+//!     /// How many.
+//!     #[arg(long, default_value_t = 3)]
+//!     number: usize,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     ild_cli::main(
+//!         |cli: &Cli| &cli.common,
+//!         |cli| {
+//!             println!("{}", cli.number);
+//!             Ok(())
+//!         },
+//!         |_error| false,
+//!     )
+//! }
+//! ```
+//!
+//! This crate knows nothing of CT or tensors.
+
+mod allocator;
+mod atomic;
+mod common;
+mod config;
+mod exit;
+mod interrupt;
+mod log;
+mod progress;
+mod report;
+mod suggest;
+mod table;
+
+pub use allocator::peak_memory_bytes;
+pub use atomic::{sweep_temporary, write_atomic, write_bytes_atomic};
+pub use common::{Common, DeviceChoice, LogFormat};
+pub use config::{flags_of_table, read_table, save_resolved};
+pub use exit::{Exit, Interrupted, Rejected, main};
+pub use interrupt::{interrupted, stop_if_interrupted};
+pub use progress::{progress_bar, spinner};
+pub use report::{RunReport, sha256_of_file};
+pub use suggest::closest;
+pub use table::table;

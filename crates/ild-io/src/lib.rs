@@ -1,0 +1,29 @@
+//! Chest CT volumes and label maps, their geometry, and the files they live in.
+//!
+//! Conventions, everywhere in ild:
+//! - arrays are indexed `[z, y, x]`, C order, in the order of the file (no reorientation);
+//! - world coordinates are RAS+ in millimetres (NIfTI-1); DICOM's LPS is flipped once, on reading;
+//! - an [`Affine`] maps voxel `(x, y, z)` to world;
+//! - units are in names: `_mm`, `_hu`, `_px`, `_ml`.
+
+mod bounding_box;
+mod case;
+mod error;
+mod geometry;
+mod label_map;
+mod label_table;
+mod nifti_file;
+mod npy_file;
+mod slice_stack;
+mod volume;
+
+pub use bounding_box::BoundingBox;
+pub use case::Case;
+pub use error::{Error, Result};
+pub use geometry::{Affine, Geometry};
+pub use label_map::LabelMap;
+pub use label_table::{Label, LabelTable};
+pub use nifti_file::{read_label_map, read_volume, write_label_map, write_volume};
+pub use npy_file::{read_npy_u8, write_npy_u8};
+pub use slice_stack::{Images, SliceStack, Window, read_npz, write_npz};
+pub use volume::{Volume, Voxels};
