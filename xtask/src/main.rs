@@ -1,2 +1,103 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: chains the ild programs and runs the project's checks.
+//!
+//! What the stages are is data (`pipeline/stages.toml`, `pipeline/sample.toml`); the code here only knows settings,
+//! programs, files and their order.
+
+mod arrows;
+mod cargo;
+mod run;
+mod settings;
+mod stage;
+mod stamp;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+/// Chains the ild programs and runs the project's checks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    common: ild_cli::Common,
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask pipeline                                 the sample run, from synthetic CT to the report
+  cargo xtask pipeline --config my.toml                your own data
+  cargo xtask train --set train.epochs=50              stages up to training, one setting changed
+  cargo xtask infer --set infer.checkpoint=best.safetensors
+  cargo xtask settings                                 every setting of the run, as TOML to copy";
+
+#[derive(Subcommand)]
+enum Task {
+    /// All stages, from CT to report; stages whose inputs have not changed are skipped.
+    Pipeline(RunArgs),
+    /// The stages before training.
+    Preprocess(RunArgs),
+    /// The stages up to and with training.
+    Train(RunArgs),
+    /// Segmentation and its evaluation.
+    Infer(RunArgs),
+    /// Evaluation alone.
+    Evaluate(RunArgs),
+    /// Print the settings of a run as TOML, defaults and changes together.
+    Settings(RunArgs),
+    /// Every test of the workspace.
+    Test {
+        /// Handed to the test runner, e.g. a part of a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Format, lints, tests, docs and crate arrows: what has to be green before a change lands.
+    Check,
+    /// Benches of the workspace.
+    Bench {
+        /// Handed to the bench runner, e.g. `-p ild-model`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Change one setting, e.g. `train.epochs=50`; may be given many times and wins over `--config`.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    set: Vec<String>,
+    /// Print what would run, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn main() -> ExitCode {
+    ild_cli::main_without_config(|cli: &Cli| &cli.common, start, |_| false)
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    std::env::set_current_dir(workspace_root()).context("the workspace folder is gone")?;
+    let (task, args) = match &cli.task {
+        Task::Test { rest } => return cargo::test(rest),
+        Task::Check => return cargo::check(),
+        Task::Bench { rest } => return cargo::bench(rest),
+        Task::Pipeline(args) => ("pipeline", args),
+        Task::Preprocess(args) => ("preprocess", args),
+        Task::Train(args) => ("train", args),
+        Task::Infer(args) => ("infer", args),
+        Task::Evaluate(args) => ("evaluate", args),
+        Task::Settings(args) => ("settings", args),
+    };
+    let settings = settings::Settings::load(cli.common.config.as_deref(), &args.set)?;
+    if task == "settings" {
+        print!("{}", settings.to_toml()?);
+        return Ok(());
+    }
+    run::run(task, &settings, &cli.common, args.dry_run)
+}
+
+fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

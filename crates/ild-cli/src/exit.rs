@@ -35,6 +35,18 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
+/// A command line or configuration that is wrong, found after the flags were parsed.
+#[derive(Debug, Clone)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
 /// An input that was looked at and refused, for places that have no error type of their own.
 #[derive(Debug, Clone)]
 pub struct Rejected(pub String);
@@ -47,6 +59,9 @@ impl std::fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
+/// With this variable set, a binary parses its flags and stops there: exit code 0 or 2. For programs that chain others.
+pub const ONLY_PARSE: &str = "ILD_ONLY_PARSE";
+
 /// Parses the command line (with its `--config` table), sets up log, threads and interruption, runs, and maps the outcome.
 ///
 /// `rejects` says which of a library's errors mean "this input is refused" (exit code 3); [`Rejected`] always does.
@@ -55,19 +70,45 @@ pub fn main<C: Parser>(
     run: impl FnOnce(C) -> anyhow::Result<()>,
     rejects: fn(&(dyn Error + 'static)) -> bool,
 ) -> ExitCode {
-    allocator::keep_freed_memory();
-    let command = C::command().args_override_self(true).mut_subcommands(|sub| sub.args_override_self(true));
-    let expanded = match config::expand(&command, std::env::args_os().collect::<Vec<OsString>>()) {
-        Ok(args) => args,
+    let command = parser::<C>();
+    match config::expand(&command, std::env::args_os().collect()) {
+        Ok(args) => start(command, args, common, run, rejects),
         Err(error) => {
             print_error(&error);
-            return code(Exit::Usage);
+            code(Exit::Usage)
         }
-    };
-    let cli = match command.try_get_matches_from(expanded).and_then(|matches| C::from_arg_matches(&matches)) {
+    }
+}
+
+/// [`main`] for a program that reads `--config` itself.
+pub fn main_without_config<C: Parser>(
+    common: fn(&C) -> &Common,
+    run: impl FnOnce(C) -> anyhow::Result<()>,
+    rejects: fn(&(dyn Error + 'static)) -> bool,
+) -> ExitCode {
+    start(parser::<C>(), std::env::args_os().collect(), common, run, rejects)
+}
+
+/// A flag typed twice means the later one, which is how typed flags win over those of a config file.
+fn parser<C: Parser>() -> clap::Command {
+    C::command().args_override_self(true).mut_subcommands(|sub| sub.args_override_self(true))
+}
+
+fn start<C: Parser>(
+    command: clap::Command,
+    args: Vec<OsString>,
+    common: fn(&C) -> &Common,
+    run: impl FnOnce(C) -> anyhow::Result<()>,
+    rejects: fn(&(dyn Error + 'static)) -> bool,
+) -> ExitCode {
+    allocator::keep_freed_memory();
+    let cli = match command.try_get_matches_from(args).and_then(|matches| C::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    if std::env::var_os(ONLY_PARSE).is_some() {
+        return code(Exit::Ok);
+    }
     let flags = common(&cli);
     use_threads(flags.threads());
     log::init(flags);
@@ -85,6 +126,8 @@ pub fn main<C: Parser>(
 fn kind(error: &anyhow::Error, rejects: fn(&(dyn Error + 'static)) -> bool) -> Exit {
     if error.chain().any(|cause| cause.is::<Interrupted>()) {
         Exit::Interrupted
+    } else if error.chain().any(|cause| cause.is::<Usage>()) {
+        Exit::Usage
     } else if error.chain().any(|cause| cause.is::<Rejected>() || rejects(cause)) {
         Exit::Rejected
     } else {

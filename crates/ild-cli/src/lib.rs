@@ -46,7 +46,7 @@ pub use allocator::peak_memory_bytes;
 pub use atomic::{sweep_temporary, write_atomic, write_bytes_atomic};
 pub use common::{Common, DeviceChoice, LogFormat};
 pub use config::{flags_of_table, read_table, save_resolved};
-pub use exit::{Exit, Interrupted, Rejected, main};
+pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_without_config};
 pub use interrupt::{interrupted, stop_if_interrupted};
 pub use progress::{progress_bar, spinner};
 pub use report::{RunReport, sha256_of_file};

@@ -10,7 +10,7 @@ where
     T: ToString,
 {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heads.into_iter().map(|head| head.to_string()).collect::<Vec<_>>());
     table
 }

@@ -1,0 +1,45 @@
+//! The project's own checks, each a call of cargo.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::arrows;
+
+fn cargo(args: &[&str], rest: &[String]) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(args).args(rest).status().context("cargo could not be started")?;
+    if !status.success() {
+        bail!("`cargo {}` failed", args.join(" "));
+    }
+    Ok(())
+}
+
+/// Builds the programs and says in which folder they are: beside this one.
+pub fn build_programs() -> anyhow::Result<PathBuf> {
+    cargo(&["build", "--quiet", "--release", "--workspace", "--bins", "--exclude", "xtask"], &[])?;
+    let here = std::env::current_exe()?;
+    Ok(here.parent().context("a program without a folder")?.to_path_buf())
+}
+
+/// Unit tests, integration tests and the examples in the docs.
+pub fn test(rest: &[String]) -> anyhow::Result<()> {
+    cargo(&["test", "--release", "--workspace"], rest)
+}
+
+/// Benches.
+pub fn bench(rest: &[String]) -> anyhow::Result<()> {
+    cargo(&["bench", "--workspace"], rest)
+}
+
+/// Everything that has to be green.
+pub fn check() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--release", "--workspace", "--all-targets"], &["--".into(), "-Dwarnings".into()])?;
+    arrows::check()?;
+    test(&[])?;
+    // SAFETY: no other thread of this program reads the environment.
+    unsafe { std::env::set_var("RUSTDOCFLAGS", "-Dwarnings") };
+    cargo(&["doc", "--release", "--workspace", "--no-deps"], &[])
+}

@@ -1,0 +1,153 @@
+//! Runs the stages of a task, each as its own program.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use ild_cli::{Common, Interrupted, Usage, flags_of_table};
+use toml::Table;
+
+use crate::cargo;
+use crate::settings::{SHARED, Settings};
+use crate::stage::{self, Stage};
+use crate::stamp::{Stamp, State};
+
+/// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints the table.
+pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> anyhow::Result<()> {
+    let stages = stage::of_task(task)?.into_iter().map(|stage| (stage.clone(), settings.table(&stage.table))).collect();
+    let stages = stage::needed(stages);
+    let programs = cargo::build_programs()?;
+    let folder = PathBuf::from(settings.output());
+
+    let mut plans = Vec::new();
+    for (stage, table) in stages {
+        let plan = Plan::new(stage, table, settings, common, &programs)?;
+        plan.check()?;
+        plans.push(plan);
+    }
+    if dry_run {
+        plans.iter().for_each(|plan| println!("{}", plan.line()));
+        return Ok(());
+    }
+    ild_cli::write_bytes_atomic(&folder.join("settings.toml"), settings.to_toml()?.as_bytes())?;
+
+    let started = Instant::now();
+    let mut summary = ild_cli::table(["stage", "what", "state", "seconds", "output"]);
+    let mut ran = 0;
+    for (i, plan) in plans.iter().enumerate() {
+        tracing::info!("stage {}/{}: {} ({})", i + 1, plans.len(), plan.stage.table, plan.stage.says);
+        let outcome = plan.run(&folder, common.force)?;
+        ran += usize::from(outcome.is_some());
+        let (state, seconds) = outcome.map_or(("already done", String::new()), |seconds| ("done", format!("{seconds:.1}")));
+        summary.add_row([plan.stage.table.clone(), plan.stage.says.clone(), state.into(), seconds, join(&plan.writes)]);
+    }
+    println!("\n{summary}");
+    if ran == 0 {
+        println!("Nothing to do: every stage is done and its inputs have not changed (--force runs them again).");
+    } else {
+        println!("{ran} of {} stages ran, {:.1} s in all.", plans.len(), started.elapsed().as_secs_f64());
+    }
+    for file in plans.iter().flat_map(Plan::shows).filter(|file| file.exists()) {
+        println!("  {}", file.display());
+    }
+    Ok(())
+}
+
+fn join(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// One stage with everything filled in.
+struct Plan {
+    stage: Stage,
+    program: PathBuf,
+    flags: Vec<String>,
+    common: Vec<String>,
+    reads: Vec<PathBuf>,
+    writes: Vec<PathBuf>,
+    settings: Table,
+}
+
+impl Plan {
+    fn new(stage: Stage, table: Table, settings: &Settings, common: &Common, programs: &Path) -> anyhow::Result<Self> {
+        let (name, sub) = stage.command.split_first().context("a stage without a program")?;
+        let mut shared = settings.table(SHARED);
+        shared.remove("output");
+        shared.extend(typed(common));
+        let mut flags = sub.to_vec();
+        flags.extend(flags_of_table(&shared)?);
+        flags.extend(flags_of_table(&table)?);
+        let mut common_flags =
+            vec![format!("--log-format={}", if common.log_format == ild_cli::LogFormat::Json { "json" } else { "text" })];
+        common_flags.extend(common.quiet.then(|| "--quiet".to_owned()));
+        common_flags.extend((0..common.verbose).map(|_| "--verbose".to_owned()));
+        let program = programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        Ok(Self { reads: stage.reads(&table), writes: stage.writes(&table), stage, program, flags, common: common_flags, settings: table })
+    }
+
+    fn line(&self) -> String {
+        format!("{} {}", self.program.file_name().unwrap_or_default().to_string_lossy(), self.flags.join(" "))
+    }
+
+    /// Lets the program read its flags and stop there, so that a slip in the last stage is found before the first one runs.
+    fn check(&self) -> anyhow::Result<()> {
+        let output = Command::new(&self.program)
+            .args(&self.flags)
+            .env(ild_cli::ONLY_PARSE, "1")
+            .output()
+            .with_context(|| self.program.display().to_string())?;
+        if !output.status.success() {
+            bail!(Usage(format!("settings of [{}]: {}", self.stage.table, String::from_utf8_lossy(&output.stderr).trim())));
+        }
+        Ok(())
+    }
+
+    /// Seconds it took, or `None` when there was nothing to do.
+    fn run(&self, folder: &Path, force: bool) -> anyhow::Result<Option<f64>> {
+        let stamp_file = Stamp::path(folder, &self.stage.table);
+        let stamp = Stamp::begin(&self.flags, &self.reads);
+        let state = stamp.state(&stamp_file, &self.writes);
+        if state == State::Done && !force {
+            return Ok(None);
+        }
+        stamp.save(&stamp_file)?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.flags).args(&self.common);
+        command.arg(format!("--report={}", folder.join("reports").join(format!("{}.json", self.stage.table)).display()));
+        if force || state == State::Stale {
+            command.arg("--force");
+        }
+        let started = Instant::now();
+        let status = command.status().with_context(|| self.program.display().to_string())?;
+        match status.code() {
+            Some(0) => {}
+            Some(130) => return Err(Interrupted.into()),
+            Some(3) => bail!(ild_cli::Rejected(format!("stage {} refused its input (above); finished stages are kept", self.stage.table))),
+            code => bail!(
+                "stage {} ended with {}; finished stages are kept, the same command goes on from here",
+                self.stage.table,
+                code.map_or("a signal".into(), |code| format!("exit code {code}"))
+            ),
+        }
+        stamp.finish(&self.writes).save(&stamp_file)?;
+        Ok(Some(started.elapsed().as_secs_f64()))
+    }
+
+    fn shows(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let output = self.settings.get("output").and_then(|value| value.as_str()).unwrap_or_default();
+        self.stage.shows.iter().map(move |name| PathBuf::from(name.replace("{output}", output)))
+    }
+}
+
+/// The common flags that change results, when the user typed them after `cargo xtask`.
+fn typed(common: &Common) -> Table {
+    let mut table = Table::new();
+    if let Some(workers) = common.workers {
+        table.insert("workers".into(), i64::from(workers).into());
+    }
+    if common.device != ild_cli::DeviceChoice::default() {
+        table.insert("device".into(), common.device.to_string().into());
+    }
+    table
+}

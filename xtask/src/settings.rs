@@ -1,0 +1,115 @@
+//! The settings of a run: the sample's, the user's file over them, single `--set`s over both.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use ild_cli::{Usage, closest};
+use toml::{Table, Value};
+
+const SAMPLE: &str = include_str!("../pipeline/sample.toml");
+/// The table of settings that every stage shares.
+pub const SHARED: &str = "pipeline";
+
+/// All tables, `{output}` not yet filled in.
+#[derive(Debug)]
+pub struct Settings {
+    tables: Table,
+}
+
+impl Settings {
+    /// Reads the defaults, then `file`, then the `TABLE.KEY=VALUE` texts of `sets`.
+    pub fn load(file: Option<&Path>, sets: &[String]) -> anyhow::Result<Self> {
+        let mut settings = Self { tables: toml::from_str(SAMPLE)? };
+        if let Some(file) = file {
+            let text =
+                std::fs::read_to_string(file).with_context(|| Usage(format!("{}: expected a readable TOML file", file.display())))?;
+            let tables: Table = toml::from_str(&text).with_context(|| Usage(format!("{}: expected TOML", file.display())))?;
+            for (name, value) in tables {
+                let Value::Table(table) = value else {
+                    bail!(Usage(format!("{}: expected only tables, found the key `{name}` outside one", file.display())))
+                };
+                settings.table_mut(&name).with_context(|| file.display().to_string())?.extend(hyphened(table));
+            }
+        }
+        for set in sets {
+            settings.set(set)?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, text: &str) -> anyhow::Result<()> {
+        let parts = text.split_once('=').and_then(|(key, value)| key.split_once('.').map(|(table, key)| (table, key, value)));
+        let Some((table, key, value)) = parts else {
+            bail!(Usage(format!("--set {text}: expected TABLE.KEY=VALUE, e.g. train.epochs=50")))
+        };
+        let value = toml::from_str::<Table>(&format!("v = {value}"))
+            .ok()
+            .and_then(|mut t| t.remove("v"))
+            .unwrap_or_else(|| Value::String(value.to_owned()));
+        self.table_mut(table)?.insert(key.replace('_', "-"), value);
+        Ok(())
+    }
+
+    fn table_mut(&mut self, name: &str) -> anyhow::Result<&mut Table> {
+        if !self.tables.contains_key(name) {
+            let hint = closest(name, self.tables.keys().map(String::as_str)).map_or_else(
+                || format!("; the tables are {}", self.tables.keys().cloned().collect::<Vec<_>>().join(", ")),
+                |near| format!("; did you mean [{near}]?"),
+            );
+            bail!(Usage(format!("there is no table [{name}]{hint}")));
+        }
+        match self.tables.get_mut(name) {
+            Some(Value::Table(table)) => Ok(table),
+            _ => bail!("[{name}] is not a table"),
+        }
+    }
+
+    /// One table with `{output}` filled in; keys with an empty value are left out (that is how a default is switched off).
+    pub fn table(&self, name: &str) -> Table {
+        let output = self.output();
+        let raw = self.tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
+        raw.into_iter().filter(|(_, value)| value.as_str() != Some("")).map(|(key, value)| (key, filled(value, &output))).collect()
+    }
+
+    /// The folder of the run.
+    pub fn output(&self) -> String {
+        self.tables.get(SHARED).and_then(|t| t.get("output")).and_then(Value::as_str).unwrap_or("runs/sample").to_owned()
+    }
+
+    /// All tables as TOML.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string_pretty(&self.tables)?)
+    }
+}
+
+fn hyphened(table: Table) -> impl Iterator<Item = (String, Value)> {
+    table.into_iter().map(|(key, value)| (key.replace('_', "-"), value))
+}
+
+fn filled(value: Value, output: &str) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("{output}", output)),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| filled(item, output)).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_wins_and_keeps_the_type() {
+        let settings = Settings::load(None, &["train.epochs=3".into(), "train.model=b+".into(), "pipeline.output=x".into()]).unwrap();
+        let train = settings.table("train");
+        assert_eq!(train["epochs"], Value::Integer(3));
+        assert_eq!(train["model"], Value::String("b+".into()));
+        assert_eq!(train["run-dir"], Value::String("x/train".into()));
+    }
+
+    #[test]
+    fn a_misspelt_table_is_named_with_the_nearest() {
+        let error = format!("{:#}", Settings::load(None, &["trian.epochs=3".into()]).unwrap_err());
+        assert!(error.contains("did you mean [train]?"), "{error}");
+    }
+}
