@@ -15,6 +15,7 @@ mod label_table;
 mod nifti_file;
 mod npy_file;
 mod slice_stack;
+pub mod picture;
 mod volume;
 
 pub use bounding_box::BoundingBox;
