@@ -14,8 +14,8 @@ mod label_map;
 mod label_table;
 mod nifti_file;
 mod npy_file;
-mod slice_stack;
 pub mod picture;
+mod slice_stack;
 mod volume;
 
 pub use bounding_box::BoundingBox;

@@ -100,9 +100,8 @@ impl<'a> Outline<'a> {
 pub fn overlay<'a>(slice: impl Into<Slice<'a>>, outlines: &[Outline], scale: u32) -> RgbImage {
     let (slice, scale) = (slice.into(), scale.max(1));
     let (height, width) = slice.size();
-    let mut picture = RgbImage::from_fn(width as u32 * scale, height as u32 * scale, |x, y| {
-        slice.pixel((y / scale) as usize, (x / scale) as usize)
-    });
+    let mut picture =
+        RgbImage::from_fn(width as u32 * scale, height as u32 * scale, |x, y| slice.pixel((y / scale) as usize, (x / scale) as usize));
     for outline in outlines {
         let pen = Pen { color: Rgb(outline.color), dashed: outline.dashed, thickness: scale.max(2) };
         match &outline.shape {
@@ -138,7 +137,8 @@ impl Pen {
         for y in 0..height {
             for x in 0..width {
                 let (i, j) = (i64::from(x), i64::from(y));
-                let near_outside = || (1..=i64::from(self.thickness)).any(|d| !(at(i - d, j) && at(i + d, j) && at(i, j - d) && at(i, j + d)));
+                let near_outside =
+                    || (1..=i64::from(self.thickness)).any(|d| !(at(i - d, j) && at(i + d, j) && at(i, j - d) && at(i, j + d)));
                 if at(i, j) && near_outside() {
                     self.dot(picture, x, y);
                 }
@@ -183,8 +183,10 @@ pub fn tile(pictures: &[RgbImage], columns: usize) -> RgbImage {
 /// When the file cannot be written; names it.
 pub fn save_png(path: &Path, picture: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|cause| {
-        Error::Io { path: path.to_owned(), what: "written", source: std::io::Error::other(cause) }
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|cause| Error::Io {
+        path: path.to_owned(),
+        what: "written",
+        source: std::io::Error::other(cause),
     })?;
     ild_cli::write_bytes_atomic(path, bytes.get_ref())?;
     Ok(())
