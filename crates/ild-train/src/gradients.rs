@@ -51,8 +51,8 @@ impl Gradients {
     /// # Errors
     /// When the shapes differ.
     pub fn plus(self, other: Self) -> Result<Self> {
-        let add = |pair| match pair {
-            (Some(a), Some(b)) => (a + b).map(Some),
+        let add = |pair: (Option<Tensor>, Option<Tensor>)| match pair {
+            (Some(a), Some(b)) => a.add(&b).map(Some),
             (a, b) => Ok(a.or(b)),
         };
         self.0.into_iter().zip(other.0).map(add).collect::<Result<_>>().map(Self)
