@@ -1,0 +1,51 @@
+//! What can go wrong between two folders of masks and a report.
+
+use std::path::PathBuf;
+
+/// Shorthand for this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there are no numbers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input was looked at and refused.
+    #[error("{}: expected {expected}, found {found}{}", path.display(), if next.is_empty() { String::new() } else { format!("; {next}") })]
+    Rejected {
+        /// The file or folder.
+        path: PathBuf,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What the user can do about it; may be empty.
+        next: String,
+    },
+    /// A file was refused or could not be read.
+    #[error(transparent)]
+    Io(#[from] ild_io::Error),
+    /// A file could not be written; the message names it.
+    #[error(transparent)]
+    Write(#[from] anyhow::Error),
+    /// A chart could not be drawn.
+    #[error("chart: {0}")]
+    Chart(String),
+    /// A table could not be made.
+    #[error("table")]
+    Table(#[from] polars::prelude::PolarsError),
+    /// The page could not be made.
+    #[error("report")]
+    Report(#[from] minijinja::Error),
+}
+
+impl Error {
+    /// A refusal of `path`.
+    pub fn rejected(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Rejected { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    }
+
+    /// Whether an input is at fault (exit code 3); what the binary hands to `ild_cli::main`.
+    #[must_use]
+    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
+        error.downcast_ref::<Self>().is_some_and(|e| matches!(e, Self::Rejected { .. })) || ild_io::Error::rejects(error)
+    }
+}
