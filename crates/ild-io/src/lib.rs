@@ -12,6 +12,7 @@ mod error;
 mod geometry;
 mod label_map;
 mod label_table;
+pub mod lung;
 mod nifti_file;
 mod npy_file;
 pub mod picture;
