@@ -15,6 +15,7 @@ mod label_table;
 pub mod lung;
 mod nifti_file;
 mod npy_file;
+pub mod phantom;
 pub mod picture;
 mod slice_stack;
 mod volume;

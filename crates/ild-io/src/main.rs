@@ -1,2 +1,33 @@
-//! placeholder
-fn main() {}
+//! `ild-io`: look at volumes, convert them, make synthetic ones.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ild_cli::Common;
+
+/// Chest CT volumes and label maps: NIfTI, NPZ, DICOM, and a synthetic cohort.
+#[derive(Parser)]
+#[command(name = "ild-io", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Phantom(commands::phantom::Args),
+}
+
+fn main() -> ExitCode {
+    ild_cli::main(
+        |cli: &Cli| &cli.common,
+        |cli| match &cli.command {
+            Command::Phantom(args) => commands::phantom::run(args, &cli.common),
+        },
+        ild_io::Error::rejects,
+    )
+}

@@ -1,0 +1,70 @@
+//! `ild-io phantom`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ild_cli::{Common, Interrupted, RunReport, interrupted, progress_bar};
+use ild_io::LabelTable;
+use ild_io::phantom::{Settings, write_cohort};
+
+/// Make synthetic chest CTs with interstitial lung disease, and their sparse labels, in nnU-Net's layout.
+///
+/// The same seed gives the same bytes. Cases that are already in the folder are kept.
+#[derive(clap::Args, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(after_help = "Examples:
+  ild-io phantom --output data --cases 30 --size 60,256,256 --seed 2024
+  ild-io phantom --output full-size --cases 2 --size 200,512,512
+
+Smaller than 256 × 256, lesions have fewer voxels than the defaults of `ild-preprocess nii-to-npz` keep:
+pass it --min-voxels-3d 100 --min-pixels-2d 20 for 128 × 128.")]
+pub struct Args {
+    /// Folder for imagesTr, labelsTr, dataset.json, labels.json and cohort.json.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Number of patients; every five of them share out the classes so that each class occurs in one or two.
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9999))]
+    cases: u32,
+    /// Voxels of every scan: slices, rows, columns. From neck to diaphragm whatever the number, so more slices are thinner.
+    #[arg(long, default_value = "60,256,256", value_name = "Z,Y,X")]
+    size: Size,
+}
+
+/// Slices, rows, columns.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+struct Size([usize; 3]);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Vec<usize> =
+            text.split(',').map(|n| n.trim().parse().map_err(|_| format!("`{n}` is not a whole number"))).collect::<Result<_, _>>()?;
+        let size = <[usize; 3]>::try_from(numbers).map_err(|n| format!("expected three numbers Z,Y,X, found {}", n.len()))?;
+        if size.iter().any(|n| !(8..=2048).contains(n)) {
+            return Err("each number must lie between 8 and 2048".to_owned());
+        }
+        Ok(Self(size))
+    }
+}
+
+/// Runs the sub-command.
+pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
+    let settings = Settings { cases: args.cases as usize, size: args.size.0, seed: common.seed };
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    report.set("settings", settings);
+    let bar = progress_bar(u64::from(args.cases), "cases");
+    let made = AtomicUsize::new(0);
+    let cohort = write_cohort(&args.output, settings, common.force, interrupted, |new| {
+        made.fetch_add(usize::from(new), Ordering::Relaxed);
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    let Some(cohort) = cohort else { return Err(Interrupted.into()) };
+    println!("{}", cohort.table(&LabelTable::default()));
+    let made = made.into_inner();
+    println!("{made} cases made, {} were there already · {}", settings.cases - made, args.output.display());
+    report.output(&args.output);
+    report.write(common.report.as_deref())
+}

@@ -1,0 +1,95 @@
+//! A synthetic cohort of interstitial lung disease: chest CTs with lesions, for trying, teaching and testing the whole pipeline.
+//!
+//! No patient is behind it. Anatomy is drawn from solids and warped by smooth noise, lungs hold trees of vessels and bronchi, disease
+//! has the five patterns of the default label table, and labels are as sparse as a radiologist's. Everything follows from the seed:
+//! the same seed gives the same voxels, on any machine and with any number of threads.
+//!
+//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient` and `thorax` (shapes) → `disease` and `extent`
+//! (where) → `render` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
+
+mod annotation;
+mod cohort;
+mod dataset;
+mod disease;
+mod draws;
+mod extent;
+mod grid;
+mod noise;
+mod patient;
+mod render;
+mod scanner;
+mod skeleton;
+mod solid;
+mod summary;
+mod texture;
+mod thorax;
+mod tissue;
+mod tree;
+mod tubes;
+
+use ndarray::{Array3, Axis, s};
+use rayon::prelude::*;
+
+use crate::{LabelMap, Volume, Voxels};
+pub use dataset::{Settings, write_cohort};
+use disease::zones;
+use draws::Draws;
+use extent::Extent;
+use grid::Grid;
+use patient::Patient;
+use render::{Anatomy, Slice};
+pub use summary::{CaseSummary, ClassSummary, Cohort};
+use texture::Texture;
+
+/// One synthetic patient.
+#[derive(Clone, Debug)]
+pub struct Phantom {
+    /// The scan, `i16` HU.
+    pub ct: Volume,
+    /// The outlined lesions: all disease on some slices, nothing on the others.
+    pub label: LabelMap,
+    /// Classes of this patient's disease, label ids.
+    pub classes: Vec<u8>,
+}
+
+/// Makes patient `index` of the cohort with this seed, on `[z, y, x]` voxels.
+#[must_use]
+pub fn generate(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
+    let mut draws = Draws::new(seed, index as u64);
+    let patient = Patient::draw(&mut draws);
+    let grid = Grid::draw(shape_zyx, index, &patient, &mut draws);
+    let classes = cohort::classes(seed, index);
+    let mut anatomy = anatomy(patient, &classes, &mut draws);
+    anatomy.texture.pixel = grid.slice(0).pixel;
+    let slices: Vec<Slice> = (0..shape_zyx[0]).into_par_iter().map(|k| anatomy.slice(k, &grid.slice(k))).collect();
+    let diseased: Vec<bool> = slices.iter().map(|slice| slice.disease.iter().any(|&label| label != 0)).collect();
+    let outlined = annotation::outlined(&diseased, &mut draws);
+    stored(slices, &outlined, &grid, classes)
+}
+
+fn anatomy(patient: Patient, classes: &[u8], draws: &mut Draws) -> Anatomy {
+    let mut tubes = tubes::great_tubes(&patient, draws);
+    tubes.extend(tree::lung_tubes(&patient, draws));
+    let extents = zones(classes, draws).iter().map(|zone| Extent::of(zone, &patient)).collect();
+    let texture = Texture { seed: draws.seed(), haze_hu: draws.uniform(230.0, 330.0), pixel: 0.0 };
+    Anatomy { patient, tubes, extents, texture }
+}
+
+/// Puts the slices together in the order and direction in which the scan is stored.
+fn stored(slices: Vec<Slice>, outlined: &[bool], grid: &Grid, classes: Vec<u8>) -> Phantom {
+    let geometry = grid.geometry();
+    let [z, y, x] = geometry.shape_zyx;
+    let [flip_x, flip_z] = grid.flips();
+    let mut hu = Array3::<i16>::zeros((z, y, x));
+    let mut labels = Array3::<u8>::zeros((z, y, x));
+    for (k, slice) in slices.into_iter().enumerate() {
+        let at = if flip_z { z - 1 - k } else { k };
+        let columns = if flip_x { s![.., ..;-1] } else { s![.., ..;1] };
+        hu.index_axis_mut(Axis(0), at).assign(&slice.hu.slice(columns));
+        if outlined[k] {
+            labels.index_axis_mut(Axis(0), at).assign(&slice.disease.slice(columns));
+        }
+    }
+    let ct = Volume { voxels: Voxels::I16(hu), geometry: geometry.clone() };
+    Phantom { ct, label: LabelMap { labels, geometry }, classes }
+}
