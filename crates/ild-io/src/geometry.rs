@@ -1,5 +1,7 @@
 //! Where voxels are in the patient.
 
+use crate::NiftiOrientation;
+
 /// Maps voxel `(x, y, z)` (column, row, slice index) to world RAS+ mm: `world = A · (x, y, z, 1)`, row-major 4×4.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine(pub [[f64; 4]; 4]);
@@ -66,7 +68,7 @@ impl Affine {
 ///
 /// `spacing_xyz_mm` is what the header's `pixdim` says (`f32` widened), the number the older scripts and SimpleITK use;
 /// it can differ from the lengths of the affine's axes in a malformed file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Geometry {
     /// Number of voxels along `z, y, x`.
     pub shape_zyx: [usize; 3],
@@ -74,13 +76,22 @@ pub struct Geometry {
     pub spacing_xyz_mm: [f64; 3],
     /// Voxel to world.
     pub affine: Affine,
+    /// Header fields of the NIfTI file this grid was read from. Whatever is written on the same grid gets them unchanged;
+    /// they are no part of what the grid *is*, so two grids that differ only here are equal.
+    pub nifti: Option<NiftiOrientation>,
+}
+
+impl PartialEq for Geometry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.shape_zyx, self.spacing_xyz_mm, self.affine) == (other.shape_zyx, other.spacing_xyz_mm, other.affine)
+    }
 }
 
 impl Geometry {
     /// A grid whose spacing is that of its affine.
     #[must_use]
     pub fn new(shape_zyx: [usize; 3], affine: Affine) -> Self {
-        Self { shape_zyx, spacing_xyz_mm: affine.spacing_xyz_mm(), affine }
+        Self { shape_zyx, spacing_xyz_mm: affine.spacing_xyz_mm(), affine, nifti: None }
     }
 
     /// Spacing in the order of the arrays, mm.

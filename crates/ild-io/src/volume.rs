@@ -57,3 +57,22 @@ pub struct Volume {
     /// Grid.
     pub geometry: Geometry,
 }
+
+/// A voxel as another number, as `as` converts: to `u8` integers wrap and floats saturate, to floats 64-bit integers lose their last bits.
+pub(crate) trait Number: Copy {
+    fn as_f64(self) -> f64;
+    fn as_f32(self) -> f32;
+    fn as_u8(self) -> u8;
+}
+
+macro_rules! number {
+    ($($t:ty)*) => { $(
+        #[allow(clippy::unnecessary_cast, reason = "one of the types is the target")]
+        impl Number for $t {
+            fn as_f64(self) -> f64 { self as f64 }
+            fn as_f32(self) -> f32 { self as f32 }
+            fn as_u8(self) -> u8 { self as u8 }
+        }
+    )* };
+}
+number!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);

@@ -1,0 +1,15 @@
+//! NIfTI-1 and NIfTI-2 files (`.nii`, `.nii.gz`, `.hdr` + `.img`, each gzipped or not), read without trusting them.
+
+mod data_type;
+mod header;
+mod notes;
+mod orientation;
+mod pair;
+mod read;
+mod write;
+
+pub(crate) use data_type::DataType;
+pub(crate) use header::Header;
+pub use orientation::NiftiOrientation;
+pub use read::{read_label_map, read_volume};
+pub use write::{write_label_map, write_volume};

@@ -1,0 +1,166 @@
+//! NIfTI files: values, geometry, and what is refused with which words.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{NiftiBytes, shared};
+use ild_io::{Affine, Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume, write_label_map, write_volume};
+use ndarray::Array3;
+
+/// 32-bit header fields and one product of three of them.
+const HEADER_MM: f64 = 1e-4;
+
+fn error_of<T>(result: ild_io::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("was accepted"),
+        Err(error) => {
+            assert!(error.is_rejection(), "{error}");
+            error.to_string()
+        }
+    }
+}
+
+fn ramp(shape: [usize; 3]) -> Array3<i16> {
+    Array3::from_shape_fn(shape, |(z, y, x)| (z * 100 + y * 10 + x) as i16 - 1024)
+}
+
+#[test]
+fn every_axis_orientation_and_an_oblique_one_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut affines = common::all_48_orientations([0.7, 0.8, 2.5], [-100.0, 50.5, 7.25]);
+    affines.push(common::oblique([0.7, 0.8, 2.5], [-100.0, 50.5, 7.25]));
+    assert_eq!(affines.len(), 49);
+    for (i, affine) in affines.into_iter().enumerate() {
+        let volume = Volume { voxels: Voxels::I16(ramp([4, 3, 5])), geometry: Geometry::new([4, 3, 5], affine) };
+        let path = folder.path().join(format!("{i}.nii.gz"));
+        write_volume(&path, &volume).unwrap();
+        let back = read_volume(&path).unwrap();
+        assert_eq!(back.voxels, volume.voxels);
+        assert!(back.geometry.corner_distance_mm(&volume.geometry) < HEADER_MM, "orientation {i}");
+        let header = back.geometry.nifti.unwrap();
+        let qform = Geometry::new([4, 3, 5], header.qform_of(back.geometry.spacing_xyz_mm).unwrap());
+        assert!(qform.corner_distance_mm(&volume.geometry) < HEADER_MM, "qform of orientation {i}");
+    }
+}
+
+#[test]
+fn a_label_map_written_over_a_ct_has_its_orientation_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = NiftiBytes::new([3, 4, 5], 4);
+    source.f32(76, &[-1.0, 0.7421875, 0.7421876, 1.25]).i16(252, 2).i16(254, 4);
+    source.f32(256, &[0.1, -0.2, 0.3, 10.1, 20.2, 30.3]);
+    source.f32(280, &[-0.742, 0.01, 0.02, 1.5, 0.03, 0.741, 0.04, 2.5, 0.05, 0.06, 1.249, 3.5]);
+    source.voxels(&[0u8; 120]);
+    let (ct, mask) = (folder.path().join("ct.nii"), folder.path().join("mask.nii"));
+    fs::write(&ct, &source.0).unwrap();
+    let geometry = read_volume(&ct).unwrap().geometry;
+    write_label_map(&mask, &LabelMap { labels: Array3::zeros((3, 4, 5)), geometry }).unwrap();
+    let written = fs::read(&mask).unwrap();
+    for fields in [76..92, 252..256, 256..280, 280..328] {
+        assert_eq!(written[fields.clone()], source.0[fields.clone()], "{fields:?}");
+    }
+}
+
+#[test]
+fn a_grid_that_was_cropped_is_not_written_with_the_old_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = NiftiBytes::new([3, 4, 5], 4);
+    source.voxels(&[0u8; 120]);
+    let (ct, crop) = (folder.path().join("ct.nii"), folder.path().join("crop.nii"));
+    fs::write(&ct, &source.0).unwrap();
+    let mut geometry = read_volume(&ct).unwrap().geometry;
+    geometry.shape_zyx = [1, 4, 5];
+    geometry.affine.0[2][3] += 30.0;
+    write_label_map(&crop, &LabelMap { labels: Array3::zeros((1, 4, 5)), geometry: geometry.clone() }).unwrap();
+    assert!(read_label_map(&crop).unwrap().geometry.corner_distance_mm(&geometry) < HEADER_MM);
+}
+
+#[test]
+fn slope_and_intercept_follow_simpleitk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.nii");
+    let read = |slope: f32, inter: f32| {
+        let mut file = NiftiBytes::new([1, 1, 3], 4);
+        file.f32(112, &[slope, inter]).voxels(&[0, 0, 1, 0, 2, 0]);
+        fs::write(&path, &file.0).unwrap();
+        read_volume(&path).unwrap().voxels
+    };
+    let stored = Voxels::I16(ndarray::arr3(&[[[0, 1, 2]]]));
+    for (slope, inter) in [(0.0, 0.0), (0.0, -1024.0), (1.0, 0.0), (f32::NAN, -5.0), (f32::INFINITY, 0.0)] {
+        assert_eq!(read(slope, inter), stored, "slope {slope}, intercept {inter}");
+    }
+    assert_eq!(read(0.5, 0.0), Voxels::F32(ndarray::arr3(&[[[0.0, 0.5, 1.0]]])));
+    assert_eq!(read(1.0, -1024.0), Voxels::F32(ndarray::arr3(&[[[-1024.0, -1023.0, -1022.0]]])));
+}
+
+#[test]
+fn label_values_that_are_no_ids_are_refused_by_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.nii");
+    let labels = |values: [f32; 4]| {
+        let mut file = NiftiBytes::new([1, 1, 4], 16);
+        file.voxels(bytemuck::cast_slice(&values));
+        fs::write(&path, &file.0).unwrap();
+        read_label_map(&path)
+    };
+    assert_eq!(labels([0.0, 1.0, 255.0, -0.0]).unwrap().labels, ndarray::arr3(&[[[0, 1, 255, 0]]]));
+    let expected = "expected label ids: whole numbers from 0 to 255, found 300, -1, 2.5 in 3 voxels; remap the ids";
+    assert!(error_of(labels([300.0, -1.0, 2.5, 0.0])).contains(expected));
+    assert!(error_of(labels([f32::NAN, 1.0, 0.0, 0.0])).contains("found NaN in 1 voxels"));
+}
+
+#[test]
+fn the_spacing_and_values_are_those_the_reference_read() {
+    let Some(folder) = shared("fixtures/preproc") else { return };
+    for case in 1..=8 {
+        let ct = read_volume(&folder.join(format!("nii/imgs/case{case:02}_0000.nii.gz"))).unwrap();
+        let label = read_label_map(&folder.join(format!("nii/gts/case{case:02}.nii.gz"))).unwrap();
+        let stack = read_npz(&folder.join(format!("lung/CT_ILD_case{case:02}.npz"))).unwrap();
+        assert_eq!(ct.geometry.spacing_xyz_mm, stack.spacing_xyz_mm, "case {case}");
+        assert_eq!(label.geometry.shape_zyx, ct.geometry.shape_zyx);
+    }
+}
+
+#[test]
+fn no_oddity_panics() {
+    let Some(folder) = shared("data/nifti_oddities") else { return };
+    for path in common::files_below(&folder) {
+        match read_volume(&path) {
+            Ok(volume) => println!("{}: {:?}", path.display(), volume.geometry.shape_zyx),
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_readable_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(error_of(read_volume(folder.path())).ends_with("expected a regular file, found a folder; name the file itself"));
+    assert!(error_of(read_volume(Path::new("/nowhere/at.nii"))).contains("found nothing at this path"));
+    let text = folder.path().join("notes.nii.gz");
+    fs::write(&text, "patient had a cough").unwrap();
+    assert!(
+        error_of(read_volume(&text))
+            .contains("expected a NIfTI file (.nii, .nii.gz, .hdr with .img), found a file that begins with `pati`")
+    );
+}
+
+#[test]
+fn a_header_that_promises_more_than_the_file_holds_allocates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.nii");
+    fs::write(&path, &NiftiBytes::new([32767, 32767, 32767], 64).0).unwrap();
+    assert!(error_of(read_volume(&path)).contains("as its header promises, found a file that holds 352 at most"));
+}
+
+#[test]
+fn affine_without_sform_and_qform_is_the_spacing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.nii");
+    let mut file = NiftiBytes::new([1, 1, 2], 2);
+    file.i16(252, 0).i16(254, 0).f32(76, &[0.0, 0.5, 2.0, 3.0]).voxels(&[7, 8]);
+    fs::write(&path, &file.0).unwrap();
+    assert_eq!(read_volume(&path).unwrap().geometry.affine, Affine::from_spacing_xyz_mm([0.5, 2.0, 3.0]));
+}
