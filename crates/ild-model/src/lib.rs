@@ -1,1 +1,3 @@
-//! placeholder
+//! The image path of SAM 2 in Candle.
+
+pub mod ops;

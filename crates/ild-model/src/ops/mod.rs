@@ -1,0 +1,239 @@
+//! The operations SAM 2's image path is made of, each with its own gradient.
+//!
+//! Maps are channels-last: `[b, h, w, c]`, which is the token layout `[b, h·w, c]` seen as a map.
+//! In this layout a 1×1 convolution is [`linear`] (weight `[out, in, 1, 1]` reshaped to `[out, in]`)
+//! and `LayerNorm2d` is [`layer_norm`], and no transposition is needed from the patch
+//! embedding to the mask; [`to_nchw`] and [`to_nhwc`] serve the borders.
+//!
+//! On the CPU in f32 every function runs a fused kernel; elsewhere [`mod@reference`], which has the
+//! same values and gradients, written with Candle's own operations.
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `b` | images in the batch |
+//! | `h`, `w` | rows and columns of a map |
+//! | `c` | channels |
+//! | `n` | tokens (`h·w`) |
+
+use candle_core::{Result, Tensor};
+
+mod bilinear;
+pub mod reference;
+mod window;
+
+/// Layer normalisation over the last axis: `(x − mean) / √(variance + eps) · weight + bias`, biased variance.
+///
+/// # Shapes
+/// - `x`: `[.., c]`, `weight` and `bias`: `[c]`; returns `[.., c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    reference::layer_norm(x, weight, bias, eps)
+}
+
+/// Layer normalisation over the channels of a channels-first map (SAM's `LayerNorm2d`).
+///
+/// # Shapes
+/// - `x`: `[b, c, h, w]`, `weight` and `bias`: `[c]`; returns `[b, c, h, w]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn layer_norm_2d(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    reference::layer_norm_2d(x, weight, bias, eps)
+}
+
+/// `x · weightᵀ + bias`; also any 1×1 convolution of a channels-last map.
+///
+/// # Shapes
+/// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`; returns `[.., out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    reference::linear(x, weight, bias)
+}
+
+/// `gelu(x · weightᵀ + bias)`, see [`linear`] and [`gelu`].
+///
+/// # Shapes
+/// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`; returns `[.., out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    reference::linear_gelu(x, weight, bias)
+}
+
+/// `residual + x · weightᵀ + bias`, see [`linear`].
+///
+/// # Shapes
+/// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`, `residual`: `[.., out]`; returns `[.., out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
+    reference::linear_residual(x, weight, bias, residual)
+}
+
+/// The MLP half of a transformer block: `residual + gelu(x · w1ᵀ + b1) · w2ᵀ + b2`.
+///
+/// # Shapes
+/// - `x`: `[.., c]`, `w1`: `[hidden, c]`, `b1`: `[hidden]`, `w2`: `[out, hidden]`, `b2`: `[out]`,
+///   `residual`: `[.., out]`; returns `[.., out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
+    reference::mlp_residual(x, (w1, b1), (w2, b2), residual)
+}
+
+/// `x · Φ(x)` with the exact normal distribution function (not the tanh form).
+///
+/// # Shapes
+/// - `x`: any; returns the same
+///
+/// # Errors
+/// None of its own.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    reference::gelu(x)
+}
+
+/// `softmax(q · kᵀ · scale) · v` for each head.
+///
+/// # Shapes
+/// - `q`: `[b, nq, heads, d]`, `k` and `v`: `[b, nk, heads, d]` (reshape tokens `[b, n, heads·d]`; strided views are
+///   read in place); returns tokens `[b, nq, heads·d]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    reference::attention(q, k, v, scale)
+}
+
+/// Self-attention inside windows, from the packed projection of the **whole, unpadded** map.
+///
+/// SAM 2 pads the normed map with zeros, cuts windows, then projects: a padding token's q, k and v are
+/// the projection's bias. Projecting first gives the same numbers without projecting the padding and
+/// without copying windows out and back; that is why `bias` is asked for here again.
+/// Scale is `1/√d`. `window` 0 means one window, the whole map. With `pool_query` the queries are
+/// max-pooled 2×2 inside their window and the map that is returned is half as high and wide.
+///
+/// # Shapes
+/// - `qkv`: `[b, h, w, 3·heads·d]`, `bias`: `[3·heads·d]`; returns `[b, h, w, heads·d]` or `[b, h/2, w/2, heads·d]`
+///
+/// # Errors
+/// Shapes other than these, or an odd window with `pool_query`.
+pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
+    reference::window_attention(qkv, bias, heads, window, pool_query)
+}
+
+/// Windows of a map, zeros at the bottom and the right where they do not fit.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`; returns `[b·rows·columns, window, window, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn window_partition(x: &Tensor, window: usize) -> Result<Tensor> {
+    reference::window_partition(x, window)
+}
+
+/// The inverse of [`window_partition`]: the map without the padding.
+///
+/// # Shapes
+/// - `windows`: `[b·rows·columns, window, window, c]`; returns `[b, height, width, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn window_unpartition(windows: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    reference::window_unpartition(windows, height, width)
+}
+
+/// Largest of each 2×2 block; the gradient goes to the first largest, as in PyTorch. An odd last row or column is dropped.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`; returns `[b, h/2, w/2, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
+    reference::max_pool_2x2(x)
+}
+
+/// Convolution of an image that writes a channels-last map (SAM 2: 7×7, stride 4, padding 3).
+///
+/// # Shapes
+/// - `image`: `[b, 3, height, width]`, `weight`: `[c, 3, kernel, kernel]`, `bias`: `[c]`; returns `[b, h, w, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    reference::patch_embed(image, weight, bias, stride, padding)
+}
+
+/// Transposed convolution 2×2 with stride 2: every token becomes a 2×2 block.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`, `weight`: `[c, out, 2, 2]`, `bias`: `[out]`; returns `[b, 2h, 2w, out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    reference::conv_transpose_2x2(x, weight, bias)
+}
+
+/// Every token repeated as a 2×2 block.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`; returns `[b, 2h, 2w, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
+    reference::upsample_nearest_2x(x)
+}
+
+/// Bilinear resize without antialiasing, `align_corners=False`. Channels-first: it serves the mask logits.
+///
+/// # Shapes
+/// - `x`: `[b, c, h, w]`; returns `[b, c, height, width]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    reference::upsample_bilinear(x, height, width)
+}
+
+/// Channels-last to channels-first.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`; returns `[b, c, h, w]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn to_nchw(x: &Tensor) -> Result<Tensor> {
+    reference::to_nchw(x)
+}
+
+/// Channels-first to channels-last.
+///
+/// # Shapes
+/// - `x`: `[b, c, h, w]`; returns `[b, h, w, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
+    reference::to_nhwc(x)
+}
+
+/// `x + shift`, the shift the same for every image of the batch (a position embedding).
+///
+/// # Shapes
+/// - `x`: `[b, ..]`, `shift`: `[1, ..]`; returns `[b, ..]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    reference::add_position(x, shift)
+}
