@@ -10,8 +10,8 @@ use gradients::{finite_differences, gradients, inputs, relative_error, values};
 /// Central differences with step 1e-5 in f64: truncation 1e-10 times the third derivative, rounding 1e-11.
 const DIFFERENCES: f64 = 1e-6;
 
-/// f32 sums of up to a few thousand terms in another order than the reference's, measured ≤ 2e-6 of the largest.
-const FUSED: f64 = 5e-6;
+/// f32 against f64; sums of thousands of terms. Candle in f32 differs by up to 6e-6 itself.
+const FUSED: f64 = 1e-5;
 
 /// Candle's `gelu_erf` has a six-digit error function.
 const DIFFERENCES_OF_GELU: f64 = 1e-5;
@@ -53,9 +53,8 @@ fn no_operation_drops_a_gradient() {
             let inputs = inputs(&case, candle_core::DType::F32);
             for (i, gradient) in gradients(&case, &inputs, path).iter().enumerate() {
                 let largest = gradient.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
-                let constant = case.name.starts_with("layer_norm") && case.inputs[1][0] == 1 && i < 2;
-                let single_key = case.name.starts_with("attention") && case.inputs[1][1] == 1;
-                assert!(largest > 0.0 || constant || single_key, "{}: no gradient for input {i} ({path:?})", case.name);
+                let expected = !case.without_effect.contains(&i);
+                assert_eq!(largest > 0.0, expected, "{}: gradient of input {i} ({path:?})", case.name);
             }
         }
     }
