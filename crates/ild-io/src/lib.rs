@@ -12,6 +12,7 @@ mod error;
 mod geometry;
 mod gzip;
 mod input;
+mod label_file;
 mod label_map;
 mod label_table;
 pub mod lung;
@@ -24,7 +25,7 @@ mod slice_stack;
 mod volume;
 
 pub use bounding_box::BoundingBox;
-pub use case::Case;
+pub use case::{Case, same_grid};
 pub use error::{Error, Result};
 pub use geometry::{Affine, Geometry};
 pub use label_map::LabelMap;

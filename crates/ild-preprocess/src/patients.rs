@@ -1,0 +1,48 @@
+//! Whose scan is it: a CSV of `case,patient`, for cohorts in which patients were scanned more than once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Case → patient.
+///
+/// # Errors
+/// Refuses lines that are not `case,patient` and a case that belongs to two patients.
+pub fn read_patients(path: &Path) -> Result<BTreeMap<String, String>> {
+    let unreadable = |source| ild_io::Error::Io { path: path.to_owned(), what: "read", source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut patient_of = BTreeMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let fields: Vec<&str> = line.split([',', ';', '\t']).map(str::trim).collect();
+        let [case, patient] = fields[..] else {
+            return Err(Error::refused(path, "two columns, `case,patient`", format!("line {}: `{line}`", number + 1), ""));
+        };
+        if number == 0 && case.eq_ignore_ascii_case("case") {
+            continue;
+        }
+        if let Some(other) = patient_of.insert(case.to_owned(), patient.to_owned()).filter(|other| other != patient) {
+            return Err(Error::refused(path, "one patient per case", format!("`{case}` of `{other}` and of `{patient}`"), ""));
+        }
+    }
+    Ok(patient_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BTreeMap<String, String>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_patients(file.path())
+    }
+
+    #[test]
+    fn cases_find_their_patients() {
+        let patients = read("case,patient\na1, anna\na2,anna\n\nb;bert\n").unwrap();
+        assert_eq!((patients["a2"].as_str(), patients["b"].as_str(), patients.len()), ("anna", "bert", 3));
+        assert!(read("a,b,c\n").unwrap_err().to_string().contains("line 1"));
+        assert!(read("a,b\na,c\n").unwrap_err().is_rejection());
+    }
+}

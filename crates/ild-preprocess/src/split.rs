@@ -1,0 +1,253 @@
+//! Who is trained on, who chooses the checkpoint, who is the exam: by patient, never by slice.
+//!
+//! The draw is seeded and does not depend on the order of the files. It spreads the labels: for each label, rarest first,
+//! every part that has none yet gets the patient with that label who brings most labels the part still lacks; the other
+//! patients fill up the parts at random. That is done for a few shuffles and the first best spread is taken. A label that
+//! fewer patients have than there are parts goes to training first, then to test, then to validation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The weights are fitted to it.
+    Train,
+    /// The checkpoint is chosen by it.
+    Valid,
+    /// Only measured.
+    Test,
+}
+
+impl Part {
+    /// In the order of [`Part`]s in ratios and tables.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// `train`, `valid`, `test`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+
+    /// `npz_train` and so on.
+    #[must_use]
+    pub fn npz_folder(self) -> String {
+        format!("npz_{}", self.name())
+    }
+}
+
+/// A case as the split sees it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Name.
+    pub case: String,
+    /// Whose scan it is; the cases of one patient stay together.
+    pub patient: String,
+    /// Label ids it holds.
+    pub labels: BTreeSet<u8>,
+}
+
+/// How many shuffles compete.
+const SHUFFLES: usize = 32;
+
+/// Case → part, in about the shares `ratios` (train, valid, test) of the patients.
+///
+/// A part whose ratio is above zero gets one patient at least, as long as there are enough patients.
+#[must_use]
+pub fn draw(candidates: &[Candidate], ratios: [f64; 3], seed: u64) -> BTreeMap<String, Part> {
+    let patients = Patients::new(candidates);
+    let capacity = capacities(patients.0.len(), &ratios);
+    let part_of = patients.assign(&capacity, &[0, 2, 1], seed);
+    patients.cases_of(candidates, &part_of, |part| Part::ALL[part])
+}
+
+/// Case → the one of `folds` folds in which it is validated.
+#[must_use]
+pub fn draw_folds(candidates: &[Candidate], folds: usize, seed: u64) -> BTreeMap<String, usize> {
+    let patients = Patients::new(candidates);
+    let capacity = capacities(patients.0.len(), &vec![1.0; folds]);
+    let order: Vec<usize> = (0..folds).collect();
+    let fold_of = patients.assign(&capacity, &order, seed);
+    patients.cases_of(candidates, &fold_of, |fold| fold)
+}
+
+/// How many of `n` patients each part gets: largest remainders, then at least one wherever a ratio is above zero.
+fn capacities(n: usize, ratios: &[f64]) -> Vec<usize> {
+    let sum: f64 = ratios.iter().sum();
+    let exact: Vec<f64> = ratios.iter().map(|ratio| ratio / sum * n as f64).collect();
+    let mut capacity: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
+    let mut by_remainder: Vec<usize> = (0..ratios.len()).filter(|&i| ratios[i] > 0.0).collect();
+    by_remainder.sort_by(|&a, &b| (exact[b] - exact[b].floor()).total_cmp(&(exact[a] - exact[a].floor())));
+    let missing = n - capacity.iter().sum::<usize>();
+    for &i in by_remainder.iter().cycle().take(missing) {
+        capacity[i] += 1;
+    }
+    for i in 0..ratios.len() {
+        let largest = (0..ratios.len()).rev().max_by_key(|&j| capacity[j]).unwrap_or(i);
+        if ratios[i] > 0.0 && capacity[i] == 0 && capacity[largest] > 1 {
+            capacity[largest] -= 1;
+            capacity[i] += 1;
+        }
+    }
+    capacity
+}
+
+/// The labels of each patient, sorted by patient.
+struct Patients(Vec<(String, BTreeSet<u8>)>);
+
+impl Patients {
+    fn new(candidates: &[Candidate]) -> Self {
+        let mut patients: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+        for candidate in candidates {
+            patients.entry(&candidate.patient).or_default().extend(&candidate.labels);
+        }
+        Self(patients.into_iter().map(|(patient, labels)| (patient.to_owned(), labels)).collect())
+    }
+
+    /// Part of each patient; the best of [`SHUFFLES`] tries.
+    fn assign(&self, capacity: &[usize], part_order: &[usize], seed: u64) -> Vec<usize> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        let mut best: Option<(usize, Vec<usize>)> = None;
+        for _ in 0..SHUFFLES {
+            order.shuffle(&mut rng);
+            let parts = self.assign_once(&order, capacity, part_order);
+            let spread = self.labels_in(&parts, capacity.len()).iter().map(BTreeSet::len).sum();
+            if best.as_ref().is_none_or(|(most, _)| spread > *most) {
+                best = Some((spread, parts));
+            }
+        }
+        best.map(|(_, parts)| parts).unwrap_or_default()
+    }
+
+    fn assign_once(&self, order: &[usize], capacity: &[usize], part_order: &[usize]) -> Vec<usize> {
+        let mut left = capacity.to_vec();
+        let mut part_of: Vec<Option<usize>> = vec![None; self.0.len()];
+        let mut held = vec![BTreeSet::new(); capacity.len()];
+        for label in self.rarest_first() {
+            for &part in part_order {
+                if left[part] == 0 || held[part].contains(&label) {
+                    continue;
+                }
+                let free = order.iter().copied().filter(|&p| part_of[p].is_none() && self.0[p].1.contains(&label));
+                // `max_by_key` takes the last of equals; reversed, that is the first of the shuffle.
+                let brings = |&p: &usize| self.0[p].1.difference(&held[part]).count();
+                let Some(patient) = free.collect::<Vec<_>>().into_iter().rev().max_by_key(brings) else { break };
+                part_of[patient] = Some(part);
+                left[part] -= 1;
+                held[part].extend(&self.0[patient].1);
+            }
+        }
+        let mut places = (0..capacity.len()).flat_map(|part| std::iter::repeat_n(part, left[part]));
+        for &patient in order {
+            if part_of[patient].is_none() {
+                part_of[patient] = places.next();
+            }
+        }
+        part_of.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    fn rarest_first(&self) -> Vec<u8> {
+        let mut patients_with: BTreeMap<u8, usize> = BTreeMap::new();
+        for label in self.0.iter().flat_map(|(_, labels)| labels) {
+            *patients_with.entry(*label).or_default() += 1;
+        }
+        let mut labels: Vec<u8> = patients_with.keys().copied().collect();
+        labels.sort_by_key(|label| patients_with[label]);
+        labels
+    }
+
+    fn labels_in(&self, part_of: &[usize], parts: usize) -> Vec<BTreeSet<u8>> {
+        let mut held = vec![BTreeSet::new(); parts];
+        for ((_, labels), &part) in self.0.iter().zip(part_of) {
+            held[part].extend(labels);
+        }
+        held
+    }
+
+    fn cases_of<T>(&self, candidates: &[Candidate], part_of: &[usize], name: impl Fn(usize) -> T) -> BTreeMap<String, T> {
+        let of_patient: BTreeMap<&str, usize> = self.0.iter().map(|(patient, _)| patient.as_str()).zip(part_of.iter().copied()).collect();
+        candidates.iter().map(|candidate| (candidate.case.clone(), name(of_patient[candidate.patient.as_str()]))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cohort(labels: &[&[u8]]) -> Vec<Candidate> {
+        let one = |(i, ids): (usize, &&[u8])| Candidate {
+            case: format!("case{i:02}"),
+            patient: format!("case{i:02}"),
+            labels: ids.iter().copied().collect(),
+        };
+        labels.iter().enumerate().map(one).collect()
+    }
+
+    fn sizes(split: &BTreeMap<String, Part>) -> [usize; 3] {
+        Part::ALL.map(|part| split.values().filter(|&&p| p == part).count())
+    }
+
+    #[test]
+    fn small_cohorts_still_fill_every_part() {
+        assert_eq!(capacities(10, &[70.0, 10.0, 20.0]), [7, 1, 2]);
+        assert_eq!(capacities(3, &[70.0, 10.0, 20.0]), [1, 1, 1]);
+        assert_eq!(capacities(2, &[70.0, 10.0, 20.0]).iter().sum::<usize>(), 2);
+        assert_eq!(capacities(1, &[70.0, 10.0, 20.0]), [1, 0, 0]);
+        assert_eq!(capacities(7, &[80.0, 20.0, 0.0]), [6, 1, 0]);
+    }
+
+    #[test]
+    fn the_seed_decides_and_the_order_of_the_files_does_not() {
+        let mut cases = cohort(&[&[1][..]; 40]);
+        let split = draw(&cases, [70.0, 10.0, 20.0], 7);
+        assert_eq!(sizes(&split), [28, 4, 8]);
+        cases.reverse();
+        assert_eq!(draw(&cases, [70.0, 10.0, 20.0], 7), split);
+        assert_ne!(draw(&cases, [70.0, 10.0, 20.0], 8), split);
+    }
+
+    #[test]
+    fn a_rare_label_reaches_every_part_when_three_patients_have_it() {
+        let mut labels = vec![&[1u8, 2][..]; 27];
+        labels.extend([&[1u8, 5][..]; 3]);
+        for seed in 0..50 {
+            let cases = cohort(&labels);
+            let split = draw(&cases, [70.0, 10.0, 20.0], seed);
+            for part in Part::ALL {
+                let rare = cases.iter().filter(|case| case.labels.contains(&5) && split[&case.case] == part).count();
+                assert_eq!(rare, 1, "seed {seed}, {}", part.name());
+            }
+            assert_eq!(sizes(&split), [21, 3, 6]);
+        }
+    }
+
+    #[test]
+    fn scans_of_one_patient_stay_together() {
+        let mut cases = cohort(&[&[1][..]; 20]);
+        for (i, case) in cases.iter_mut().enumerate() {
+            case.patient = format!("patient{}", i / 2);
+        }
+        let split = draw(&cases, [50.0, 20.0, 30.0], 1);
+        for pair in cases.chunks(2) {
+            assert_eq!(split[&pair[0].case], split[&pair[1].case]);
+        }
+    }
+
+    #[test]
+    fn each_case_is_validated_in_one_fold() {
+        let folds = draw_folds(&cohort(&[&[1][..]; 11]), 5, 3);
+        let counts: Vec<usize> = (0..5).map(|fold| folds.values().filter(|&&f| f == fold).count()).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 11);
+        assert!(counts.iter().all(|&n| n == 2 || n == 3), "{counts:?}");
+    }
+}
