@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::{Error, Label, LabelTable, Result};
 
-const SCHEMA: &str =
-    "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
+const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
 
 impl LabelTable {
     /// Reads a label table; id 0 (background) and nnU-Net's region lists are left out. Labels without a colour get one.
@@ -80,7 +79,8 @@ mod tests {
 
     #[test]
     fn every_usual_form_gives_the_same_table() {
-        let nnunet = read(r#"{"channel_names": {"0": "CT"}, "labels": {"background": 0, "GGO": 1, "Fibrosis": 7, "whole": [1, 7]}}"#).unwrap();
+        let nnunet =
+            read(r#"{"channel_names": {"0": "CT"}, "labels": {"background": 0, "GGO": 1, "Fibrosis": 7, "whole": [1, 7]}}"#).unwrap();
         assert_eq!(read(r#"{"1": "GGO", "7": "Fibrosis"}"#).unwrap(), nnunet);
         assert_eq!(read(&serde_json::to_string(&nnunet).unwrap()).unwrap(), nnunet);
         assert_eq!((nnunet.name(1), nnunet.name(7)), ("GGO".to_owned(), "Fibrosis".to_owned()));

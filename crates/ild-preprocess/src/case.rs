@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dust::{DustLimits, remove_dust};
 use crate::flattened::Flattened;
-use crate::grey_level::{Scaling, value_range};
+use crate::grey_level::Scaling;
 use crate::instances::{reference_first_id, split_instances};
 use crate::pairs::Pair;
 use crate::picture::{spread_mr, window_ct};
@@ -104,11 +104,8 @@ pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> 
     if let Some(tumor_id) = settings.tumor_id {
         let table_max = settings.label_table.0.keys().max().copied().unwrap_or(0);
         let case_max = runs.all().iter().map(|run| run.label).max().unwrap_or(0);
-        let first_id = if settings.reference_instance_ids {
-            reference_first_id(&runs, tumor_id)
-        } else {
-            1 + usize::from(table_max.max(case_max))
-        };
+        let first_id =
+            if settings.reference_instance_ids { reference_first_id(&runs, tumor_id) } else { 1 + usize::from(table_max.max(case_max)) };
         split_instances(&mut runs, tumor_id, first_id).map_err(|too_many| {
             Error::refused(
                 &pair.label,

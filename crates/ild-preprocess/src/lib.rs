@@ -11,6 +11,7 @@ mod components;
 mod dataset;
 mod dust;
 mod error;
+pub mod flags;
 mod flattened;
 mod grey_level;
 mod instances;

@@ -217,7 +217,9 @@ impl NiiToNpz {
         found: &Pairs,
     ) -> BTreeMap<String, Place> {
         if let Some(chosen) = chosen {
-            let place = |pair: &Pair| chosen.get(&pair.case).map_or_else(|| Place::Nowhere("not in the split file".into()), |&part| Place::Part(part));
+            let place = |pair: &Pair| {
+                chosen.get(&pair.case).map_or_else(|| Place::Nowhere("not in the split file".into()), |&part| Place::Part(part))
+            };
             return found.pairs.iter().map(|pair| (pair.case.clone(), place(pair))).collect();
         }
         let candidate = |case: &Prepared| Candidate {
@@ -297,6 +299,7 @@ impl NiiToNpz {
                 ("splits_final.json", folds_json(&fold_of, folds))
             }
             _ => {
+                output.make_parts()?;
                 let part_of: BTreeMap<String, Part> = done
                     .iter()
                     .filter_map(|row| match places[&row.case] {

@@ -54,6 +54,8 @@ pub struct SliceFacts {
 pub struct NpyRow {
     /// Name of the NPZ without ending.
     pub case: String,
+    /// The file.
+    pub path: PathBuf,
     /// Where its slices are.
     pub part: Part,
     /// How it ended.
@@ -163,7 +165,14 @@ impl NpzToNpy {
         let settings = json!({ "format": FORMAT, "label_size": LABEL_SIZE });
         let key = Key::new(&settings, &[path]);
         let finished = if self.force { None } else { folder.records.finished::<SliceFacts>(case, &key) };
-        let row = |status, reason: String, facts| NpyRow { case: case.to_owned(), part: folder.part, status, reason, facts };
+        let row = |status, reason: String, facts| NpyRow {
+            case: case.to_owned(),
+            path: path.to_owned(),
+            part: folder.part,
+            status,
+            reason,
+            facts,
+        };
         if let Some(record) = finished {
             tracing::debug!("{case}: unchanged");
             return row(Status::Unchanged, String::new(), Some(record.facts));
@@ -195,7 +204,7 @@ fn make(case: &str, path: &Path, folder: &Folder, common: &Common, key: Key) -> 
     let mut picture = Array3::<u8>::zeros((height, width, 3));
     let mut facts = SliceFacts::default();
     for (i, label) in labels.outer_iter().enumerate() {
-        let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
+        let name = if false { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
         let ids: BTreeSet<u8> = small.iter().copied().filter(|&id| id != 0).collect();
         if ids.is_empty() {
@@ -234,9 +243,10 @@ fn find_npz(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
         if hidden(path) || path.extension().is_none_or(|ending| ending != "npz") {
             continue;
         }
-        let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| {
-            Error::refused(path, "a UTF-8 file name", "other bytes", "rename the file")
-        })?;
+        let name = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .ok_or_else(|| Error::refused(path, "a UTF-8 file name", "other bytes", "rename the file"))?;
         if let Some(other) = files.insert(name.to_owned(), path.clone()) {
             return Err(Error::refused(
                 path,
@@ -320,7 +330,8 @@ impl Folder {
 
     /// Removes slices that this program wrote for cases, or from slices, that are here no more; lists those it did not write.
     fn tidy(&self, rows: &[NpyRow]) -> Result<Vec<String>> {
-        let expected: BTreeSet<&str> = rows.iter().filter_map(|row| row.facts.as_ref()).flat_map(|facts| facts.slices.iter().map(String::as_str)).collect();
+        let expected: BTreeSet<&str> =
+            rows.iter().filter_map(|row| row.facts.as_ref()).flat_map(|facts| facts.slices.iter().map(String::as_str)).collect();
         let done: BTreeSet<&str> = rows.iter().filter(|row| row.facts.is_some()).map(|row| row.case.as_str()).collect();
         let mut ours: BTreeSet<String> = rows.iter().map(|row| row.case.clone()).collect();
         if self.records.folder().is_dir() {
@@ -379,7 +390,9 @@ impl NpySummary {
         if vanished > 0 {
             lines.push(format!("{vanished} slices left out: their labels vanish at {LABEL_SIZE} × {LABEL_SIZE}"));
         }
-        lines.extend(self.rows.iter().filter(|row| !row.reason.is_empty()).map(|row| format!("{}: {}: {}", row.case, row.status, row.reason)));
+        lines.extend(
+            self.rows.iter().filter(|row| !row.reason.is_empty()).map(|row| format!("{}: {}: {}", row.case, row.status, row.reason)),
+        );
         lines.extend(self.notes.iter().cloned());
         lines.join("\n")
     }

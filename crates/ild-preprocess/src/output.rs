@@ -49,6 +49,17 @@ impl Output {
         Ok(output)
     }
 
+    /// Makes `npz_train/`, `npz_valid/` and `npz_test/`, so that the next stage finds the folders it is told, if empty.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn make_parts(&self) -> Result<()> {
+        for folder in Part::ALL.map(|part| self.root.join(part.npz_folder()).join(&self.group)) {
+            fs::create_dir_all(&folder).with_context(|| format!("{}: could not be made", folder.display()))?;
+        }
+        Ok(())
+    }
+
     fn folders(&self) -> impl Iterator<Item = PathBuf> {
         let names = Part::ALL.map(Part::npz_folder).into_iter().chain([ALL_FOLDER.to_owned()]);
         names.map(|name| Path::new(&name).join(&self.group))
@@ -117,7 +128,9 @@ impl Output {
         let mut reason = one_line(error);
         tracing::error!("{case}: {reason}");
         let status = if error.is_rejection() { Status::Rejected } else { Status::Failed };
-        if status == Status::Rejected && let Err(also) = self.remove_all_of(case) {
+        if status == Status::Rejected
+            && let Err(also) = self.remove_all_of(case)
+        {
             reason = format!("{reason}; {}", one_line(&also));
         }
         Row { case: case.to_owned(), part, status, reason, facts: None }

@@ -121,12 +121,7 @@ fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
     };
     Error::refused(
         &sources.label_dir,
-        format!(
-            "label files `<case>{}` with a CT `{}/<case>{}`",
-            sources.label_suffix,
-            sources.image_dir.display(),
-            sources.image_suffix
-        ),
+        format!("label files `<case>{}` with a CT `{}/<case>{}`", sources.label_suffix, sources.image_dir.display(), sources.image_suffix),
         format!(
             "no pair: labels {} ({}), CTs {} ({})",
             names(&found.labels_alone),

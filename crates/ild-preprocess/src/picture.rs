@@ -4,7 +4,7 @@ use ild_io::{Images, Volume, Voxels};
 use ndarray::{Array3, Array4, Axis};
 
 use crate::flattened::Flattened;
-use crate::grey_level::{Ramp, Scaling, grey_slice, value_range};
+use crate::grey_level::{Ramp, Scaling, Voxel, grey_slice, value_range};
 use crate::percentile::positive_percentiles;
 use crate::window::{Windowing, bounds_hu};
 
@@ -80,6 +80,6 @@ pub fn spread_mr(voxels: &Voxels, slices: &[usize]) -> Option<Images> {
 /// Voxels that are exactly 0 are outside the body: black, wherever the ramp starts.
 fn blacken_zero(voxels: &Voxels, z: usize, grey: ndarray::ArrayViewMut2<u8>) {
     ild_io::with_voxels!(voxels, array => {
-        ndarray::Zip::from(grey).and(array.index_axis(Axis(0), z)).for_each(|grey, v| if *v == Default::default() { *grey = 0 });
+        ndarray::Zip::from(grey).and(array.index_axis(Axis(0), z)).for_each(|grey, v| *grey = if v.real() == 0.0 { 0 } else { *grey });
     });
 }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::split::Part;
 use crate::{Error, Result};
 
-const SCHEMA: &str = "{\"train\": [cases], \"valid\": [cases], \"test\": [cases]}, or nnU-Net's list of such objects with `train` and `val`";
+const SCHEMA: &str =
+    "{\"train\": [cases], \"valid\": [cases], \"test\": [cases]}, or nnU-Net's list of such objects with `train` and `val`";
 
 /// Case → part as `path` says. `fold` chooses from a list of folds; a list with one entry needs no choice.
 ///

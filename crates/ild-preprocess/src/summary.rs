@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::case::CaseFacts;
 use crate::flattened::Flattened;
+use crate::pairs::Sources;
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -110,6 +111,17 @@ impl Summary {
         self.cases.iter().filter(|row| row.status == status).count()
     }
 
+    /// The files that the cases done were made from.
+    #[must_use]
+    pub fn input_files(&self, sources: &Sources) -> Vec<PathBuf> {
+        let done = self.cases.iter().filter(|row| row.facts.is_some());
+        done.flat_map(|row| {
+            let image = sources.image_dir.join(format!("{}{}", row.case, sources.image_suffix));
+            [image, sources.label_dir.join(format!("{}{}", row.case, sources.label_suffix))]
+        })
+        .collect()
+    }
+
     /// Sums over all cases that have an NPZ.
     #[must_use]
     pub fn total(&self) -> Total {
@@ -122,7 +134,8 @@ impl Summary {
         let names: BTreeSet<&str> = self.cases.iter().filter_map(|row| row.part.as_deref()).collect();
         let mut names: Vec<&str> = names.into_iter().collect();
         names.sort_by_key(|name| ["train", "valid", "test"].iter().position(|known| known == name).unwrap_or(3));
-        let of = |name: &str| Total::of(self.cases.iter().filter(|row| row.part.as_deref() == Some(name)).filter_map(|row| row.facts.as_ref()));
+        let of =
+            |name: &str| Total::of(self.cases.iter().filter(|row| row.part.as_deref() == Some(name)).filter_map(|row| row.facts.as_ref()));
         names.into_iter().map(|name| (name.to_owned(), of(name))).collect()
     }
 

@@ -1,0 +1,264 @@
+//! The flags of both stages, and what they mean to the library.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use ild_cli::Common;
+use ild_io::{LabelTable, Window};
+use serde::Serialize;
+
+use crate::Result;
+use crate::case::{CaseSettings, Modality};
+use crate::dust::DustLimits;
+use crate::grey_level::Scaling;
+use crate::nii_to_npz::{NiiToNpz, SplitChoice};
+use crate::npz_to_npy::NpzToNpy;
+use crate::pairs::Sources;
+use crate::window::{PRESETS, Windowing};
+
+/// The duodenum in the abdominal set that the older scripts were written for; they always drop it.
+const REFERENCE_REMOVED_ID: u8 = 12;
+
+/// Flags of `nii-to-npz`.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NiiToNpzFlags {
+    /// Folder of CT files, `<case>_0000.nii.gz`.
+    #[arg(long, value_name = "DIR")]
+    pub img_path: PathBuf,
+    /// Folder of label files, `<case>.nii.gz`, on the grids of the CTs.
+    #[arg(long, value_name = "DIR")]
+    pub gt_path: PathBuf,
+    /// Where npz_train/, npz_valid/ and npz_test/ are made.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// What follows the case name in a CT's file name.
+    #[arg(long, default_value = "_0000.nii.gz", value_name = "SUFFIX")]
+    pub img_name_suffix: String,
+    /// What follows the case name in a label's file name.
+    #[arg(long, default_value = ".nii.gz", value_name = "SUFFIX")]
+    pub gt_name_suffix: String,
+    /// CT (a window makes Hounsfield units grey) or MR (percentiles do).
+    #[arg(long, value_enum, default_value = "CT")]
+    pub modality: Modality,
+    /// Second half of the folder name <modality>_<anatomy>.
+    #[arg(long, default_value = "ILD", value_name = "NAME")]
+    pub anatomy: String,
+    /// Put <modality>_<anatomy>_ before each file name.
+    #[arg(long)]
+    pub name_prefix: bool,
+    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: one of these beside or above --gt-path, else the
+    /// five ILD classes].
+    #[arg(long, value_name = "FILE.json")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+
+    /// Window by name: soft (40/400), lung (-600/1500), lung-wide (-1000..500 HU), medsam-lung (-160/1500), or rgb (lung,
+    /// -450/700 and soft on the three channels) [default: soft, which makes aerated lung black].
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["window_level", "window_width"], value_parser = preset(), help_heading = "Window")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// Centre of the window, HU [default: 40].
+    #[arg(long, allow_negative_numbers = true, value_name = "HU", help_heading = "Window")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_level: Option<f64>,
+    /// Extent of the window, HU [default: 400].
+    #[arg(long, value_name = "HU", value_parser = positive, help_heading = "Window")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_width: Option<f64>,
+
+    /// Remove 26-connected components of fewer voxels than this, each label on its own.
+    #[arg(long, default_value_t = DustLimits::default().min_voxels_3d, value_name = "N", help_heading = "Labels")]
+    pub min_voxels_3d: u64,
+    /// Then remove 8-connected components of fewer pixels than this in each slice.
+    #[arg(long, default_value_t = DustLimits::default().min_pixels_2d, value_name = "N", help_heading = "Labels")]
+    pub min_pixels_2d: u64,
+    /// Label ids to drop, e.g. 12,13.
+    #[arg(long, value_delimiter = ',', value_name = "ID,ID", help_heading = "Labels")]
+    pub remove_label_ids: Vec<u8>,
+    /// Give each 26-connected component of this label an id of its own.
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u8).range(1..), help_heading = "Labels")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tumor_id: Option<u8>,
+
+    /// Split by a file: {"train": [], "valid": [], "test": []} or nnU-Net's splits_final.json.
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["ratios", "folds"], help_heading = "Split")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub splits: Option<PathBuf>,
+    /// Which fold of a splits_final.json, counted from 0.
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Split")]
+    pub fold: usize,
+    /// Shares of patients in train, valid and test [default: 70,10,20].
+    #[arg(long, value_delimiter = ',', num_args = 3, value_parser = share, conflicts_with = "folds", value_name = "TRAIN,VALID,TEST", help_heading = "Split")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratios: Option<Vec<f64>>,
+    /// Cross-validation: fold_0/ .. fold_<K-1>/, each with npz_train/ and npz_valid/.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..), help_heading = "Split")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<u16>,
+    /// CSV of case,patient for patients who were scanned more than once; their scans stay together.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Split")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patients: Option<PathBuf>,
+
+    /// Also write the kept slices and their labels as <case>_img.nii.gz and <case>_gt.nii.gz, for checking by eye.
+    #[arg(long)]
+    pub save_nii: bool,
+    /// Exactly what the older Python script does: grey scaled by each image's own range, label 12 dropped, tumour instances
+    /// numbered from two above the largest label, the first 40 names for training and the rest for test (unless a split is given).
+    #[arg(long)]
+    pub parity: bool,
+}
+
+impl NiiToNpzFlags {
+    /// The run these flags ask for.
+    ///
+    /// # Errors
+    /// When the label table cannot be read.
+    pub fn resolve(&self, common: &Common) -> Result<NiiToNpz> {
+        let label_table = match &self.labels {
+            Some(path) => LabelTable::read(path)?,
+            None => label_table_near(&self.gt_path)?,
+        };
+        let mut removed_ids = self.remove_label_ids.clone();
+        if self.parity {
+            removed_ids.push(REFERENCE_REMOVED_ID);
+        }
+        removed_ids.sort_unstable();
+        removed_ids.dedup();
+        let settings = CaseSettings {
+            modality: self.modality,
+            windowing: self.windowing()?,
+            scaling: if self.parity { Scaling::ImageRange } else { Scaling::WindowBounds },
+            removed_ids,
+            tumor_id: self.tumor_id,
+            reference_instance_ids: self.parity,
+            limits: DustLimits { min_voxels_3d: self.min_voxels_3d, min_pixels_2d: self.min_pixels_2d },
+            label_table,
+            save_nii: self.save_nii,
+        };
+        Ok(NiiToNpz {
+            sources: Sources {
+                image_dir: self.img_path.clone(),
+                label_dir: self.gt_path.clone(),
+                image_suffix: self.img_name_suffix.clone(),
+                label_suffix: self.gt_name_suffix.clone(),
+            },
+            output: self.output.clone(),
+            settings,
+            anatomy: self.anatomy.clone(),
+            name_prefix: self.name_prefix,
+            split: self.split(),
+            patients: self.patients.clone(),
+            seed: common.seed,
+            force: common.force,
+        })
+    }
+
+    fn windowing(&self) -> Result<Windowing> {
+        if let Some(name) = &self.window {
+            return name.parse().map_err(|error: String| anyhow::anyhow!("--window {name}: {error}").into());
+        }
+        let Some(default) = Windowing::default().single() else { return Ok(Windowing::default()) };
+        Ok(Windowing::Grey(Window {
+            level_hu: self.window_level.unwrap_or(default.level_hu),
+            width_hu: self.window_width.unwrap_or(default.width_hu),
+        }))
+    }
+
+    fn split(&self) -> SplitChoice {
+        if let Some(path) = &self.splits {
+            return SplitChoice::File { path: path.clone(), fold: self.fold };
+        }
+        match (self.folds, self.ratios.as_deref()) {
+            (Some(folds), _) => SplitChoice::Folds(usize::from(folds)),
+            (None, Some(&[train, valid, test])) => SplitChoice::Ratios([train, valid, test]),
+            (None, _) if self.parity => SplitChoice::FirstForty,
+            (None, _) => SplitChoice::Ratios([70.0, 10.0, 20.0]),
+        }
+    }
+}
+
+/// `labels.json` or `dataset.json` in the label folder or beside it; else the default table.
+fn label_table_near(gt_path: &Path) -> Result<LabelTable> {
+    let folders = [Some(gt_path), gt_path.parent()];
+    let files = folders.into_iter().flatten().flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
+    match files.into_iter().find(|path| path.is_file()) {
+        Some(path) => {
+            tracing::info!("names of the labels from {}", path.display());
+            Ok(LabelTable::read(&path)?)
+        }
+        None => Ok(LabelTable::default()),
+    }
+}
+
+fn preset() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(PRESETS.map(|(name, _)| name))
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|width: &f64| width.is_finite() && *width > 0.0).ok_or_else(|| "expected a width above 0 HU".to_owned())
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0).ok_or_else(|| "expected a share of 0 or more".to_owned())
+}
+
+/// Flags of `npz-to-npy`.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NpzToNpyFlags {
+    /// NPZ to train on: npz_train, or npz_train/CT_ILD.
+    #[arg(long, value_name = "DIR")]
+    pub npz_train_dir: PathBuf,
+    /// NPZ to validate with: npz_valid, or npz_valid/CT_ILD.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub npz_valid_dir: Option<PathBuf>,
+    /// Where train/imgs, train/gts, valid/imgs, valid/gts and dataset.json are made.
+    #[arg(long, value_name = "DIR")]
+    pub npy_dir: PathBuf,
+}
+
+impl NpzToNpyFlags {
+    /// The run these flags ask for.
+    #[must_use]
+    pub fn resolve(&self, common: &Common) -> NpzToNpy {
+        NpzToNpy {
+            train_dir: self.npz_train_dir.clone(),
+            valid_dir: self.npz_valid_dir.clone(),
+            npy_dir: self.npy_dir.clone(),
+            force: common.force,
+        }
+    }
+}
+
+impl NiiToNpzFlags {
+    /// Wrong usage that clap cannot see.
+    ///
+    /// # Errors
+    /// When all three shares are 0, or a name cannot be part of a folder name.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        if self.ratios.as_ref().is_some_and(|shares| shares.iter().sum::<f64>() <= 0.0) {
+            return Err("--ratios: expected at least one share above 0".to_owned());
+        }
+        if self.anatomy.is_empty() || self.anatomy.contains(['/', '\\']) {
+            return Err(format!("--anatomy: expected a name, found `{}`", self.anatomy));
+        }
+        Ok(())
+    }
+}
+
+/// One error for a run in which cases failed or were refused; the table has said which.
+///
+/// # Errors
+/// [`Error::Write`] when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
+pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
+    if failed > 0 {
+        return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));
+    }
+    if rejected > 0 {
+        return Err(ild_cli::Rejected(format!("{rejected} inputs were rejected; all others are done")).into());
+    }
+    Ok(())
+}
