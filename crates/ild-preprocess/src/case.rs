@@ -52,6 +52,8 @@ pub struct CaseSettings {
     pub removed_ids: Vec<u8>,
     /// Label to split into instances.
     pub tumor_id: Option<u8>,
+    /// Accept a label on another grid of the same shape, with a note, as the older scripts did without one.
+    pub any_grid: bool,
     /// Number instances as the older scripts do, two above the largest other id of the case.
     pub reference_instance_ids: bool,
     /// What is too small.
@@ -124,9 +126,14 @@ pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> 
 /// When the CT is refused, or the label is on another grid.
 pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) -> Result<(SliceStack, CaseFacts)> {
     let volume = read_volume(&pair.image)?;
-    same_grid(&volume.geometry, &labels.geometry, &pair.label)?;
+    let other_grid = same_grid(&volume.geometry, &labels.geometry, &pair.label);
     let slices = labels.runs.labelled_slices();
     let mut facts = label_facts(&labels.runs, &slices, &settings.label_table);
+    match other_grid {
+        // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
+        Err(error) if settings.any_grid && volume.geometry.shape_zyx == labels.geometry.shape_zyx => facts.notes.push(error.to_string()),
+        checked => checked?,
+    }
     let images = match settings.modality {
         Modality::Ct => {
             let windowed = window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
@@ -152,6 +159,7 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
         shape_zyx: Some([depth, height, width]),
         window: if settings.modality == Modality::Ct { settings.windowing.single() } else { None },
         label_table: Some(settings.label_table.clone()),
+        is_2d: false,
     };
     Ok((stack, facts))
 }

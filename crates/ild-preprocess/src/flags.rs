@@ -105,7 +105,8 @@ pub struct NiiToNpzFlags {
     #[arg(long)]
     pub save_nii: bool,
     /// Exactly what the older Python script does: grey scaled by each image's own range, label 12 dropped, tumour instances
-    /// numbered from two above the largest label, the first 40 names for training and the rest for test (unless a split is given).
+    /// numbered from two above the largest label, grids of CT and label compared by shape only (a note says when they differ),
+    /// the first 40 names for training and the rest for test (unless a split is given).
     #[arg(long)]
     pub parity: bool,
 }
@@ -132,6 +133,7 @@ impl NiiToNpzFlags {
             scaling: if self.parity { Scaling::ImageRange } else { Scaling::WindowBounds },
             removed_ids,
             tumor_id: self.tumor_id,
+            any_grid: self.parity,
             reference_instance_ids: self.parity,
             limits: DustLimits { min_voxels_3d: self.min_voxels_3d, min_pixels_2d: self.min_pixels_2d },
             label_table,

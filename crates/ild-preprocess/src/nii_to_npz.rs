@@ -120,7 +120,7 @@ impl NiiToNpz {
         for result in self.prepare_all(&found, &output)? {
             match result {
                 Ok(case) => prepared.push(case),
-                Err(row) => rows.push(row),
+                Err(row) => rows.push(*row),
             }
         }
         let places = self.places(&prepared, chosen.as_ref(), patient_of.as_ref(), &found);
@@ -164,7 +164,7 @@ impl NiiToNpz {
     }
 
     /// First pass: the labels of every case that is not finished.
-    fn prepare_all<'a>(&self, found: &'a Pairs, output: &Output) -> Result<Vec<std::result::Result<Prepared<'a>, Row>>> {
+    fn prepare_all<'a>(&self, found: &'a Pairs, output: &Output) -> Result<Vec<std::result::Result<Prepared<'a>, Box<Row>>>> {
         let settings = json!({ "format": FORMAT, "case": self.settings });
         let kept_bytes = AtomicUsize::new(0);
         let bar = ild_cli::progress_bar(found.pairs.len() as u64, "labels");
@@ -185,14 +185,14 @@ impl NiiToNpz {
         settings: &Value,
         output: &Output,
         kept_bytes: &AtomicUsize,
-    ) -> std::result::Result<Prepared<'a>, Row> {
+    ) -> std::result::Result<Prepared<'a>, Box<Row>> {
         let key = Key::new(settings, &[&pair.label, &pair.image]);
         let finished = if self.force { None } else { output.records.finished::<CaseFacts>(&pair.case, &key) };
         if let Some(record) = finished {
             let labels = record.facts.voxels.keys().copied().collect();
             return Ok(Prepared { pair, key, finished: Some(record), labels, kept: None });
         }
-        let labels = clean_labels(pair, &self.settings).map_err(|error| output.not_done(&pair.case, None, &error))?;
+        let labels = clean_labels(pair, &self.settings).map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
         if labels.runs.all().is_empty() {
             let limits = self.settings.limits;
             let reason = format!(
@@ -202,7 +202,7 @@ impl NiiToNpz {
                 limits.min_voxels_3d,
                 limits.min_pixels_2d
             );
-            return Err(output.skipped(&pair.case, reason));
+            return Err(Box::new(output.skipped(&pair.case, reason)));
         }
         let ids = (0..=255u8).zip(labels.runs.voxels()).filter(|&(_, count)| count > 0).map(|(id, _)| id).collect();
         let kept = kept_bytes.fetch_add(labels.runs.bytes(), Ordering::Relaxed) < KEPT_LABEL_BYTES;

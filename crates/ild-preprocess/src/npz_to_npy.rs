@@ -204,7 +204,7 @@ fn make(case: &str, path: &Path, folder: &Folder, common: &Common, key: Key) -> 
     let mut picture = Array3::<u8>::zeros((height, width, 3));
     let mut facts = SliceFacts::default();
     for (i, label) in labels.outer_iter().enumerate() {
-        let name = if false { case.to_owned() } else { format!("{case}-{i:03}") };
+        let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
         let ids: BTreeSet<u8> = small.iter().copied().filter(|&id| id != 0).collect();
         if ids.is_empty() {

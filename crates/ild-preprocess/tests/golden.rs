@@ -132,3 +132,48 @@ fn the_soft_window_flattens_the_lung_and_the_lung_window_does_not() {
     let black = (-950..=-200).filter(|hu| (f64::from(hu + 910) / 1500.0 * 255.0) < 1.0).count() as u64;
     assert_eq!(flattened.flattened_voxels, black);
 }
+
+/// Runs `nii-to-npz` over the golden cases and returns the arrays of `case`.
+fn stage1(output: &Path, flags: &[&str], case: &str) -> ild_io::SliceStack {
+    let cases = golden().join("cases");
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_ild-preprocess"))
+        .args(["nii-to-npz", "--parity", "--min-voxels-3d", "200", "--min-pixels-2d", "25", "--quiet"])
+        .arg("--img-path")
+        .arg(cases.join("imgs"))
+        .arg("--gt-path")
+        .arg(cases.join("gts"))
+        .arg("--output")
+        .arg(output)
+        .args(flags)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let modality = if flags.contains(&"MR") { "MR" } else { "CT" };
+    ild_io::read_npz(&output.join(format!("npz_train/{modality}_ILD/{case}.npz"))).unwrap()
+}
+
+fn assert_golden(ours: &ild_io::SliceStack, golden_npz: &str) {
+    let (mut npz, _) = open(golden_npz);
+    assert_eq!(ours.images, Images::Grey(npz.by_name("imgs").unwrap()), "{golden_npz}: images");
+    assert_eq!(ours.labels, Some(npz.by_name("gts").unwrap()), "{golden_npz}: labels");
+    assert_eq!(ours.spacing_xyz_mm.to_vec(), npz.by_name::<_, ndarray::Ix1>("spacing").map(|a: Array1<f64>| a.to_vec()).unwrap());
+    assert_eq!(ours.z_index, Some(npz.by_name("kept").map(|a: Array1<i64>| a.to_vec()).unwrap()), "{golden_npz}: kept slices");
+}
+
+#[test]
+fn whole_cases_equal_the_python_packages_in_every_voxel_type() {
+    let output = tempfile::tempdir().unwrap();
+    for case in ["plain", "scaled", "big", "f64", "i32"] {
+        let ours = stage1(output.path(), &["--window", "lung"], case);
+        assert_golden(&ours, &format!("cases/ct/{case}.npz"));
+    }
+}
+
+#[test]
+fn mr_and_tumour_instances_equal_the_python_packages() {
+    let output = tempfile::tempdir().unwrap();
+    for case in ["plain", "scaled"] {
+        assert_golden(&stage1(&output.path().join("mr"), &["--modality", "MR"], case), &format!("cases/mr/{case}.npz"));
+    }
+    assert_golden(&stage1(&output.path().join("tumor"), &["--window", "lung", "--tumor-id", "3"], "plain"), "cases/tumor/plain.npz");
+}
