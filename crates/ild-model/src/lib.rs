@@ -1,3 +1,4 @@
 //! The image path of SAM 2 in Candle.
 
+pub mod checkpoint;
 pub mod ops;

@@ -1,0 +1,440 @@
+//! The stack machine. It reads instructions and builds values; it calls nothing.
+
+use std::collections::HashMap;
+
+use super::error::{Checked, refuse};
+use super::opcodes::*;
+use super::storage::TensorLayout;
+use super::value::{Arena, Id, Node};
+
+/// More values than any checkpoint has (a SAM 2 file has some thousands), few enough to fit in memory.
+const MAX_VALUES: usize = 20_000_000;
+
+/// What a pickle gave: the index of its value, and how many bytes it took.
+pub(super) struct Loaded {
+    pub root: Id,
+    pub length: usize,
+}
+
+/// Runs one pickle at the start of `bytes`, adding its values to `arena`.
+pub(super) fn load(bytes: &[u8], arena: &mut Arena) -> Checked<Loaded> {
+    let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena };
+    let root = machine.run()?;
+    Ok(Loaded { root, length: machine.at })
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u64, Id>,
+    arena: &'a mut Arena,
+}
+
+impl Machine<'_> {
+    fn run(&mut self) -> Checked<Id> {
+        loop {
+            let op = self.byte()?;
+            match op {
+                STOP => return self.pop(),
+                MARK => self.marks.push(self.stack.len()),
+                PROTO => _ = self.byte()?,
+                FRAME => _ = self.take(8)?,
+                POP => self.pop_value_or_mark()?,
+                POP_MARK => _ = self.pop_to_mark()?,
+                DUP => {
+                    let top = self.top()?;
+                    self.stack.push(top);
+                }
+                _ if self.constant(op)? || self.container(op)? || self.memo(op)? || self.object(op)? => {}
+                _ => return refuse("a pickle of tensors", format!("the instruction 0x{op:02x} at byte {}", self.at - 1)),
+            }
+        }
+    }
+
+    /// Numbers, texts and bytes.
+    fn constant(&mut self, op: u8) -> Checked<bool> {
+        let node = match op {
+            NONE => Node::None,
+            NEWTRUE => Node::Bool(true),
+            NEWFALSE => Node::Bool(false),
+            BININT => Node::Int(i64::from(i32::from_le_bytes(self.array()?))),
+            BININT1 => Node::Int(i64::from(self.byte()?)),
+            BININT2 => Node::Int(i64::from(u16::from_le_bytes(self.array()?))),
+            INT | LONG => self.decimal()?,
+            LONG1 => {
+                let n = usize::from(self.byte()?);
+                long(self.take(n)?)
+            }
+            LONG4 => {
+                let n = self.length4()?;
+                long(self.take(n)?)
+            }
+            FLOAT => match self.line()?.parse() {
+                Ok(x) => Node::Float(x),
+                Err(_) => return refuse("a number", "other text in a FLOAT instruction"),
+            },
+            BINFLOAT => Node::Float(f64::from_be_bytes(self.array()?)),
+            STRING => Node::Text(self.line()?.trim_matches(['\'', '"']).to_owned()),
+            UNICODE => Node::Text(self.line()?.to_owned()),
+            SHORT_BINSTRING | SHORT_BINUNICODE => {
+                let n = usize::from(self.byte()?);
+                self.text(n)?
+            }
+            BINSTRING | BINUNICODE => {
+                let n = self.length4()?;
+                self.text(n)?
+            }
+            BINUNICODE8 => {
+                let n = self.length8()?;
+                self.text(n)?
+            }
+            SHORT_BINBYTES => {
+                let n = usize::from(self.byte()?);
+                Node::Bytes(self.take(n)?.to_vec())
+            }
+            BINBYTES => {
+                let n = self.length4()?;
+                Node::Bytes(self.take(n)?.to_vec())
+            }
+            BINBYTES8 | BYTEARRAY8 => {
+                let n = self.length8()?;
+                Node::Bytes(self.take(n)?.to_vec())
+            }
+            _ => return Ok(false),
+        };
+        self.push(node)?;
+        Ok(true)
+    }
+
+    /// Lists, tuples, dicts; a set is kept as a list.
+    fn container(&mut self, op: u8) -> Checked<bool> {
+        match op {
+            EMPTY_LIST | EMPTY_SET => self.push(Node::List(Vec::new()))?,
+            EMPTY_TUPLE => self.push(Node::Tuple(Vec::new()))?,
+            EMPTY_DICT => self.push(Node::Dict(Vec::new()))?,
+            TUPLE1 | TUPLE2 | TUPLE3 => {
+                let items = self.pop_many(usize::from(op - TUPLE1) + 1)?;
+                self.push(Node::Tuple(items))?;
+            }
+            TUPLE => {
+                let items = self.pop_to_mark()?;
+                self.push(Node::Tuple(items))?;
+            }
+            LIST | FROZENSET => {
+                let items = self.pop_to_mark()?;
+                self.push(Node::List(items))?;
+            }
+            DICT => {
+                let pairs = pairs(&self.pop_to_mark()?)?;
+                self.push(Node::Dict(pairs))?;
+            }
+            APPEND => {
+                let item = self.pop()?;
+                self.extend_list(&[item])?;
+            }
+            APPENDS | ADDITEMS => {
+                let items = self.pop_to_mark()?;
+                self.extend_list(&items)?;
+            }
+            SETITEM => {
+                let items = self.pop_many(2)?;
+                self.extend_dict(&items)?;
+            }
+            SETITEMS => {
+                let items = self.pop_to_mark()?;
+                self.extend_dict(&items)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn memo(&mut self, op: u8) -> Checked<bool> {
+        match op {
+            BINPUT | LONG_BINPUT | PUT | MEMOIZE => {
+                let key = match op {
+                    BINPUT => u64::from(self.byte()?),
+                    LONG_BINPUT => u64::from(u32::from_le_bytes(self.array()?)),
+                    PUT => self.index()?,
+                    _ => self.memo.len() as u64,
+                };
+                let top = self.top()?;
+                self.memo.insert(key, top);
+            }
+            BINGET | LONG_BINGET | GET => {
+                let key = match op {
+                    BINGET => u64::from(self.byte()?),
+                    LONG_BINGET => u64::from(u32::from_le_bytes(self.array()?)),
+                    _ => self.index()?,
+                };
+                match self.memo.get(&key) {
+                    Some(&id) => self.stack.push(id),
+                    None => return refuse("a memo that was written before", format!("number {key}")),
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Classes and calls: recorded by name, except for the few that only wrap tensors and dicts.
+    fn object(&mut self, op: u8) -> Checked<bool> {
+        match op {
+            GLOBAL => {
+                let name = format!("{}.{}", self.line()?, self.line()?);
+                self.push(Node::Global(name))?;
+            }
+            STACK_GLOBAL => {
+                let parts = self.pop_many(2)?;
+                let name = match (self.arena.get(parts[0]), self.arena.get(parts[1])) {
+                    (Node::Text(module), Node::Text(name)) => format!("{module}.{name}"),
+                    _ => return refuse("the name of a class", "other values"),
+                };
+                self.push(Node::Global(name))?;
+            }
+            BINPERSID => {
+                let id = self.pop()?;
+                self.push(Node::Persistent(id))?;
+            }
+            REDUCE | NEWOBJ => {
+                let parts = self.pop_many(2)?;
+                self.reduce(parts[0], parts[1])?;
+            }
+            NEWOBJ_EX => {
+                let parts = self.pop_many(3)?;
+                self.push(Node::Object { class: parts[0], args: parts[1] })?;
+            }
+            // The state of an object. Of dicts (OrderedDict keeps `_metadata` there) and everything else it is not needed.
+            BUILD => _ = self.pop()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn reduce(&mut self, class: Id, args: Id) -> Checked<()> {
+        let name = if let Node::Global(name) = self.arena.get(class) { name.as_str() } else { "" };
+        match name {
+            "collections.OrderedDict" => self.push(Node::Dict(Vec::new())),
+            "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
+                let layout = TensorLayout::from_args(self.arena, args)?;
+                self.push(Node::Tensor(layout))
+            }
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => match self.arena.get(args) {
+                Node::Tuple(items) if !items.is_empty() => {
+                    let tensor = items[0];
+                    self.stack.push(tensor);
+                    Ok(())
+                }
+                _ => refuse("a parameter around a tensor", self.arena.describe(args)),
+            },
+            _ => self.push(Node::Object { class, args }),
+        }
+    }
+
+    fn push(&mut self, node: Node) -> Checked<()> {
+        if self.arena.nodes.len() >= MAX_VALUES {
+            return refuse(format!("a pickle of at most {MAX_VALUES} values"), "more");
+        }
+        self.stack.push(self.arena.nodes.len() as Id);
+        self.arena.nodes.push(node);
+        Ok(())
+    }
+
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Checked<Id> {
+        match self.stack.last() {
+            Some(&id) if self.stack.len() > self.floor() => Ok(id),
+            _ => refuse("a value on the stack", "an empty stack"),
+        }
+    }
+
+    fn pop(&mut self) -> Checked<Id> {
+        let id = self.top()?;
+        self.stack.pop();
+        Ok(id)
+    }
+
+    fn pop_value_or_mark(&mut self) -> Checked<()> {
+        if self.stack.len() == self.floor() && self.marks.pop().is_some() {
+            return Ok(());
+        }
+        self.pop().map(|_| ())
+    }
+
+    fn pop_many(&mut self, n: usize) -> Checked<Vec<Id>> {
+        if self.stack.len() < self.floor() + n {
+            return refuse(format!("{n} values on the stack"), format!("{}", self.stack.len() - self.floor()));
+        }
+        Ok(self.stack.split_off(self.stack.len() - n))
+    }
+
+    fn pop_to_mark(&mut self) -> Checked<Vec<Id>> {
+        match self.marks.pop() {
+            Some(mark) => Ok(self.stack.split_off(mark)),
+            None => refuse("a mark on the stack", "none"),
+        }
+    }
+
+    fn extend_list(&mut self, items: &[Id]) -> Checked<()> {
+        let top = self.top()?;
+        match &mut self.arena.nodes[top as usize] {
+            Node::List(list) => list.extend_from_slice(items),
+            // A subclass of list that is never made: its items are not needed.
+            Node::Object { .. } => {}
+            _ => return refuse("a list to append to", self.arena.describe(top)),
+        }
+        Ok(())
+    }
+
+    fn extend_dict(&mut self, items: &[Id]) -> Checked<()> {
+        let new = pairs(items)?;
+        let top = self.top()?;
+        match &mut self.arena.nodes[top as usize] {
+            Node::Dict(entries) => entries.extend(new),
+            Node::Object { .. } => {}
+            _ => return refuse("a dict to add to", self.arena.describe(top)),
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self) -> Checked<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Checked<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    fn take(&mut self, n: usize) -> Checked<&[u8]> {
+        match self.at.checked_add(n).and_then(|end| self.bytes.get(self.at..end)) {
+            Some(slice) => {
+                self.at += n;
+                Ok(slice)
+            }
+            None => refuse(format!("{n} more bytes of pickle at byte {}", self.at), format!("{}", self.bytes.len() - self.at)),
+        }
+    }
+
+    fn length4(&mut self) -> Checked<usize> {
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn length8(&mut self) -> Checked<usize> {
+        Ok(usize::try_from(u64::from_le_bytes(self.array()?)).unwrap_or(usize::MAX))
+    }
+
+    fn text(&mut self, n: usize) -> Checked<Node> {
+        Ok(Node::Text(String::from_utf8_lossy(self.take(n)?).into_owned()))
+    }
+
+    fn line(&mut self) -> Checked<&str> {
+        let rest = &self.bytes[self.at..];
+        let Some(end) = rest.iter().position(|&b| b == b'\n') else { return refuse("a line of text", "the end of the pickle") };
+        self.at += end + 1;
+        std::str::from_utf8(&rest[..end]).or_else(|_| refuse("text", "bytes that are not UTF-8"))
+    }
+
+    fn index(&mut self) -> Checked<u64> {
+        self.line()?.parse().or_else(|_| refuse("a number", "other text"))
+    }
+
+    /// `INT` also spells booleans, as `00` and `01`; `LONG` ends in `L`.
+    fn decimal(&mut self) -> Checked<Node> {
+        match self.line()? {
+            "00" => Ok(Node::Bool(false)),
+            "01" => Ok(Node::Bool(true)),
+            text => Ok(text.trim_end_matches('L').parse().map_or(Node::BigInt, Node::Int)),
+        }
+    }
+}
+
+/// Little-endian two's complement of any length.
+fn long(bytes: &[u8]) -> Node {
+    if bytes.len() > 8 {
+        return Node::BigInt;
+    }
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut out = [if negative { 0xff } else { 0 }; 8];
+    out[..bytes.len()].copy_from_slice(bytes);
+    Node::Int(i64::from_le_bytes(out))
+}
+
+fn pairs(items: &[Id]) -> Checked<Vec<(Id, Id)>> {
+    if items.len() % 2 != 0 {
+        return refuse("keys with values", "a key without a value");
+    }
+    Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(bytes: &[u8]) -> Result<(Arena, Id), String> {
+        let mut arena = Arena::default();
+        let loaded = load(bytes, &mut arena).map_err(|refusal| refusal.found)?;
+        Ok((arena, loaded.root))
+    }
+
+    #[test]
+    fn numbers_are_those_python_wrote() {
+        // pickle.dumps([2**40, -5, 1.5, True, None, "é", b"x"], 2), written out by hand.
+        let bytes = b"\x80\x02](\x8a\x06\x00\x00\x00\x00\x00\x01J\xfb\xff\xff\xffG\x3f\xf8\x00\x00\x00\x00\x00\x00\x88NX\x02\x00\x00\x00\xc3\xa9C\x01xe.";
+        let (arena, root) = run(bytes).unwrap();
+        let Node::List(items) = arena.get(root) else { panic!("no list") };
+        let shown: Vec<String> = items.iter().map(|&id| format!("{:?}", arena.get(id))).collect();
+        assert_eq!(shown, ["Int(1099511627776)", "Int(-5)", "Float(1.5)", "Bool(true)", "None", "Text(\"é\")", "Bytes([120])"]);
+    }
+
+    #[test]
+    fn a_call_is_recorded_and_not_made() {
+        let (arena, root) = run(b"cposix\nsystem\n(S'echo no'\ntR.").unwrap();
+        assert_eq!(arena.describe(root), "an object of posix.system");
+    }
+
+    #[test]
+    fn a_million_nested_tuples_are_only_a_million_values() {
+        let mut bytes = vec![EMPTY_TUPLE];
+        bytes.extend(std::iter::repeat_n(TUPLE1, 1_000_000));
+        bytes.push(STOP);
+        assert_eq!(run(&bytes).unwrap().0.nodes.len(), 1_000_001);
+    }
+
+    #[test]
+    fn doubling_through_the_memo_stays_small() {
+        let mut bytes = b")q\x00".to_vec();
+        for _ in 0..60 {
+            bytes.extend_from_slice(b"h\x00h\x00\x86q\x00");
+        }
+        bytes.push(STOP);
+        assert!(run(&bytes).unwrap().0.nodes.len() < 100);
+    }
+
+    #[test]
+    fn broken_programs_are_refused() {
+        for bytes in [
+            &b"."[..],
+            b"(",
+            b"t.",
+            b"\x86.",
+            b"h\x05.",
+            b"X\xff\xff\xff\xffab.",
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
+            b"}K\x01(u",
+            b"K\x01K\x02a.",
+            b"\xee.",
+            b"(K\x01d.",
+            b"R.",
+            b"",
+        ] {
+            assert!(run(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}
