@@ -57,8 +57,7 @@ impl Machine<'_> {
     fn constant(&mut self, op: u8) -> Checked<bool> {
         let node = match op {
             NONE => Node::None,
-            NEWTRUE => Node::Bool(true),
-            NEWFALSE => Node::Bool(false),
+            NEWTRUE | NEWFALSE => Node::Bool,
             BININT => Node::Int(i64::from(i32::from_le_bytes(self.array()?))),
             BININT1 => Node::Int(i64::from(self.byte()?)),
             BININT2 => Node::Int(i64::from(u16::from_le_bytes(self.array()?))),
@@ -183,7 +182,8 @@ impl Machine<'_> {
     fn object(&mut self, op: u8) -> Checked<bool> {
         match op {
             GLOBAL => {
-                let name = format!("{}.{}", self.line()?, self.line()?);
+                let module = self.line()?.to_owned();
+                let name = format!("{module}.{}", self.line()?);
                 self.push(Node::Global(name))?;
             }
             STACK_GLOBAL => {
@@ -204,7 +204,7 @@ impl Machine<'_> {
             }
             NEWOBJ_EX => {
                 let parts = self.pop_many(3)?;
-                self.push(Node::Object { class: parts[0], args: parts[1] })?;
+                self.push(Node::Object(parts[0]))?;
             }
             // The state of an object. Of dicts (OrderedDict keeps `_metadata` there) and everything else it is not needed.
             BUILD => _ = self.pop()?,
@@ -229,7 +229,7 @@ impl Machine<'_> {
                 }
                 _ => refuse("a parameter around a tensor", self.arena.describe(args)),
             },
-            _ => self.push(Node::Object { class, args }),
+            _ => self.push(Node::Object(class)),
         }
     }
 
@@ -285,7 +285,7 @@ impl Machine<'_> {
         match &mut self.arena.nodes[top as usize] {
             Node::List(list) => list.extend_from_slice(items),
             // A subclass of list that is never made: its items are not needed.
-            Node::Object { .. } => {}
+            Node::Object(_) => {}
             _ => return refuse("a list to append to", self.arena.describe(top)),
         }
         Ok(())
@@ -296,7 +296,7 @@ impl Machine<'_> {
         let top = self.top()?;
         match &mut self.arena.nodes[top as usize] {
             Node::Dict(entries) => entries.extend(new),
-            Node::Object { .. } => {}
+            Node::Object(_) => {}
             _ => return refuse("a dict to add to", self.arena.describe(top)),
         }
         Ok(())
@@ -348,8 +348,7 @@ impl Machine<'_> {
     /// `INT` also spells booleans, as `00` and `01`; `LONG` ends in `L`.
     fn decimal(&mut self) -> Checked<Node> {
         match self.line()? {
-            "00" => Ok(Node::Bool(false)),
-            "01" => Ok(Node::Bool(true)),
+            "00" | "01" => Ok(Node::Bool),
             text => Ok(text.trim_end_matches('L').parse().map_or(Node::BigInt, Node::Int)),
         }
     }
@@ -390,7 +389,7 @@ mod tests {
         let (arena, root) = run(bytes).unwrap();
         let Node::List(items) = arena.get(root) else { panic!("no list") };
         let shown: Vec<String> = items.iter().map(|&id| format!("{:?}", arena.get(id))).collect();
-        assert_eq!(shown, ["Int(1099511627776)", "Int(-5)", "Float(1.5)", "Bool(true)", "None", "Text(\"é\")", "Bytes([120])"]);
+        assert_eq!(shown, ["Int(1099511627776)", "Int(-5)", "Float(1.5)", "Bool", "None", "Text(\"é\")", "Bytes([120])"]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ pub(super) type Id = u32;
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     None,
-    Bool(bool),
+    /// Its value is not needed anywhere, nor that of a very large integer.
+    Bool,
     Int(i64),
-    /// An integer that does not fit 64 bits; its value is not needed anywhere.
     BigInt,
     Float(f64),
     Text(String),
@@ -21,11 +21,8 @@ pub(super) enum Node {
     Dict(Vec<(Id, Id)>),
     /// A class or function, by name only.
     Global(String),
-    /// Something a class or function would have made: what it was, its arguments. It is never made.
-    Object {
-        class: Id,
-        args: Id,
-    },
+    /// Something this class or function would have made. It is never made.
+    Object(Id),
     /// Reference to the bytes of a tensor.
     Persistent(Id),
     Tensor(TensorLayout),
@@ -46,7 +43,7 @@ impl Arena {
     pub fn describe(&self, id: Id) -> String {
         match self.get(id) {
             Node::None => "None".into(),
-            Node::Bool(_) => "a bool".into(),
+            Node::Bool => "a bool".into(),
             Node::Int(n) => format!("the integer {n}"),
             Node::BigInt => "a very large integer".into(),
             Node::Float(x) => format!("the number {x}"),
@@ -56,7 +53,7 @@ impl Arena {
             Node::Tuple(items) => format!("a tuple of {}", items.len()),
             Node::Dict(items) => format!("a dict of {}", items.len()),
             Node::Global(name) => format!("the name {name}"),
-            Node::Object { class, .. } => match self.get(*class) {
+            Node::Object(class) => match self.get(*class) {
                 Node::Global(name) => format!("an object of {name}"),
                 _ => "an object".into(),
             },
