@@ -5,7 +5,7 @@
 //! the same seed gives the same voxels, on any machine and with any number of threads.
 //!
 //! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient` and `thorax` (shapes) → `disease` and `extent`
-//! (where) → `render` and `paint` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
+//! (where) → `render` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
 
 mod annotation;
 mod cohort;
@@ -15,7 +15,6 @@ mod draws;
 mod extent;
 mod grid;
 mod noise;
-mod paint;
 mod patient;
 mod render;
 mod scanner;

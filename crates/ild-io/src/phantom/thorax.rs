@@ -5,7 +5,7 @@
 
 use super::noise::{step, through, value};
 use super::patient::{HEIGHT_MM, Patient};
-use super::solid::{ellipse, ellipsoid, join, meet, squircle};
+use super::solid::{ellipse, ellipsoid, meet, squircle};
 
 /// Rounding where two surfaces of the lung meet.
 const EDGE_MM: f32 = 7.0;
@@ -57,7 +57,7 @@ impl Level {
                 through(&[(0.0, 112.0), (150.0, 110.0), (270.0, 98.0)], z),
             ],
             column: [
-                through(&[(0.0, 20.0), (90.0, 25.0), (132.0, 40.0), (150.0, 42.0), (185.0, 36.0), (230.0, 30.0), (270.0, 42.0)], z),
+                through(&[(0.0, 20.0), (90.0, 24.0), (140.0, 37.0), (185.0, 33.0), (230.0, 30.0), (270.0, 42.0)], z),
                 through(&[(0.0, 26.0), (90.0, 34.0), (140.0, 52.0), (185.0, 52.0), (270.0, 44.0)], z),
                 through(&[(0.0, 48.0), (90.0, 38.0), (140.0, 8.0), (270.0, 12.0)], z),
             ],
@@ -92,13 +92,10 @@ impl Patient {
         let column = ellipse(xy, [2.0, level.column[2]], [level.column[0], level.column[1]]);
         let spine = ellipse(xy, [0.0, 80.0], [31.0, 33.0]);
         let floor = through(&[(-85.0, 26.0), (0.0, 8.0), (85.0, -14.0)], y) - level.z;
-        // The lungs nearly touch behind the breastbone; the line between them wavers.
-        let septum = if x.abs() > 20.0 { -20.0 } else { self.septum([x, y], level.z) };
         let mut lung = meet(costal, -dome, EDGE_MM);
-        for other in [-heart, -column, -spine, septum, floor] {
+        for other in [-heart, -column, -spine, 3.5 - x.abs(), floor] {
             lung = meet(lung, other, EDGE_MM);
         }
-        lung = lung.max(1.5 - x.abs());
         Distances { lung, costal, cavity, heart, dome }
     }
 
@@ -108,20 +105,12 @@ impl Patient {
         (self.distances(level, [x, y]), [x, y])
     }
 
-    fn septum(&self, [x, y]: [f32; 2], z: f32) -> f32 {
-        let waver = 7.0 * value(self.seed ^ 0x5E9, [0.0, y / 28.0, z / 40.0]);
-        2.5 + 2.5 * step(-20.0, -80.0, y) - (x - waver).abs()
-    }
-
     fn heart(&self, p: [f32; 3]) -> f32 {
         let [x, y, z] = p;
         // The long axis points to the left, forward and down.
         let tilted = [x + 0.30 * (z - 85.0), y - 0.10 * (z - 85.0), z];
         let size = self.heart_size;
-        let ventricles = ellipsoid(tilted, [self.heart_x_mm, -26.0, 82.0], [58.0 * size, 45.0 * size, 58.0]);
-        let right_atrium = ellipsoid(p, [-20.0, -12.0, 98.0], [27.0 * size, 32.0 * size, 38.0]);
-        let left_atrium = ellipsoid(p, [6.0, 14.0, 112.0], [34.0 * size, 22.0 * size, 24.0]);
-        join(ventricles, join(right_atrium, left_atrium, 8.0), 10.0)
+        ellipsoid(tilted, [self.heart_x_mm, -24.0, 85.0], [55.0 * size, 45.0 * size, 62.0])
     }
 
     fn dome(&self, p: [f32; 3]) -> f32 {

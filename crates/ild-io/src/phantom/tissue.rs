@@ -2,7 +2,7 @@
 
 use super::noise::{mix, rough, step, value};
 use super::patient::Patient;
-use super::solid::{coverage, ellipse, ellipsoid, join, squircle};
+use super::solid::{coverage, ellipsoid, squircle};
 use super::thorax::{Distances, Level};
 
 /// Air around the patient.
@@ -14,19 +14,13 @@ const SKIN_MM: f32 = 2.2;
 impl Patient {
     /// Signed distance to the skin, and to the muscle under the fat, at a point of the reference frame.
     pub(crate) fn skin(&self, level: &Level, xy: [f32; 2]) -> [f32; 2] {
-        let trunk = squircle(xy, [0.0, level.body_y], level.muscle, 0.30);
-        if trunk > 120.0 {
-            return [trunk, trunk];
-        }
-        // The strong muscles on both sides of the spine leave a groove along the back.
-        let back = ellipse([xy[0].abs(), xy[1]], [38.0, 101.0], [36.0, 25.0]);
-        let muscle = join(trunk, back, 12.0);
+        let muscle = squircle(xy, [0.0, level.body_y], level.muscle, 0.32);
         let fat = self.fat_mm * (0.75 + 0.5 * (xy[0] / 160.0).abs().min(1.0));
         let mut skin = muscle - fat;
         if self.breast_mm > 0.0 && xy[1] < 0.0 {
             let (reach, front) = (self.breast_mm, level.body_y - level.muscle[1]);
             let breast = ellipsoid([xy[0].abs(), xy[1], level.z], [78.0, front + 8.0, 120.0], [58.0, reach + self.fat_mm, 62.0]);
-            skin = join(skin, breast, 16.0);
+            skin = skin.min(breast);
         }
         [skin, muscle]
     }
@@ -56,20 +50,12 @@ impl Patient {
     }
 
     fn inner_hu(&self, p: [f32; 3], d: &Distances, pixel: f32) -> f32 {
-        let (heart, organs) = (coverage(d.heart + 3.0, pixel), coverage(d.dome, pixel));
-        let mut hu = 0.0;
-        if heart < 1.0 {
-            // Nodes, thymus and small vessels in the fat between the lungs.
-            let strands = rough(self.seed ^ 0x3ED1, p.map(|c| c / 8.0));
-            hu = mix(FAT_HU + 8.0, 28.0, step(0.18, 0.42, strands));
-        }
-        if heart > 0.0 {
-            hu = mix(hu, self.heart_hu(p, d.heart), heart);
-        }
-        if organs > 0.0 {
-            hu = mix(hu, self.organ_hu(p, d.dome, pixel), organs);
-        }
-        hu
+        let strands = rough(self.seed ^ 0x3ED1, p.map(|c| c / 7.0));
+        let fat = mix(FAT_HU + 8.0, 20.0, step(0.42, 0.62, strands));
+        let heart = self.heart_hu(p, d.heart);
+        let organs = self.organ_hu(p, d.dome, pixel);
+        let chest = mix(fat, heart, coverage(d.heart + 3.0, pixel));
+        mix(chest, organs, coverage(d.dome, pixel))
     }
 
     /// Chambers brighter than the wall with contrast; a coat of fat in the grooves.
@@ -88,12 +74,17 @@ impl Patient {
         if p[0] < 8.0 || dome > -3.5 {
             return 57.0 + 0.3 * self.contrast_hu + grain;
         }
-        let centre = self.dome_mm[1] - 44.0;
-        let stomach = ellipsoid(p, [54.0, -22.0, centre], [47.0, 50.0, 42.0]);
-        let gas = self.stomach_gas && p[1] < -34.0;
-        let filling = if gas { -960.0 } else { 24.0 + 3.0 * grain };
-        let content = mix(filling, 42.0, coverage(-3.0 - stomach, pixel));
-        let spleen = ellipsoid(p, [84.0, 36.0, centre - 6.0], [44.0, 52.0, 48.0]);
+        let centre = self.dome_mm[1] - 48.0;
+        let stomach = ellipsoid(p, [50.0, -24.0, centre], [38.0, 44.0, 42.0]);
+        let gas = self.stomach_gas && p[1] < -22.0;
+        let content = if stomach > -3.0 {
+            42.0
+        } else if gas {
+            -960.0
+        } else {
+            18.0
+        };
+        let spleen = ellipsoid(p, [82.0, 34.0, centre - 8.0], [38.0, 42.0, 46.0]);
         let around = mix(FAT_HU + 6.0, 50.0 + 0.4 * self.contrast_hu + grain, coverage(spleen, pixel));
         mix(around, content, coverage(stomach, pixel))
     }

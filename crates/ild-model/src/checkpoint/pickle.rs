@@ -366,7 +366,7 @@ fn long(bytes: &[u8]) -> Node {
 }
 
 fn pairs(items: &[Id]) -> Checked<Vec<(Id, Id)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return refuse("keys with values", "a key without a value");
     }
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

@@ -1,0 +1,116 @@
+//! Why a model was not made or did not run: place, wish, fact, and what to do next.
+
+use std::path::PathBuf;
+
+use crate::loader::Misfit;
+
+/// Shorthand for this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong between a checkpoint and a mask.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file was looked at and refused.
+    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
+    Rejected {
+        /// The file.
+        path: PathBuf,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What the user can do about it; may be empty.
+        next: String,
+    },
+    /// The weights are those of another model.
+    #[error("{0}")]
+    Misfit(Box<Misfit>),
+    /// A file of PyTorch's was refused.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::Error),
+    /// A model description that no model can be built from.
+    #[error("{key}: expected {expected}, found {found}")]
+    Config {
+        /// The key of the description.
+        key: &'static str,
+        /// What it has to be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// `--model` names no size of ours, nor a file.
+    #[error("--model: expected t, s, b+, l, nano or a .toml file, found `{0}`")]
+    UnknownModel(String),
+    /// A tensor of the wrong shape was handed over.
+    #[error("{what}: expected shape {expected}, found {found:?}")]
+    Shape {
+        /// The argument.
+        what: &'static str,
+        /// The accepted shape.
+        expected: String,
+        /// The shape it has.
+        found: Vec<usize>,
+    },
+    /// A box without area, or beside the slice.
+    #[error("--box {pixels:?}: expected x0 < x1 and y0 < y1 and a part of the slice of {width} × {height} pixels")]
+    Box {
+        /// x0, y0, x1, y1 as given.
+        pixels: [f64; 4],
+        /// Rows of the slice.
+        height: usize,
+        /// Columns of the slice.
+        width: usize,
+    },
+    /// The device that was asked for is not there.
+    #[error("--device {asked}: {found}; {next}")]
+    Device {
+        /// The device as typed.
+        asked: String,
+        /// What stands in the way.
+        found: String,
+        /// What the user can do about it.
+        next: String,
+    },
+    /// The operating system said no.
+    #[error("{}: could not be {what}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        what: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file could not be written; the message names it.
+    #[error(transparent)]
+    Write(#[from] anyhow::Error),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A refusal of `path`.
+    pub fn rejected(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Rejected { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    }
+
+    /// Whether the input is at fault (exit code 3), rather than the machine or the command line.
+    #[must_use]
+    pub fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected { .. } | Self::Checkpoint(_) | Self::Misfit(_) | Self::Config { .. } | Self::Shape { .. } | Self::Box { .. }
+        )
+    }
+
+    /// [`Error::is_rejection`] for any error in a chain; what the binaries hand to `ild_cli::main`.
+    #[must_use]
+    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
+        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
+    }
+}
+
+fn advice(next: &str) -> String {
+    if next.is_empty() { String::new() } else { format!("; {next}") }
+}

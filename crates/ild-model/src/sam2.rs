@@ -1,0 +1,170 @@
+//! The model as a whole.
+
+use candle_core::{DType, Device, IndexOp, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use crate::config::Sam2Config;
+use crate::error::{Error, Result};
+use crate::features::{ImageFeatures, MaskPrediction};
+use crate::image_encoder::ImageEncoder;
+use crate::loader::{LoadReport, Loader};
+use crate::mask_decoder::{AllMasks, MaskDecoder};
+use crate::mask_selection::{DecodeMode, select};
+use crate::parameters::Parameters;
+use crate::prompt_encoder::PromptEncoder;
+use crate::weights::Weights;
+
+/// SAM 2's image path: an image becomes features, features and a prompt become a mask.
+#[derive(Debug)]
+pub struct Sam2 {
+    config: Sam2Config,
+    device: Device,
+    /// Pixels to features.
+    pub image_encoder: ImageEncoder,
+    /// Boxes and points to tokens.
+    pub sam_prompt_encoder: PromptEncoder,
+    /// Features and tokens to masks.
+    pub sam_mask_decoder: MaskDecoder,
+    /// "No memory of earlier frames": `[1, 1, d]`, added to every token of the image embedding.
+    no_mem_embed: Tensor,
+}
+
+impl Sam2 {
+    /// A model for inference.
+    ///
+    /// # Errors
+    /// [`Error::Misfit`] lists what is missing, of another shape, or belongs to no part of SAM 2.
+    pub fn load(config: &Sam2Config, weights: &Weights, device: &Device) -> Result<(Self, LoadReport)> {
+        let loader = Loader::frozen(weights);
+        let model = Self::build(config, &loader.var_builder(device))?;
+        Ok((model, loader.report(config)?))
+    }
+
+    /// A model whose image encoder and mask decoder can be trained.
+    ///
+    /// # Errors
+    /// As [`Sam2::load`].
+    pub fn trainable(config: &Sam2Config, weights: &Weights, device: &Device) -> Result<(Self, Parameters, LoadReport)> {
+        let loader = Loader::trainable(weights);
+        let model = Self::build(config, &loader.var_builder(device))?;
+        let report = loader.report(config)?;
+        Ok((model, Parameters::new(loader.variables()), report))
+    }
+
+    pub(crate) fn build(config: &Sam2Config, vb: &VarBuilder) -> Result<Self> {
+        let config = config.clone().validated()?;
+        Ok(Self {
+            image_encoder: ImageEncoder::new(&config, vb.pp("image_encoder"))?,
+            sam_prompt_encoder: PromptEncoder::new(&config, vb.pp("sam_prompt_encoder"))?,
+            sam_mask_decoder: MaskDecoder::new(&config, vb.pp("sam_mask_decoder"))?,
+            no_mem_embed: no_mem_embed(&config, vb)?,
+            device: vb.device().clone(),
+            config,
+        })
+    }
+
+    /// What the model was built from.
+    #[must_use]
+    pub fn config(&self) -> &Sam2Config {
+        &self.config
+    }
+
+    /// Where its tensors live.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Features of normalised images (see [`crate::image_to_input`]).
+    ///
+    /// SAM 2 runs `conv_s0` and `conv_s1` on the neck's two finest levels, which serve nothing else. Two affine maps
+    /// in a row are one, so here they are multiplied first: the same features without the two widest maps.
+    ///
+    /// # Shapes
+    /// - `image`: `[b, 3, s, s]`
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape.
+    pub fn encode_image(&self, image: &Tensor) -> Result<ImageFeatures> {
+        let s = self.config.image_size;
+        if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
+            return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
+        }
+        let stages = self.image_encoder.trunk.forward(image)?;
+        let neck = &self.image_encoder.neck;
+        let image_embed = neck.top_down(&stages[2], &stages[3])?.broadcast_add(&self.no_mem_embed)?;
+        let high_res = [
+            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?,
+            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?,
+        ];
+        Ok(ImageFeatures { image_embed, high_res })
+    }
+
+    /// A mask for each box. Features of one image serve any number of boxes.
+    ///
+    /// # Shapes
+    /// - `boxes`: `[b, 4]` x0, y0, x1, y1 in pixels of the `s`×`s` input
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape, or where features and boxes are not equally many.
+    pub fn decode_box(&self, features: &ImageFeatures, boxes: &Tensor, mode: DecodeMode) -> Result<MaskPrediction> {
+        if boxes.rank() != 2 || boxes.dim(1)? != 4 {
+            return Err(Error::Shape { what: "boxes", expected: "[b, 4]".into(), found: boxes.dims().to_vec() });
+        }
+        let prompt = self.sam_prompt_encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
+        choose(&self.decode(features, &prompt)?, mode)
+    }
+
+    /// A mask for each set of points.
+    ///
+    /// # Shapes
+    /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see [`crate::prompt_encoder::label`])
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for other shapes, or where features and points are not equally many.
+    pub fn decode_points(&self, features: &ImageFeatures, points: &Tensor, labels: &Tensor, mode: DecodeMode) -> Result<MaskPrediction> {
+        if points.rank() != 3 || points.dim(2)? != 2 {
+            return Err(Error::Shape { what: "points", expected: "[b, n, 2]".into(), found: points.dims().to_vec() });
+        }
+        if labels.dims() != &points.dims()[..2] {
+            return Err(Error::Shape { what: "labels", expected: format!("{:?}", &points.dims()[..2]), found: labels.dims().to_vec() });
+        }
+        let prompt = self.sam_prompt_encoder.embed_points(points, labels)?;
+        choose(&self.decode(features, &prompt)?, mode)
+    }
+
+    /// All four masks of prompt tokens.
+    ///
+    /// # Shapes
+    /// - `prompt`: `[b, t, d]`
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where features and prompts are not equally many.
+    pub fn decode(&self, features: &ImageFeatures, prompt: &Tensor) -> Result<AllMasks> {
+        let (images, prompts) = (features.batch()?, prompt.dim(0)?);
+        let repeated = if images == 1 && prompts > 1 { Some(features.repeat(prompts)?) } else { None };
+        if images != prompts && repeated.is_none() {
+            let expected = format!("as many as the {images} images of the features");
+            return Err(Error::Shape { what: "prompts", expected, found: vec![prompts] });
+        }
+        let encoder = &self.sam_prompt_encoder;
+        let features = repeated.as_ref().unwrap_or(features);
+        Ok(self.sam_mask_decoder.predict_masks(features, encoder.dense_pe(), prompt, encoder.no_mask_embed())?)
+    }
+}
+
+fn no_mem_embed(config: &Sam2Config, vb: &VarBuilder) -> candle_core::Result<Tensor> {
+    vb.get_with_hints((1, 1, config.d_model), "no_mem_embed", Init::Randn { mean: 0.0, stdev: 0.02 })
+}
+
+fn choose(all: &AllMasks, mode: DecodeMode) -> Result<MaskPrediction> {
+    let chosen = select(all, mode)?;
+    let take = |tensor: &Tensor| -> Result<Tensor> {
+        if chosen.iter().all(|mask| *mask == 0) {
+            return Ok(tensor.narrow(1, 0, 1)?);
+        }
+        let rows = chosen.iter().enumerate().map(|(i, mask)| tensor.i((i, *mask..*mask + 1)));
+        Ok(Tensor::stack(&rows.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
+    };
+    Ok(MaskPrediction { logits: take(&all.logits)?, iou: take(&all.iou)?, object_score: all.object_score.clone() })
+}
