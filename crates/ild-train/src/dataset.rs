@@ -9,7 +9,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use crate::augment::{Augmentation, Warp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Height and width of the label arrays, pixels.
 pub const LABEL_SIZE: usize = 256;
@@ -75,8 +75,7 @@ impl SliceDataset {
             return Err(FileError::rejected(missing, "the image of a label", "no such file", "run npz-to-npy again").into());
         }
         let without_label_file = images.iter().filter(|name| names.binary_search(name).is_err()).cloned().collect();
-        let labels: Vec<Vec<u8>> =
-            names.par_iter().map(|name| Ok(ids_in(&read_label(folder, name)?))).collect::<Result<_>>()?;
+        let labels: Vec<Vec<u8>> = names.par_iter().map(|name| Ok(ids_in(&read_label(folder, name)?))).collect::<Result<_>>()?;
         let (mut slices, mut without_label) = (Vec::new(), Vec::new());
         for (name, labels) in names.into_iter().zip(labels) {
             if labels.is_empty() {
@@ -140,6 +139,13 @@ impl SliceDataset {
         Ok(Sample { name: name.clone(), label: draw.label, image: ild_model::image_to_input(image.view(), image_size), box_px, mask })
     }
 
+    /// Identifies the set of slices and their labels, so that a resumed run can tell whether they are still the same (FNV-1a, 64 bit).
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let bytes = self.slices.iter().flat_map(|slice| slice.name.bytes().chain([0]).chain(slice.labels.iter().copied()).chain([0]));
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// Image of slice `index` as stored, `[y, x, 3]`.
     ///
     /// # Errors
@@ -180,7 +186,10 @@ fn read_label(folder: &Path, name: &str) -> Result<Array2<u8>> {
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix2>() {
         Ok(label) if label.dim() == (LABEL_SIZE, LABEL_SIZE) => Ok(label),
-        _ => Err(FileError::rejected(path, "a label of shape (256, 256)", format!("{shape:?}"), "make it with ild-preprocess npz-to-npy").into()),
+        _ => {
+            Err(FileError::rejected(path, "a label of shape (256, 256)", format!("{shape:?}"), "make it with ild-preprocess npz-to-npy")
+                .into())
+        }
     }
 }
 
@@ -190,7 +199,13 @@ fn read_image(folder: &Path, name: &str) -> Result<Array3<u8>> {
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix3>() {
         Ok(image) if image.dim().2 == 3 && !image.is_empty() => Ok(image),
-        _ => Err(FileError::rejected(path, "an image of shape (height, width, 3)", format!("{shape:?}"), "make it with ild-preprocess npz-to-npy").into()),
+        _ => Err(FileError::rejected(
+            path,
+            "an image of shape (height, width, 3)",
+            format!("{shape:?}"),
+            "make it with ild-preprocess npz-to-npy",
+        )
+        .into()),
     }
 }
 

@@ -43,19 +43,6 @@ impl Ema {
         }
         Ok(())
     }
-
-    /// Exchanges averages and parameters; a second call puts them back, bit for bit.
-    ///
-    /// # Errors
-    /// When the parameters are not those it was made of.
-    pub fn swap<'a>(&mut self, parameters: impl Iterator<Item = &'a Var>) -> Result<()> {
-        for (shadow, var) in self.shadows.iter_mut().zip(parameters) {
-            let value = var.as_detached_tensor().copy()?;
-            var.set(shadow)?;
-            *shadow = value;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -65,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_average_follows_and_a_double_swap_changes_nothing() {
+    fn the_average_follows_the_parameters_and_leaves_them_alone() {
         let var = Var::new(&[0f32, 10.0], &Device::Cpu).unwrap();
         let mut ema = Ema::new([&var].into_iter(), 0.9).unwrap();
         var.set(&Tensor::new(&[1f32, 10.0], &Device::Cpu).unwrap()).unwrap();
@@ -77,9 +64,6 @@ mod tests {
         }
         let average = ema.shadows[0].to_vec1::<f32>().unwrap();
         assert!((f64::from(average[0]) - expected).abs() < 1e-6 && (average[1] - 10.0).abs() < 1e-6, "{average:?}");
-        ema.swap([&var].into_iter()).unwrap();
-        assert_eq!(var.to_vec1::<f32>().unwrap(), average);
-        ema.swap([&var].into_iter()).unwrap();
         assert_eq!(var.to_vec1::<f32>().unwrap(), [1.0, 10.0]);
     }
 }

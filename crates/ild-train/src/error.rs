@@ -17,6 +17,9 @@ pub enum Error {
     /// The model or its weights were refused.
     #[error(transparent)]
     Model(#[from] ild_model::Error),
+    /// A PyTorch file was refused.
+    #[error(transparent)]
+    Checkpoint(#[from] ild_model::checkpoint::Error),
     /// A folder holds nothing to train on.
     #[error("{}: expected slices with a label, found {found}; {next}", folder.display())]
     NothingToTrainOn {
@@ -53,7 +56,25 @@ pub enum Error {
         /// What the user can do.
         next: &'static str,
     },
-    /// The settings contradict each other.
+    /// The process was asked to stop; the state is saved.
+    #[error("stopped in epoch {epoch} after step {step}; go on with: ild-train --config {0}/config.toml --resume {0}", folder.display())]
+    Interrupted {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Optimiser steps done.
+        step: u64,
+        /// The run folder.
+        folder: PathBuf,
+        /// For the exit code.
+        source: ild_cli::Interrupted,
+    },
+    /// Two runs in one folder.
+    #[error("{}: another ild-train is writing to this folder; wait for it or choose another", folder.display())]
+    Busy {
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// The settings cannot be meant (exit code 2).
     #[error("{0}")]
     Settings(String),
     /// A picture or an event file could not be made.
@@ -76,7 +97,7 @@ impl Error {
         match self {
             Self::File(error) => error.is_rejection(),
             Self::Model(error) => ild_model::Error::rejects(error),
-            Self::NothingToTrainOn { .. } | Self::WrongState { .. } => true,
+            Self::Checkpoint(_) | Self::NothingToTrainOn { .. } | Self::WrongState { .. } => true,
             _ => false,
         }
     }
@@ -84,8 +105,6 @@ impl Error {
     /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
     #[must_use]
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
-            || ild_io::Error::rejects(error)
-            || ild_model::Error::rejects(error)
+        error.downcast_ref::<Self>().is_some_and(Self::is_rejection) || ild_io::Error::rejects(error) || ild_model::Error::rejects(error)
     }
 }

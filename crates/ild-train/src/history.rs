@@ -8,13 +8,16 @@ use ild_io::LabelTable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::exact;
 
 /// Mean losses over some items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeanLoss {
     /// Sum of the Dice losses.
+    #[serde(with = "exact")]
     dice_sum: f64,
     /// Sum of the cross-entropies.
+    #[serde(with = "exact")]
     bce_sum: f64,
     /// Number of items.
     pub items: usize,
@@ -26,6 +29,13 @@ impl MeanLoss {
         self.dice_sum += dice.iter().map(|&v| f64::from(v)).sum::<f64>();
         self.bce_sum += bce.iter().map(|&v| f64::from(v)).sum::<f64>();
         self.items += dice.len();
+    }
+
+    /// Adds the items of another mean.
+    pub fn merge(&mut self, other: Self) {
+        self.dice_sum += other.dice_sum;
+        self.bce_sum += other.bce_sum;
+        self.items += other.items;
     }
 
     /// Mean Dice loss; NaN without items.
@@ -48,7 +58,7 @@ impl MeanLoss {
 }
 
 /// One optimiser step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepRecord {
     /// From 1.
     pub step: u64,
@@ -67,8 +77,11 @@ pub struct StepRecord {
 pub struct Validation {
     /// Mean loss over all boxes.
     pub loss: MeanLoss,
-    /// Label id → mean Dice of the thresholded masks, and the number of masks.
-    pub dice_of_class: BTreeMap<u8, (f64, usize)>,
+    /// Label id → Dice of its masks.
+    pub dice_of_class: BTreeMap<u8, ClassDice>,
+    /// Seconds it took.
+    #[serde(with = "exact")]
+    pub seconds: f64,
 }
 
 impl Validation {
@@ -76,7 +89,30 @@ impl Validation {
     #[must_use]
     pub fn mean_dice(&self) -> Option<f64> {
         let n = self.dice_of_class.len();
-        (n > 0).then(|| self.dice_of_class.values().map(|(dice, _)| dice).sum::<f64>() / n as f64)
+        (n > 0).then(|| self.dice_of_class.values().map(ClassDice::mean).sum::<f64>() / n as f64)
+    }
+}
+
+/// Dice of the thresholded masks of one class, each slice on its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClassDice {
+    #[serde(with = "exact")]
+    sum: f64,
+    /// Number of masks.
+    pub masks: usize,
+}
+
+impl ClassDice {
+    /// Adds the Dice of one mask.
+    pub fn add(&mut self, dice: f64) {
+        self.sum += dice;
+        self.masks += 1;
+    }
+
+    /// Mean over the masks; NaN without any.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.sum / self.masks as f64
     }
 }
 
@@ -88,6 +124,7 @@ pub struct EpochRecord {
     /// Optimiser steps since the start of the run.
     pub step: u64,
     /// Learning rate of the last step.
+    #[serde(with = "exact")]
     pub lr: f64,
     /// Mean training loss.
     pub train: MeanLoss,
@@ -97,15 +134,24 @@ pub struct EpochRecord {
     pub is_best: bool,
     /// Label id → how often it was drawn for training.
     pub drawn: BTreeMap<u8, usize>,
-    /// Seconds of training and validation together.
+    /// Seconds of training.
+    #[serde(with = "exact")]
     pub seconds: f64,
     /// Training items per second.
+    #[serde(with = "exact")]
     pub items_per_second: f64,
     /// Share of the training time spent waiting for the loader.
+    #[serde(with = "exact")]
     pub waiting_share: f64,
 }
 
 impl EpochRecord {
+    /// Seconds of training and validation together.
+    #[must_use]
+    pub fn total_seconds(&self) -> f64 {
+        self.seconds + self.validation.as_ref().map_or(0.0, |validation| validation.seconds)
+    }
+
     /// What `best` is decided by: validation loss, or training loss without a validation set.
     #[must_use]
     pub fn deciding_loss(&self) -> f64 {
@@ -134,21 +180,9 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
         }
         for id in table.0.keys() {
             let dice = e.validation.as_ref().and_then(|v| v.dice_of_class.get(id));
-            let _ = write!(text, ",{}", dice.map_or(String::new(), |(dice, _)| dice.to_string()));
+            let _ = write!(text, ",{}", dice.map_or(String::new(), |dice| dice.mean().to_string()));
         }
-        let _ = writeln!(text, ",{},{:.3},{:.3},{:.4}", u8::from(e.is_best), e.seconds, e.items_per_second, e.waiting_share);
-    }
-    Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
-}
-
-/// Writes `steps.csv`: one row per optimiser step, losses with all their digits.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_steps(path: &Path, steps: &[StepRecord]) -> Result<()> {
-    let mut text = String::from("step,epoch,loss,lr,gradient_norm\n");
-    for s in steps {
-        let _ = writeln!(text, "{},{},{},{},{}", s.step, s.epoch, s.loss, s.lr, s.gradient_norm);
+        let _ = writeln!(text, ",{},{:.3},{:.3},{:.4}", u8::from(e.is_best), e.total_seconds(), e.items_per_second, e.waiting_share);
     }
     Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
 }
@@ -171,7 +205,12 @@ mod tests {
         let path = folder.path().join("history.csv");
         let mut train = MeanLoss::default();
         train.add(&[0.5], &[0.25]);
-        let validation = Validation { loss: train, dice_of_class: [(2, (0.9, 3)), (5, (0.7, 1))].into() };
+        let dice = |values: &[f64]| {
+            let mut dice = ClassDice::default();
+            values.iter().for_each(|&v| dice.add(v));
+            dice
+        };
+        let validation = Validation { loss: train, dice_of_class: [(2, dice(&[1.0, 0.8])), (5, dice(&[0.7]))].into(), seconds: 0.5 };
         assert!((validation.mean_dice().unwrap() - 0.8).abs() < 1e-12);
         let epoch = EpochRecord {
             epoch: 1,

@@ -73,9 +73,7 @@ impl EventFile {
 
     fn write(&mut self, event: Event) -> Result<()> {
         let record = framed(&event.encode_to_vec());
-        self.file
-            .write_all(&record)
-            .map_err(|source| Error::from(ild_io::Error::Io { path: self.path.clone(), what: "written", source }))
+        self.file.write_all(&record).map_err(|source| Error::from(ild_io::Error::Io { path: self.path.clone(), what: "written", source }))
     }
 }
 

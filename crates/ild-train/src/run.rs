@@ -1,0 +1,126 @@
+//! The whole command: decide, prepare, train, sum up.
+
+use ild_cli::{Common, RunReport};
+use ild_model::Sam2;
+
+use crate::args::TrainArgs;
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::files::RunFiles;
+use crate::prepare::prepare;
+use crate::progress::Progress;
+use crate::run_folder::RunFolder;
+use crate::sanity::sanity_picture;
+use crate::start::{Start, decide};
+use crate::summary::print_summary;
+use crate::trainer::{Outcome, Setup, Trainer};
+
+/// Runs `ild-train` with these flags.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    if args.dry_run {
+        return dry_run(common, args);
+    }
+    let (folder, start) = decide(args, common.seed, common.force)?;
+    if let Start::Done(header) = &start {
+        println!("{}: already trained for {} epochs (--force trains again)", folder.display(), header.progress.epochs_done);
+        return Ok(());
+    }
+    let setup = prepare(args, common, &start)?;
+    let folder = RunFolder::open(&folder)?;
+    ild_cli::save_resolved(&folder.config(), "train", &Resolved { common, args })?;
+    tracing::info!("writing to {}", folder.path().display());
+    report.set("settings", Resolved { common, args });
+    for path in args.pretrained.iter().chain(&args.resume).filter(|path| path.is_file()) {
+        report.input(path)?;
+    }
+    let mut trainer = begin(setup, folder, &start)?;
+    let outcome = trainer.fit()?;
+    sum_up(&trainer, outcome, report, common)
+}
+
+#[derive(serde::Serialize)]
+struct Resolved<'a> {
+    #[serde(flatten)]
+    common: &'a Common,
+    #[serde(flatten)]
+    args: &'a TrainArgs,
+}
+
+fn begin(setup: Setup, folder: RunFolder, start: &Start) -> Result<Trainer> {
+    let table = setup.label_table.clone();
+    let mut trainer = Trainer::new(setup, folder)?.watched_by(RunFiles::new(table.clone())).watched_by(Console::new(table));
+    say_sizes(&trainer);
+    match start {
+        Start::Resume(state) => trainer.resume(state)?,
+        Start::ResumeReference(checkpoint) => trainer.resume_reference(checkpoint)?,
+        Start::Fresh | Start::Done(_) => {
+            let path = trainer.folder.path().join("data_sanitycheck.png");
+            sanity_picture(&path, &trainer.setup.train, &trainer.items(), &trainer.setup.label_table)?;
+        }
+    }
+    let progress = trainer.progress();
+    if progress.steps_done > 0 || progress.epochs_done > 0 {
+        tracing::info!("going on in epoch {} after step {}", progress.epochs_done + 1, progress.steps_done);
+    }
+    Ok(trainer)
+}
+
+fn say_sizes(trainer: &Trainer) {
+    let setup = &trainer.setup;
+    let (total, trained) = (setup.weights.elements(), trainer.parameters.elements());
+    tracing::info!("model {}: {total} parameters, {trained} of them trained ({} tensors)", setup.model, trainer.parameters.len());
+    let valid = setup.valid.as_ref().map_or(0, |valid| valid.slices().len());
+    tracing::info!("{} training and {valid} validation slices, on {}", setup.train.slices().len(), device_name(&trainer.model));
+}
+
+fn device_name(model: &Sam2) -> String {
+    format!("{:?}", model.device().location()).to_lowercase()
+}
+
+fn sum_up(trainer: &Trainer, outcome: Outcome, mut report: RunReport, common: &Common) -> Result<()> {
+    let (progress, folder) = (trainer.progress(), trainer.folder());
+    if outcome == Outcome::StoppedEarly {
+        println!("stopped early: no better epoch for {} epochs", progress.epochs_without_better());
+    }
+    say_never_drawn(trainer, progress);
+    print_summary(progress, &trainer.setup);
+    println!("{}", folder.best().display());
+    for path in [folder.best(), folder.latest(), folder.state()] {
+        report.output(&path);
+    }
+    report.set("device", device_name(&trainer.model));
+    report.set("best", progress.best);
+    Ok(report.write(common.report.as_deref())?)
+}
+
+fn say_never_drawn(trainer: &Trainer, progress: &Progress) {
+    let drawn = progress.drawn();
+    for id in crate::sampler::slices_of_class(&trainer.setup.train.labels_present()).into_keys().filter(|id| !drawn.contains_key(id)) {
+        let name = trainer.setup.label_table.name(id);
+        tracing::warn!(
+            "label {id} ({name}) was never drawn, although it is on training slices: train longer, or with --draw class-balanced"
+        );
+    }
+}
+
+fn dry_run(common: &Common, args: &TrainArgs) -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
+    let mut trainer = Trainer::new(prepare(args, common, &Start::Fresh)?, RunFolder::open(folder.path())?)?;
+    say_sizes(&trainer);
+    let cost = trainer.dry_run()?;
+    let mut table = ild_cli::table(["", "one step"]);
+    let recipe = &args.recipe;
+    table.add_row(["loss".to_owned(), format!("{:.4}", cost.loss)]);
+    table.add_row(["seconds per step".to_owned(), format!("{:.2}", cost.step.as_secs_f64())]);
+    table.add_row(["minutes per epoch, about".to_owned(), format!("{:.1}", cost.epoch.as_secs_f64() / 60.0)]);
+    let hours = cost.epoch.as_secs_f64() * recipe.epochs as f64 / 3600.0;
+    table.add_row([format!("hours for {} epochs, about", recipe.epochs), format!("{hours:.1}")]);
+    let memory = cost.peak_memory_bytes.map_or("not known".to_owned(), |bytes| format!("{:.2}", bytes as f64 / f64::from(1 << 30)));
+    table.add_row(["peak memory, GiB".to_owned(), memory]);
+    println!("{table}");
+    Ok(())
+}

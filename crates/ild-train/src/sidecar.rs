@@ -1,0 +1,36 @@
+//! What preprocessing knew about the slices: `dataset.json` beside `train/` and `valid/`.
+
+use std::path::Path;
+
+use ild_io::LabelTable;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::Result;
+
+/// Contents of `dataset.json`; every entry may be missing.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Sidecar {
+    /// Names and colours of the labels.
+    pub label_table: Option<LabelTable>,
+    /// HU window of the slices, in preprocessing's words: handed on to the checkpoint as it is.
+    pub window: Option<Value>,
+}
+
+impl Sidecar {
+    /// Reads `dataset.json` of an npy folder; a folder without one gives nothing.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be understood.
+    pub fn read(npy_dir: &Path) -> Result<Self> {
+        let path = npy_dir.join("dataset.json");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            other => other.map_err(|source| ild_io::Error::Io { path: path.clone(), what: "read", source })?,
+        };
+        let refuse = |error: serde_json::Error| {
+            ild_io::Error::rejected(&path, "label table and window as JSON", error.to_string(), "run npz-to-npy again")
+        };
+        Ok(serde_json::from_str(&text).map_err(refuse)?)
+    }
+}
