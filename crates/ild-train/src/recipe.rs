@@ -46,6 +46,9 @@ pub struct Recipe {
     /// Batches whose gradients are averaged into one step: the memory of one batch, the step of several.
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Memory and stability")]
     pub accumulate: usize,
+    /// Keep only the input of each encoder block and compute the rest again in the backward pass: less memory, more time.
+    #[arg(long, help_heading = "Memory and stability")]
+    pub recompute_activations: bool,
     /// Shorten the gradient to this length if it is longer; 0 is off.
     #[arg(long, default_value_t = 0.0, value_name = "LENGTH", help_heading = "Memory and stability")]
     pub clip_norm: f64,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Var};
 use ild_io::LabelTable;
-use ild_model::{DecodeMode, Parameters, Sam2, Sam2Config, Weights};
+use ild_model::{Aside, DecodeMode, Parameters, Sam2, Sam2Config, Weights};
 
 use crate::adamw::AdamW;
 use crate::batch::Batch;
@@ -91,6 +91,8 @@ pub enum Outcome {
 pub struct Trainer {
     pub(crate) setup: Setup,
     pub(crate) model: Sam2,
+    /// Where gradients of checkpointed blocks are left.
+    aside: Option<Aside>,
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
     pub(crate) ema: Option<Ema>,
@@ -107,13 +109,14 @@ impl Trainer {
     /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those of the model.
     pub fn new(setup: Setup, folder: RunFolder) -> Result<Self> {
         setup.recipe.check()?;
-        let (model, parameters, _) = Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
+        let (mut model, parameters, _) = Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
+        let aside = setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
         let vars: Vec<Var> = parameters.iter().map(|(_, var)| var.clone()).collect();
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
         let decay = setup.recipe.ema_decay;
         let ema = if decay > 0.0 { Some(Ema::new(vars.iter(), decay)?) } else { None };
         let schedule = setup.recipe.schedule(setup.recipe.steps_per_epoch(setup.train.slices().len()));
-        Ok(Self { setup, model, parameters, optimizer, ema, schedule, folder, progress: Progress::default(), callbacks: Vec::new() })
+        Ok(Self { setup, model, aside, parameters, optimizer, ema, schedule, folder, progress: Progress::default(), callbacks: Vec::new() })
     }
 
     /// Adds a callback.
@@ -231,6 +234,9 @@ impl Trainer {
         let value = dice_and_cross_entropy(&prediction.logits, &batch.masks)?;
         loss.add(&value.dice.to_vec1()?, &value.bce.to_vec1()?);
         let mut store = value.total.backward()?;
+        if let Some(aside) = &self.aside {
+            store.extend(aside.take())?;
+        }
         Ok(Gradients::take(&mut store, self.parameters.iter())?)
     }
 

@@ -172,6 +172,23 @@ fn two_accumulated_batches_are_one_of_twice_the_size() {
 }
 
 #[test]
+fn recomputed_activations_give_the_same_numbers() {
+    /// The contributions to a map that is used twice are added in another order.
+    const TOLERANCE: f64 = 1e-6;
+    let folder = toy();
+    let losses = |recompute_activations: bool| {
+        let watch = Watch::default();
+        let recipe = Recipe { recompute_activations, ..elaborate() };
+        train(setup(folder.path(), recipe), &folder.path().join(recompute_activations.to_string()), &watch).unwrap();
+        let steps = watch.steps.lock().unwrap().clone();
+        steps.iter().map(|step| step.loss).collect::<Vec<_>>()
+    };
+    for (kept, recomputed) in losses(false).iter().zip(losses(true)) {
+        assert!((kept / recomputed - 1.0).abs() < TOLERANCE, "{kept} {recomputed}");
+    }
+}
+
+#[test]
 fn a_run_that_does_not_get_better_stops_early() {
     let folder = toy();
     let recipe = Recipe { lr: 1e-30, patience: 2, epochs: 10, ..quick() };

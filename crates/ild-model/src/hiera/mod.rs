@@ -7,6 +7,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::Sam2Config;
 use crate::ops;
+use crate::recompute::{Aside, recomputed};
 
 mod attention;
 mod block;
@@ -29,6 +30,7 @@ pub struct Hiera {
     pub blocks: Vec<MultiScaleBlock>,
     stage_ends: Vec<usize>,
     frozen_position: OnceLock<Tensor>,
+    recompute: Option<Aside>,
 }
 
 impl Hiera {
@@ -45,7 +47,14 @@ impl Hiera {
             *end += count;
             Some(*end - 1)
         });
-        Ok(Self { position, patch_embed, blocks, stage_ends: stage_ends.collect(), frozen_position: OnceLock::new() })
+        Ok(Self { position, patch_embed, blocks, stage_ends: stage_ends.collect(), frozen_position: OnceLock::new(), recompute: None })
+    }
+
+    /// From now on every block keeps its input only and runs a second time in the backward pass.
+    ///
+    /// The gradients of the blocks' tensors are then not in the store that `backward` returns, but in the one returned here.
+    pub fn recompute(&mut self) -> Aside {
+        self.recompute.get_or_insert_default().clone()
     }
 
     /// Tokens with their position, before the first block.
@@ -72,7 +81,10 @@ impl Hiera {
         let mut x = self.embed(image)?;
         let mut stages = Vec::with_capacity(self.stage_ends.len());
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x)?;
+            x = match &self.recompute {
+                Some(aside) => recomputed(block, &x, aside)?,
+                None => block.forward(&x)?,
+            };
             if self.stage_ends.contains(&i) {
                 stages.push(x.clone());
             }
