@@ -18,8 +18,24 @@
 use candle_core::{Result, Tensor};
 
 mod bilinear;
+mod gelu;
+mod gemm;
+mod isa;
+mod layer_norm;
+mod linear;
+mod math;
+mod node;
 pub mod reference;
 mod window;
+
+use node::on_cpu;
+
+/// The fused kernel where it applies, else the plain implementation.
+macro_rules! choose {
+    ([$($tensor:expr),+], $module:ident :: $name:ident ($($argument:expr),*)) => {
+        if on_cpu(&[$($tensor),+]) { $module::$name($($argument),*) } else { reference::$name($($argument),*) }
+    };
+}
 
 /// Layer normalisation over the last axis: `(x − mean) / √(variance + eps) · weight + bias`, biased variance.
 ///
@@ -29,7 +45,7 @@ mod window;
 /// # Errors
 /// Shapes other than these.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    reference::layer_norm(x, weight, bias, eps)
+    choose!([x, weight, bias], layer_norm::layer_norm(x, weight, bias, eps))
 }
 
 /// Layer normalisation over the channels of a channels-first map (SAM's `LayerNorm2d`).
@@ -51,7 +67,7 @@ pub fn layer_norm_2d(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Re
 /// # Errors
 /// Shapes other than these.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    reference::linear(x, weight, bias)
+    choose!([x, weight], linear::linear(x, weight, bias))
 }
 
 /// `gelu(x · weightᵀ + bias)`, see [`linear`] and [`gelu`].
@@ -62,7 +78,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// # Errors
 /// Shapes other than these.
 pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    reference::linear_gelu(x, weight, bias)
+    choose!([x, weight, bias], linear::linear_gelu(x, weight, bias))
 }
 
 /// `residual + x · weightᵀ + bias`, see [`linear`].
@@ -73,7 +89,7 @@ pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
 /// # Errors
 /// Shapes other than these.
 pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
-    reference::linear_residual(x, weight, bias, residual)
+    choose!([x, weight, bias, residual], linear::linear_residual(x, weight, bias, residual))
 }
 
 /// The MLP half of a transformer block: `residual + gelu(x · w1ᵀ + b1) · w2ᵀ + b2`.
@@ -85,7 +101,7 @@ pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Te
 /// # Errors
 /// Shapes other than these.
 pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
-    reference::mlp_residual(x, (w1, b1), (w2, b2), residual)
+    linear_residual(&linear_gelu(x, w1, b1)?, w2, b2, residual)
 }
 
 /// `x · Φ(x)` with the exact normal distribution function (not the tanh form).
@@ -96,7 +112,7 @@ pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor
 /// # Errors
 /// None of its own.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    reference::gelu(x)
+    choose!([x], gelu::gelu(x))
 }
 
 /// `softmax(q · kᵀ · scale) · v` for each head.

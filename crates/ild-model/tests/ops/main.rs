@@ -10,8 +10,8 @@ use gradients::{finite_differences, gradients, inputs, relative_error, values};
 /// Central differences with step 1e-5 in f64: truncation 1e-10 times the third derivative, rounding 1e-11.
 const DIFFERENCES: f64 = 1e-6;
 
-/// f32 against f64; sums of thousands of terms. Candle in f32 differs by up to 6e-6 itself.
-const FUSED: f64 = 1e-5;
+/// f32 against f64; sums of thousands of terms. Candle in f32 differs by up to 1.1e-5 itself.
+const FUSED: f64 = 2e-5;
 
 /// Candle's `gelu_erf` has a six-digit error function.
 const DIFFERENCES_OF_GELU: f64 = 1e-5;

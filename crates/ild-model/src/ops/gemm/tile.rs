@@ -1,0 +1,163 @@
+//! The product of a few rows with a packed matrix, register tile by register tile.
+
+use std::ops::Range;
+
+use super::Finish;
+use crate::ops::isa::Isa;
+
+/// Length of the sums taken at once: a panel of this depth stays in the first-level cache.
+const DEPTH: usize = 384;
+
+/// `A` where it lies: element `(i, p)` is `data[i·row + p·step]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lhs<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub step: usize,
+}
+
+/// Part of a packed matrix: rows `depth` of the panels that hold `columns` (whose start is a multiple of the tile's width).
+#[derive(Debug, Clone)]
+pub(crate) struct Rhs<'a> {
+    pub panels: &'a [f32],
+    /// Rows of the whole packed matrix.
+    pub k: usize,
+    pub depth: Range<usize>,
+    pub columns: Range<usize>,
+}
+
+/// `out[i, j] (+)= Σₚ A[i, p]·B[p, j]` for `rows` rows, then [`Finish`]. Row `i` of `out` starts at `i·out_row`.
+#[derive(Debug)]
+pub(crate) struct Product<'a, F> {
+    pub rows: usize,
+    pub lhs: Lhs<'a>,
+    pub rhs: Rhs<'a>,
+    pub out: &'a mut [f32],
+    pub out_row: usize,
+    /// Whether what is in `out` counts.
+    pub add: bool,
+    pub finish: &'a mut F,
+}
+
+/// Computes a [`Product`] on this thread.
+#[inline(always)]
+pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish>(product: Product<F>) {
+    let Product { rows, lhs, rhs, out, out_row, add, finish } = product;
+    let (depth, width) = (rhs.depth.len(), rhs.columns.len());
+    if rows == 0 || width == 0 {
+        return;
+    }
+    // Everything the tiles below read and write.
+    assert!(out.len() >= (rows - 1) * out_row + width);
+    assert!(depth == 0 || lhs.data.len() > (rows - 1) * lhs.row + (depth - 1) * lhs.step);
+    assert!(rhs.columns.start % N == 0 && rhs.depth.end <= rhs.k);
+    assert!(rhs.panels.len() >= rhs.columns.end.next_multiple_of(N) * rhs.k);
+
+    let mut from = 0;
+    loop {
+        let to = (from + DEPTH).min(depth);
+        let last = to == depth;
+        for (panel, column) in (rhs.columns.start / N..).zip((0..width).step_by(N)) {
+            let block = Block {
+                k: to - from,
+                lhs: Lhs { data: &lhs.data[(from * lhs.step).min(lhs.data.len())..], ..lhs },
+                panel: &rhs.panels[panel * rhs.k * N + (rhs.depth.start + from) * N..],
+                column,
+                width: N.min(width - column),
+                out_row,
+                add: add || from > 0,
+                last,
+            };
+            // SAFETY: the assertions above hold for every row, column and depth of this block.
+            unsafe { block.rows::<I, M, N, F>(rows, out, finish) };
+        }
+        if last {
+            break;
+        }
+        from = to;
+    }
+}
+
+struct Block<'a> {
+    k: usize,
+    lhs: Lhs<'a>,
+    panel: &'a [f32],
+    column: usize,
+    width: usize,
+    out_row: usize,
+    add: bool,
+    last: bool,
+}
+
+impl Block<'_> {
+    /// All rows: tiles of `M`, then of 4, 2 and 1.
+    #[inline(always)]
+    unsafe fn rows<I: Isa, const M: usize, const N: usize, F: Finish>(&self, rows: usize, out: &mut [f32], finish: &mut F) {
+        let mut row = 0;
+        // SAFETY: as this function's.
+        unsafe {
+            while rows - row >= M {
+                self.tile::<I, M, N, F>(row, out, finish);
+                row += M;
+            }
+            while rows - row >= 4 {
+                self.tile::<I, 4, N, F>(row, out, finish);
+                row += 4;
+            }
+            if rows - row >= 2 {
+                self.tile::<I, 2, N, F>(row, out, finish);
+                row += 2;
+            }
+            if rows - row == 1 {
+                self.tile::<I, 1, N, F>(row, out, finish);
+            }
+        }
+    }
+
+    /// # Safety
+    /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, and those rows of `out` must exist.
+    #[inline(always)]
+    unsafe fn tile<I: Isa, const M: usize, const N: usize, F: Finish>(&self, row: usize, out: &mut [f32], finish: &mut F) {
+        let mut sums = [[0f32; N]; M];
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut a = self.lhs.data.as_ptr().add(row * self.lhs.row);
+            let mut b = self.panel.as_ptr().cast::<[f32; N]>();
+            for _ in 0..self.k {
+                let line = *b;
+                for i in 0..M {
+                    let value = *a.add(i * self.lhs.row);
+                    for j in 0..N {
+                        sums[i][j] = I::fma(value, line[j], sums[i][j]);
+                    }
+                }
+                a = a.wrapping_add(self.lhs.step);
+                b = b.add(1);
+            }
+        }
+        // A copy, so that the loop over rows below does not force the accumulators above out of the registers.
+        let done = sums;
+        for (i, mut sums) in done.into_iter().enumerate() {
+            let start = (row + i) * self.out_row + self.column;
+            if self.width == N {
+                // SAFETY: the caller's promise: the row of `out` has these columns.
+                let out = unsafe { &mut *out.as_mut_ptr().add(start).cast::<[f32; N]>() };
+                if self.add {
+                    for (sum, out) in sums.iter_mut().zip(out.iter()) {
+                        *sum += out;
+                    }
+                }
+                *out = if self.last { finish.finish::<I, N>(row + i, self.column, N, sums) } else { sums };
+            } else {
+                let out = &mut out[start..start + self.width];
+                if self.add {
+                    for (sum, out) in sums.iter_mut().zip(out.iter()) {
+                        *sum += out;
+                    }
+                }
+                let sums = if self.last { finish.finish::<I, N>(row + i, self.column, self.width, sums) } else { sums };
+                out.copy_from_slice(&sums[..self.width]);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Layer normalisation over the last axis, fused.
+//!
+//! With `x̂ = (x − mean)·r`, `r = 1/√(variance + eps)` and `g = grad·weight`:
+//! `y = x̂·weight + bias`, `dx = r·(g − mean(g) − x̂·mean(g·x̂))`, `dweight = Σ grad·x̂`, `dbias = Σ grad`.
+//! Mean and `r` are found again in the backward pass: that is cheaper than keeping them.
+
+use candle_core::{Result, Tensor, bail};
+use rayon::prelude::*;
+
+use super::isa::{Isa, Kernel, dispatch};
+use super::math::{sum, sum_pairs};
+use super::node::{Fused, apply};
+
+/// Rows handled as one task.
+const ROWS: usize = 256;
+
+pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    let channels = weight.dims1()?;
+    if x.dims().last() != Some(&channels) || bias.dims() != [channels] {
+        bail!("layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels", x.dims(), bias.dims());
+    }
+    apply(LayerNorm { channels, eps: eps as f32 }, x.shape(), &[x, weight, bias])
+}
+
+struct LayerNorm {
+    channels: usize,
+    eps: f32,
+}
+
+impl Fused for LayerNorm {
+    const NAME: &'static str = "layer_norm";
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
+        let &[x, weight, bias] = inputs else { unreachable!("layer_norm has three inputs") };
+        let block = ROWS * self.channels;
+        out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
+            dispatch(Forward { x, weight, bias, eps: self.eps, out });
+        });
+    }
+
+    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+        let &[x, weight, _] = inputs else { unreachable!("layer_norm has three inputs") };
+        let [dx, dweight, dbias] = gradients else { unreachable!("layer_norm has three inputs") };
+        let mut unwanted = Vec::new();
+        let dx = match dx {
+            Some(dx) => &mut **dx,
+            None => {
+                unwanted.resize(x.len(), 0.0);
+                unwanted.as_mut_slice()
+            }
+        };
+        let block = ROWS * self.channels;
+        let blocks = dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
+        let partial: Vec<Vec<f32>> = blocks
+            .map(|((dx, x), grad)| {
+                let mut sums = vec![0.0; 2 * self.channels];
+                dispatch(Backward { x, weight, grad, eps: self.eps, dx, sums: &mut sums });
+                sums
+            })
+            .collect();
+        for (total, start) in [(dweight, 0), (dbias, self.channels)] {
+            let Some(total) = total else { continue };
+            total.fill(0.0);
+            for part in &partial {
+                for (total, part) in total.iter_mut().zip(&part[start..]) {
+                    *total += part;
+                }
+            }
+        }
+    }
+}
+
+/// Mean and `1/√(variance + eps)`.
+#[inline(always)]
+fn moments(row: &[f32], eps: f32) -> (f32, f32) {
+    let count = row.len() as f32;
+    let mean = sum(row, |x| x) / count;
+    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+struct Forward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let channels = self.weight.len();
+        for (x, out) in self.x.chunks_exact(channels).zip(self.out.chunks_exact_mut(channels)) {
+            let (mean, r) = moments(x, self.eps);
+            for ((out, &x), (&weight, &bias)) in out.iter_mut().zip(x).zip(self.weight.iter().zip(self.bias)) {
+                *out = I::fma((x - mean) * r, weight, bias);
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    grad: &'a [f32],
+    eps: f32,
+    dx: &'a mut [f32],
+    /// Sums for the weight, then for the bias.
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let channels = self.weight.len();
+        let (dweight, dbias) = self.sums.split_at_mut(channels);
+        let mut g = vec![0f32; channels];
+        let mut normed = vec![0f32; channels];
+        let rows = self.x.chunks_exact(channels).zip(self.grad.chunks_exact(channels));
+        for ((x, grad), dx) in rows.zip(self.dx.chunks_exact_mut(channels)) {
+            let (mean, r) = moments(x, self.eps);
+            for (normed, &x) in normed.iter_mut().zip(x) {
+                *normed = (x - mean) * r;
+            }
+            for ((g, &grad), &weight) in g.iter_mut().zip(grad).zip(self.weight) {
+                *g = grad * weight;
+            }
+            for ((dweight, dbias), (&grad, &normed)) in dweight.iter_mut().zip(dbias.iter_mut()).zip(grad.iter().zip(&normed)) {
+                *dweight = I::fma(grad, normed, *dweight);
+                *dbias += grad;
+            }
+            let mean_g = sum(&g, |g| g) / channels as f32;
+            let mean_g_normed = sum_pairs(&g, &normed, |g, normed| g * normed) / channels as f32;
+            for ((dx, &g), &normed) in dx.iter_mut().zip(&g).zip(&normed) {
+                *dx = r * (g - mean_g - normed * mean_g_normed);
+            }
+        }
+    }
+}
