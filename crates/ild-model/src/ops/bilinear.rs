@@ -1,6 +1,9 @@
 //! Bilinear enlargement, the pixel centres aligned as PyTorch does with `align_corners=False`.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
+use rayon::prelude::*;
+
+use super::node::{Fused, apply};
 
 /// Where output pixel `i` of `to` reads among `from` pixels: the lower pixel, the upper pixel and the upper's weight.
 ///
@@ -21,4 +24,60 @@ pub(crate) fn matrix(from: usize, to: usize, like: &Tensor) -> Result<Tensor> {
         row[upper] += weight;
     }
     Tensor::from_vec(weights, (to, from), like.device())?.to_dtype(like.dtype())
+}
+
+pub(crate) fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (b, c, h, w) = x.dims4()?;
+    if h * w == 0 {
+        bail!("upsample_bilinear: expected a map with pixels, found {h}×{w}");
+    }
+    apply(Bilinear { from: (h, w), to: (height, width) }, (b, c, height, width), &[x])
+}
+
+struct Bilinear {
+    from: (usize, usize),
+    to: (usize, usize),
+}
+
+impl Bilinear {
+    fn columns(&self) -> Vec<(usize, usize, f32)> {
+        (0..self.to.1).map(|x| source(x, self.from.1, self.to.1)).collect()
+    }
+}
+
+impl Fused for Bilinear {
+    const NAME: &'static str = "upsample_bilinear";
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
+        let columns = self.columns();
+        let ((h, w), (height, width)) = (self.from, self.to);
+        out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, out)| {
+            let plane = &inputs[0][i / height * h * w..][..h * w];
+            let (upper, lower, down) = source(i % height, h, height);
+            let (upper, lower) = (&plane[upper * w..][..w], &plane[lower * w..][..w]);
+            for (out, &(left, right, across)) in out.iter_mut().zip(&columns) {
+                let at = |row: &[f32]| (1.0 - across) * row[left] + across * row[right];
+                *out = (1.0 - down) * at(upper) + down * at(lower);
+            }
+        });
+    }
+
+    fn backward(&self, _: &[&[f32]], _: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+        let Some(dx) = &mut gradients[0] else { return };
+        let columns = self.columns();
+        let ((h, w), (height, width)) = (self.from, self.to);
+        dx.par_chunks_mut(h * w).enumerate().for_each(|(plane, dx)| {
+            dx.fill(0.0);
+            for y in 0..height {
+                let (upper, lower, down) = source(y, h, height);
+                let row = &grad[(plane * height + y) * width..][..width];
+                for (&grad, &(left, right, across)) in row.iter().zip(&columns) {
+                    for (line, share) in [(upper, (1.0 - down) * grad), (lower, down * grad)] {
+                        dx[line * w + left] += (1.0 - across) * share;
+                        dx[line * w + right] += across * share;
+                    }
+                }
+            }
+        });
+    }
 }

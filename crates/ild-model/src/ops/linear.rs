@@ -13,9 +13,6 @@ use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, Lhs, Packe
 use super::isa::dispatch;
 use super::node::{Fused, apply, tracked, uninit};
 
-/// With fewer rows than this, packing the weight costs more than it saves.
-const FEW_ROWS: usize = 16;
-
 /// Checks the shapes and returns `(inputs, outputs, shape of the result)`.
 pub(crate) fn dims(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(usize, usize, Vec<usize>)> {
     let (outputs, inputs) = weight.dims2()?;

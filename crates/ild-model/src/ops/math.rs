@@ -20,10 +20,10 @@ pub(crate) fn exp<I: Isa>(x: f32) -> f32 {
     let whole = shifted - ROUND;
     let r = I::fma(whole, -LN_2[0], bounded);
     let r = I::fma(whole, -LN_2[1], r);
-    let mut p = 0.00138146128;
-    p = I::fma(p, r, 0.00836871006);
-    p = I::fma(p, r, 0.041668389);
-    p = I::fma(p, r, 0.166665211);
+    let mut p = 0.001_381_461_3;
+    p = I::fma(p, r, 0.008_368_71);
+    p = I::fma(p, r, 0.041_668_39);
+    p = I::fma(p, r, 0.166_665_21);
     p = I::fma(p, r, 0.49999994);
     p = I::fma(p, r, 1.0);
     p = I::fma(p, r, 1.0);
@@ -49,7 +49,7 @@ pub(crate) fn normal_cdf<I: Isa>(x: f32) -> f32 {
     p = I::fma(p, t, 3.337_037_6e-2);
     p = I::fma(p, t, 3.989_422_3e-1);
     let mut q = 1.216_620_5e-6;
-    q = I::fma(q, t, 7.239_404_7e-5);
+    q = I::fma(q, t, 7.239_405e-5);
     q = I::fma(q, t, 1.858_874_3e-3);
     q = I::fma(q, t, 2.837_762_2e-2);
     q = I::fma(q, t, 2.503_132_2e-1);

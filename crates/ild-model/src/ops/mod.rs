@@ -17,14 +17,21 @@
 
 use candle_core::{Result, Tensor};
 
+mod attention;
 mod bilinear;
+mod conv_transpose;
 mod gelu;
 mod gemm;
 mod isa;
 mod layer_norm;
 mod linear;
 mod math;
+mod max_pool;
+mod mlp;
+mod nearest;
 mod node;
+mod patch_embed;
+mod position;
 pub mod reference;
 mod window;
 
@@ -101,7 +108,7 @@ pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Te
 /// # Errors
 /// Shapes other than these.
 pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
-    linear_residual(&linear_gelu(x, w1, b1)?, w2, b2, residual)
+    choose!([x, w1, b1, w2, b2, residual], mlp::mlp_residual(x, (w1, b1), (w2, b2), residual))
 }
 
 /// `x · Φ(x)` with the exact normal distribution function (not the tanh form).
@@ -124,7 +131,7 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
-    reference::attention(q, k, v, scale)
+    choose!([q, k, v], attention::attention(q, k, v, scale))
 }
 
 /// Self-attention inside windows, from the packed projection of the **whole, unpadded** map.
@@ -141,7 +148,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 /// # Errors
 /// Shapes other than these, or an odd window with `pool_query`.
 pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
-    reference::window_attention(qkv, bias, heads, window, pool_query)
+    choose!([qkv, bias], attention::window_attention(qkv, bias, heads, window, pool_query))
 }
 
 /// Windows of a map, zeros at the bottom and the right where they do not fit.
@@ -174,7 +181,7 @@ pub fn window_unpartition(windows: &Tensor, height: usize, width: usize) -> Resu
 /// # Errors
 /// Shapes other than these.
 pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
-    reference::max_pool_2x2(x)
+    choose!([x], max_pool::max_pool_2x2(x))
 }
 
 /// Convolution of an image that writes a channels-last map (SAM 2: 7×7, stride 4, padding 3).
@@ -185,7 +192,7 @@ pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    reference::patch_embed(image, weight, bias, stride, padding)
+    choose!([image, weight, bias], patch_embed::patch_embed(image, weight, bias, stride, padding))
 }
 
 /// Transposed convolution 2×2 with stride 2: every token becomes a 2×2 block.
@@ -196,7 +203,7 @@ pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize
 /// # Errors
 /// Shapes other than these.
 pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    reference::conv_transpose_2x2(x, weight, bias)
+    choose!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
 }
 
 /// Every token repeated as a 2×2 block.
@@ -207,7 +214,7 @@ pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<
 /// # Errors
 /// Shapes other than these.
 pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
-    reference::upsample_nearest_2x(x)
+    choose!([x], nearest::upsample_nearest_2x(x))
 }
 
 /// Bilinear resize without antialiasing, `align_corners=False`. Channels-first: it serves the mask logits.
@@ -218,7 +225,7 @@ pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    reference::upsample_bilinear(x, height, width)
+    choose!([x], bilinear::upsample_bilinear(x, height, width))
 }
 
 /// Channels-last to channels-first.
@@ -251,5 +258,5 @@ pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    reference::add_position(x, shift)
+    choose!([x, shift], position::add_position(x, shift))
 }

@@ -4,7 +4,8 @@
 mod cases;
 mod gradients;
 
-use cases::{Path, large, small};
+use candle_core::{Device, Tensor, Var};
+use cases::{Case, Path, large, small};
 use gradients::{finite_differences, gradients, inputs, relative_error, values};
 
 /// Central differences with step 1e-5 in f64: truncation 1e-10 times the third derivative, rounding 1e-11.
@@ -30,9 +31,8 @@ fn gradients_of_the_plain_operations_equal_finite_differences() {
     }
 }
 
-#[test]
-fn fused_operations_equal_the_plain_ones_in_value_and_gradient() {
-    for case in small().into_iter().chain(large()) {
+fn fused_equals_plain(cases: Vec<Case>) {
+    for case in cases {
         let exact = inputs(&case, candle_core::DType::F64);
         let single = inputs(&case, candle_core::DType::F32);
         let error = relative_error(&values(&case, &single, Path::Fused), &values(&case, &exact, Path::Reference));
@@ -44,6 +44,48 @@ fn fused_operations_equal_the_plain_ones_in_value_and_gradient() {
             assert!(error < FUSED, "{}, gradient of input {i}: {error:.2e}", case.name);
         }
     }
+}
+
+#[test]
+fn fused_operations_equal_the_plain_ones_in_value_and_gradient() {
+    fused_equals_plain(small());
+}
+
+#[test]
+fn fused_operations_equal_the_plain_ones_at_the_sizes_of_the_models() {
+    fused_equals_plain(large());
+}
+
+/// The instruction set is chosen once in a process, so each lesser one gets a process of its own.
+#[test]
+fn lesser_instruction_sets_give_the_same() {
+    for isa in ["avx2", "baseline"] {
+        let test = std::env::current_exe().unwrap();
+        let test = std::process::Command::new(test)
+            .env("ILD_ISA", isa)
+            .args(["--exact", "fused_operations_equal_the_plain_ones_in_value_and_gradient"])
+            .output();
+        let output = test.unwrap();
+        assert!(output.status.success(), "{isa}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// PyTorch: `MaxPool2d(2)` of [[1, 1], [1, 1]] gives the whole gradient to the first.
+#[test]
+fn equal_numbers_in_a_pool_give_the_gradient_to_the_first() {
+    let x = Var::from_tensor(&Tensor::ones((1, 2, 4, 1), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let gradients = ild_model::ops::max_pool_2x2(&x).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradient: Vec<f32> = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(gradient, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_wrong_shape_is_refused_with_what_was_expected_and_found() {
+    let tensor = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let error = ild_model::ops::linear(&tensor(&[2, 3]), &tensor(&[4, 5]), None).unwrap_err().to_string();
+    assert!(error.contains("expected 5 channels") && error.contains("[2, 3]"), "{error}");
+    let odd = ild_model::ops::window_attention(&tensor(&[1, 9, 9, 6]), &tensor(&[6]), 1, 3, true).unwrap_err().to_string();
+    assert!(odd.contains("expected an even window"), "{odd}");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::ops::isa::tile;
+use crate::ops::isa::{Isa, Kernel, dispatch, tile};
+use crate::ops::node::uninit;
 
-/// Rows of a panel that are transposed together.
+/// Numbers of a column moved together.
 const STRIP: usize = 8;
 
 /// A packed matrix of `k × n`.
@@ -19,20 +20,23 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs a matrix given by its rows: `weight` `[k, n]` row by row.
+    /// Packs a matrix given by its rows: `weight` `[k, n]`.
     pub fn rows(k: usize, n: usize, weight: &[f32]) -> Self {
-        let (_, width) = tile();
-        let mut panels = vec![0.0; packed_len(k, n)];
-        let fill = |(j, panel): (usize, &mut [f32])| pack_row_panel(panel, width, j, n, |p| &weight[p * n..(p + 1) * n]);
-        panels.par_chunks_mut((k * width).max(1)).enumerate().for_each(fill);
-        Self { panels, k, n }
+        Self::new(k, n, weight, false)
     }
 
-    /// Packs a matrix given by its columns: `weight` `[n, k]` is the transpose, as linear layers keep it.
+    /// Packs a matrix given by its columns: `weight` `[n, k]`, as linear layers keep it.
     pub fn columns(k: usize, n: usize, weight: &[f32]) -> Self {
+        Self::new(k, n, weight, true)
+    }
+
+    fn new(k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
         let (_, width) = tile();
-        let mut panels = vec![0.0; packed_len(k, n)];
-        let fill = |(j, panel): (usize, &mut [f32])| pack_column_panel(panel, width, j, n, k, |c| &weight[c * k..(c + 1) * k]);
+        let mut panels = uninit(packed_len(k, n));
+        let fill = |(j, panel): (usize, &mut [f32])| {
+            let range = j * width..(j * width + width).min(n);
+            dispatch(Panel { panel, k, n, range, weight, columns });
+        };
         panels.par_chunks_mut((k * width).max(1)).enumerate().for_each(fill);
         Self { panels, k, n }
     }
@@ -43,41 +47,90 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
     n.next_multiple_of(tile().1) * k
 }
 
-/// Packs into `panels` ([`packed_len`] numbers) a matrix whose row `p` is `row(p)` (`n` numbers).
-pub(crate) fn pack_rows<'a>(panels: &mut [f32], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
-    let (_, width) = tile();
-    for (j, panel) in panels.chunks_exact_mut((k * width).max(1)).enumerate() {
-        pack_row_panel(panel, width, j, n, &row);
+/// One panel of a weight.
+struct Panel<'a> {
+    panel: &'a mut [f32],
+    k: usize,
+    n: usize,
+    range: std::ops::Range<usize>,
+    weight: &'a [f32],
+    columns: bool,
+}
+
+impl Kernel for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let Self { panel, k, n, range, weight, columns } = self;
+        if columns {
+            pack_columns::<N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
+        } else {
+            pack_rows::<N>(panel, k, range.len(), |p| &weight[p * n + range.start..p * n + range.end]);
+        }
+    }
+}
+
+/// Packs into `panels` a matrix whose row `p` is `row(p)` (`n` numbers).
+#[inline(always)]
+pub(crate) fn pack_rows<'a, const N: usize>(panels: &mut [f32], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+    for p in 0..k {
+        let source = &row(p)[..n];
+        let mut chunks = source.chunks_exact(N);
+        let mut at = p * N;
+        for chunk in &mut chunks {
+            panels[at..at + N].copy_from_slice(chunk);
+            at += k * N;
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            panels[at..at + rest.len()].copy_from_slice(rest);
+            panels[at + rest.len()..at + N].fill(0.0);
+        }
     }
 }
 
 /// Packs into `panels` a matrix whose column `c` is `column(c)` (`k` numbers).
-pub(crate) fn pack_columns<'a>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
-    let (_, width) = tile();
-    for (j, panel) in panels.chunks_exact_mut((k * width).max(1)).enumerate() {
-        pack_column_panel(panel, width, j, n, k, &column);
+#[inline(always)]
+pub(crate) fn pack_columns<'a, const N: usize>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
+    for (panel, start) in panels.chunks_exact_mut((k * N).max(1)).zip((0..n).step_by(N)) {
+        let used = N.min(n - start);
+        if used < N {
+            panel.fill(0.0);
+        }
+        for first in (0..used).step_by(STRIP) {
+            if first + STRIP <= used {
+                let columns: [&[f32]; STRIP] = std::array::from_fn(|c| &column(start + first + c)[..k]);
+                transpose_strip::<N>(&columns, &mut panel[first..], k);
+            } else {
+                for c in first..used {
+                    for (p, &value) in column(start + c)[..k].iter().enumerate() {
+                        panel[p * N + c] = value;
+                    }
+                }
+            }
+        }
     }
 }
 
-fn pack_row_panel<'a>(panel: &mut [f32], width: usize, j: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
-    let start = j * width;
-    let used = width.min(n - start);
-    for (p, line) in panel.chunks_exact_mut(width).enumerate() {
-        line[..used].copy_from_slice(&row(p)[start..start + used]);
-        line[used..].fill(0.0);
+/// `to[p·N + c] = columns[c][p]`, in squares of [`STRIP`].
+#[inline(always)]
+fn transpose_strip<const N: usize>(columns: &[&[f32]; STRIP], to: &mut [f32], k: usize) {
+    let whole = k / STRIP * STRIP;
+    for start in (0..whole).step_by(STRIP) {
+        let square: [[f32; STRIP]; STRIP] = std::array::from_fn(|c| {
+            let mut line = [0f32; STRIP];
+            line.copy_from_slice(&columns[c][start..start + STRIP]);
+            line
+        });
+        for p in 0..STRIP {
+            let line: [f32; STRIP] = std::array::from_fn(|c| square[c][p]);
+            to[(start + p) * N..(start + p) * N + STRIP].copy_from_slice(&line);
+        }
     }
-}
-
-fn pack_column_panel<'a>(panel: &mut [f32], width: usize, j: usize, n: usize, k: usize, column: impl Fn(usize) -> &'a [f32]) {
-    let start = j * width;
-    let used = width.min(n - start);
-    if used < width {
-        panel.fill(0.0);
-    }
-    for c in 0..used {
-        let source = &column(start + c)[..k];
-        for (p, &value) in source.iter().enumerate() {
-            panel[p * width + c] = value;
+    for p in whole..k {
+        for (c, column) in columns.iter().enumerate() {
+            to[p * N + c] = column[p];
         }
     }
 }

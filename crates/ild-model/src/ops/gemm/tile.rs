@@ -125,10 +125,10 @@ impl Block<'_> {
             let mut b = self.panel.as_ptr().cast::<[f32; N]>();
             for _ in 0..self.k {
                 let line = *b;
-                for i in 0..M {
+                for (i, sums) in sums.iter_mut().enumerate() {
                     let value = *a.add(i * self.lhs.row);
-                    for j in 0..N {
-                        sums[i][j] = I::fma(value, line[j], sums[i][j]);
+                    for (sum, b) in sums.iter_mut().zip(line) {
+                        *sum = I::fma(value, b, *sum);
                     }
                 }
                 a = a.wrapping_add(self.lhs.step);

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Lhs, Plain, Product, Rhs, pack_rows, packed_len};
-use crate::ops::isa::dispatch;
+use super::{Lhs, Plain, Product, Rhs, multiply, pack_rows, packed_len};
+use crate::ops::isa::{Isa, Kernel, dispatch};
+use crate::ops::node::uninit;
 
 /// Rows multiplied at once.
 const CHUNK: usize = 384;
@@ -70,17 +71,36 @@ pub(crate) fn by_segments(rows: usize, total: &mut [f32], add: impl Fn(std::ops:
 }
 
 fn segment(x: &[f32], grad: &[f32], inputs: usize, outputs: usize, sums: &mut [f32]) {
-    let rows = grad.len() / outputs;
     sums.par_chunks_mut(OUTPUTS * inputs).enumerate().for_each(|(block, sums)| {
-        let first = block * OUTPUTS;
-        let mut panels = vec![0.0; packed_len(CHUNK.min(rows), inputs)];
+        dispatch(Block { x, grad: &grad[block * OUTPUTS..], inputs, outputs, rows: grad.len() / outputs, sums });
+    });
+}
+
+/// Up to [`OUTPUTS`] rows of the weight's gradient.
+struct Block<'a> {
+    x: &'a [f32],
+    /// From the block's first output on; rows are `outputs` apart.
+    grad: &'a [f32],
+    inputs: usize,
+    outputs: usize,
+    rows: usize,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let Self { x, grad, inputs, outputs, rows, sums } = self;
+        let mut buffer = uninit(packed_len(CHUNK.min(rows), inputs));
         for start in (0..rows).step_by(CHUNK) {
             let count = CHUNK.min(rows - start);
-            let panels = &mut panels[..packed_len(count, inputs)];
-            pack_rows(panels, count, inputs, |p| &x[(start + p) * inputs..(start + p + 1) * inputs]);
-            dispatch(Product {
+            let panels = &mut buffer[..packed_len(count, inputs)];
+            pack_rows::<N>(panels, count, inputs, |p| &x[(start + p) * inputs..(start + p + 1) * inputs]);
+            multiply::<I, M, N, Plain>(Product {
                 rows: sums.len() / inputs,
-                lhs: Lhs { data: &grad[start * outputs + first..], row: 1, step: outputs },
+                lhs: Lhs { data: &grad[start * outputs..], row: 1, step: outputs },
                 rhs: Rhs { panels, k: count, depth: 0..count, columns: 0..inputs },
                 out: sums,
                 out_row: inputs,
@@ -88,5 +108,5 @@ fn segment(x: &[f32], grad: &[f32], inputs: usize, outputs: usize, sums: &mut [f
                 finish: &mut Plain,
             });
         }
-    });
+    }
 }

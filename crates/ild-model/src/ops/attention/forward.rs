@@ -1,0 +1,168 @@
+//! The forward pass of attention.
+
+use rayon::prelude::*;
+
+use super::shared::Shared;
+use super::source::{Part, Source};
+use super::{KEYS, SCORES_ROW};
+use crate::ops::gemm::{Lhs, Plain, Product, Rhs, multiply, pack_columns, pack_rows, packed_len};
+use crate::ops::isa::{Isa, Kernel, dispatch};
+use crate::ops::math::{LANES, exp};
+use crate::ops::node::uninit;
+
+/// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
+const QUERIES: usize = 96;
+
+/// Writes the attention of every problem; `log_sums` becomes `[problem, query]`.
+pub(super) fn forward<S: Source>(source: &S, scale: f32, out: &mut [f32], log_sums: Option<&mut Vec<f32>>) {
+    let (queries, _) = source.sizes();
+    let out = Shared::new(out);
+    let mut unwanted = Vec::new();
+    let log_sums = log_sums.unwrap_or(&mut unwanted);
+    *log_sums = uninit(source.problems() * queries);
+    let block = even_blocks(queries, QUERIES);
+    log_sums.par_chunks_mut(queries.max(1)).enumerate().for_each(|(problem, log_sums)| {
+        let packed = dispatch(Pack { source, problem });
+        log_sums.par_chunks_mut(block).enumerate().for_each(|(i, log_sums)| {
+            dispatch(Block { source, problem, scale, first: i * block, packed: &packed, out: &out, log_sums });
+        });
+    });
+}
+
+/// Length of equal blocks of at most `most`, a multiple of the tallest tile.
+fn even_blocks(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most).max(1)).next_multiple_of(12)
+}
+
+/// Keys (by columns) and values (by rows) of a problem, packed.
+struct PackedKeys {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+struct Pack<'a, S> {
+    source: &'a S,
+    problem: usize,
+}
+
+impl<S: Source> Kernel for Pack<'_, S> {
+    type Output = PackedKeys;
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) -> PackedKeys {
+        let (_, count) = self.source.sizes();
+        let dim = self.source.dim();
+        let mut keys = uninit(packed_len(dim, count));
+        pack_columns::<N>(&mut keys, dim, count, |i| self.source.row(self.problem, Part::Key, i));
+        let mut values = uninit(packed_len(count, dim));
+        pack_rows::<N>(&mut values, count, dim, |i| self.source.row(self.problem, Part::Value, i));
+        PackedKeys { keys, values }
+    }
+}
+
+struct Block<'a, S> {
+    source: &'a S,
+    problem: usize,
+    scale: f32,
+    first: usize,
+    packed: &'a PackedKeys,
+    out: &'a Shared<'a>,
+    log_sums: &'a mut [f32],
+}
+
+impl<S: Source> Kernel for Block<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let (_, keys) = self.source.sizes();
+        let (dim, rows) = (self.source.dim(), self.log_sums.len());
+        let mut q = uninit(rows * dim);
+        for (i, q) in q.chunks_exact_mut(dim).enumerate() {
+            self.source.query(self.problem, self.first + i, q);
+            for q in q {
+                *q *= self.scale;
+            }
+        }
+        let mut scores = uninit(rows * SCORES_ROW);
+        let mut acc = uninit(rows * dim);
+        let mut largest = vec![f32::NEG_INFINITY; rows];
+        let mut sums = vec![0f32; rows];
+        for start in (0..keys).step_by(KEYS) {
+            let end = (start + KEYS).min(keys);
+            multiply::<I, M, N, Plain>(Product {
+                rows,
+                lhs: Lhs { data: &q, row: dim, step: 1 },
+                rhs: Rhs { panels: &self.packed.keys, k: dim, depth: 0..dim, columns: start..end },
+                out: &mut scores,
+                out_row: SCORES_ROW,
+                add: false,
+                finish: &mut Plain,
+            });
+            for (i, row) in scores.chunks_exact_mut(SCORES_ROW).enumerate() {
+                let row = &mut row[..end - start];
+                let peak = max(row).max(largest[i]);
+                let total = exponentials::<I>(row, peak);
+                let shrink = exp::<I>(largest[i] - peak);
+                sums[i] = I::fma(sums[i], shrink, total);
+                largest[i] = peak;
+                if start > 0 && shrink != 1.0 {
+                    acc[i * dim..(i + 1) * dim].iter_mut().for_each(|a| *a *= shrink);
+                }
+            }
+            multiply::<I, M, N, Plain>(Product {
+                rows,
+                lhs: Lhs { data: &scores, row: SCORES_ROW, step: 1 },
+                rhs: Rhs { panels: &self.packed.values, k: keys, depth: start..end, columns: 0..dim },
+                out: &mut acc,
+                out_row: dim,
+                add: start > 0,
+                finish: &mut Plain,
+            });
+        }
+        for (i, acc) in acc.chunks_exact(dim).enumerate() {
+            self.log_sums[i] = largest[i] + sums[i].ln();
+            if let Some(start) = self.source.output(self.problem, self.first + i) {
+                let share = 1.0 / sums[i];
+                // SAFETY: this row belongs to this query and head alone.
+                let out = unsafe { self.out.slice(start, dim) };
+                for (out, acc) in out.iter_mut().zip(acc) {
+                    *out = acc * share;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn max(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = if x > *lane { x } else { *lane };
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// `row = e^(row − peak)`; returns the sum.
+#[inline(always)]
+fn exponentials<I: Isa>(row: &mut [f32], peak: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *x = exp::<I>(*x - peak);
+            *lane += *x;
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+        *x = exp::<I>(*x - peak);
+        *lane += *x;
+    }
+    crate::ops::math::sum_lanes(lanes)
+}

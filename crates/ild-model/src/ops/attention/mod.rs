@@ -1,0 +1,133 @@
+//! Attention without the matrix of scores in memory.
+//!
+//! A block of queries walks over blocks of keys with a running maximum and sum ("flash attention", Dao et al. 2022).
+//! The backward pass finds the probabilities again from the log of each query's sum, block by block. Windows are the
+//! same kernel on small problems, read straight out of the packed projection.
+
+mod backward;
+mod forward;
+mod shared;
+mod source;
+
+use std::sync::Mutex;
+
+use candle_core::{Result, Tensor, bail};
+
+use self::backward::{Given, backward};
+use self::forward::forward;
+use self::shared::Shared;
+use self::source::{Plain, PlainLayout, WindowLayout, Windows};
+use super::node::{Fused, apply, tracked};
+use super::window::WindowGrid;
+
+/// Columns of a block of scores: a multiple of every tile's width.
+const KEYS: usize = 256;
+
+/// Distance between rows of scores: not a power of two, so that rows do not compete for the same cache lines.
+const SCORES_ROW: usize = KEYS + 16;
+
+/// Log of each query's sum of exponentials, `[problem, query]`, kept where a gradient will be asked for.
+type LogSums = Option<Mutex<Vec<f32>>>;
+
+fn kept(log_sums: &LogSums) -> Option<std::sync::MutexGuard<'_, Vec<f32>>> {
+    log_sums.as_ref().map(|kept| kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    let (batch, queries, heads, dim) = q.dims4()?;
+    let keys = k.dim(1)?;
+    if k.dims() != [batch, keys, heads, dim] || v.dims() != k.dims() || keys == 0 {
+        bail!("attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}", k.dims(), v.dims());
+    }
+    let layout = PlainLayout { batch, heads, queries, keys, dim };
+    let log_sums = tracked(&[q, k, v]).then(Mutex::default);
+    apply(Attention { layout, scale: scale as f32, log_sums }, (batch, queries, heads * dim), &[q, k, v])
+}
+
+pub(crate) fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
+    let (batch, height, width, packed) = qkv.dims4()?;
+    if heads == 0 || packed % (3 * heads) != 0 || bias.dims() != [packed] {
+        bail!("window_attention: expected 3·{heads}·d channels and as many in the bias, found {:?} and {:?}", qkv.dims(), bias.dims());
+    }
+    let grid = WindowGrid::new(height, width, window, pool_query)?;
+    let layout = WindowLayout { batch, height, width, heads, dim: packed / 3 / heads, grid, pool_query };
+    let step = if pool_query { 2 } else { 1 };
+    let log_sums = tracked(&[qkv, bias]).then(Mutex::default);
+    apply(WindowAttention { layout, log_sums }, (batch, height / step, width / step, packed / 3), &[qkv, bias])
+}
+
+struct Attention {
+    layout: PlainLayout,
+    scale: f32,
+    log_sums: LogSums,
+}
+
+impl Fused for Attention {
+    const NAME: &'static str = "attention";
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
+        let &[q, k, v] = inputs else { unreachable!("attention has three inputs") };
+        let source = Plain { parts: [q, k, v], layout: self.layout };
+        forward(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
+    }
+
+    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+        let &[q, k, v] = inputs else { unreachable!("attention has three inputs") };
+        let [dq, dk, dv] = gradients else { unreachable!("attention has three inputs") };
+        let Some(log_sums) = kept(&self.log_sums) else { unreachable!("no gradient without a tracked input") };
+        let mut spare = [Vec::new(), Vec::new(), Vec::new()];
+        let [spare_q, spare_k, spare_v] = &mut spare;
+        let (dq, dk, dv) = (or_spare(dq, spare_q, q), or_spare(dk, spare_k, k), or_spare(dv, spare_v, v));
+        let source = Plain { parts: [q, k, v], layout: self.layout };
+        let given = Given { scale: self.scale, out, grad, log_sums: &log_sums };
+        backward(&source, &given, [&Shared::new(dq), &Shared::new(dk), &Shared::new(dv)], &mut []);
+    }
+}
+
+/// The gradient that is asked for, or a place for one that is not.
+fn or_spare<'a>(wanted: &'a mut Option<&mut [f32]>, spare: &'a mut Vec<f32>, input: &[f32]) -> &'a mut [f32] {
+    match wanted {
+        Some(wanted) => wanted,
+        None => {
+            spare.resize(input.len(), 0.0);
+            spare
+        }
+    }
+}
+
+struct WindowAttention {
+    layout: WindowLayout,
+    log_sums: LogSums,
+}
+
+impl WindowAttention {
+    fn scale(&self) -> f32 {
+        (1.0 / (self.layout.dim as f64).sqrt()) as f32
+    }
+}
+
+impl Fused for WindowAttention {
+    const NAME: &'static str = "window_attention";
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
+        let source = Windows { qkv: inputs[0], bias: inputs[1], layout: self.layout };
+        forward(&source, self.scale(), out, kept(&self.log_sums).as_deref_mut());
+    }
+
+    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+        let &[qkv, bias] = inputs else { unreachable!("window_attention has two inputs") };
+        let [dqkv, dbias] = gradients else { unreachable!("window_attention has two inputs") };
+        let Some(log_sums) = kept(&self.log_sums) else { unreachable!("no gradient without a tracked input") };
+        let mut spare = [Vec::new(), Vec::new()];
+        let [spare_qkv, spare_bias] = &mut spare;
+        let (dqkv, dbias) = (or_spare(dqkv, spare_qkv, qkv), or_spare(dbias, spare_bias, bias));
+        dbias.fill(0.0);
+        if self.layout.pool_query {
+            dqkv.fill(0.0); // only the largest of four queries has a gradient
+        }
+        let source = Windows { qkv, bias, layout: self.layout };
+        let given = Given { scale: self.scale(), out, grad, log_sums: &log_sums };
+        let dqkv = Shared::new(dqkv);
+        backward(&source, &given, [&dqkv; 3], dbias);
+    }
+}

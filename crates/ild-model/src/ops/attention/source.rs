@@ -1,0 +1,226 @@
+//! Where attention finds its rows: plain tensors, or windows of a packed projection.
+
+use crate::ops::window::WindowGrid;
+
+/// Where the gradient of a row belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// A place in the main buffer of that part.
+    At(usize),
+    /// A padding token: into the bias, from this place on.
+    Bias(usize),
+}
+
+/// Queries, keys or values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Query = 0,
+    Key = 1,
+    Value = 2,
+}
+
+/// The independent attention problems of a call: one for each image, window and head.
+pub(super) trait Source: Sync {
+    /// How many problems.
+    fn problems(&self) -> usize;
+    /// Queries and keys of a problem.
+    fn sizes(&self) -> (usize, usize);
+    /// Channels of a head.
+    fn dim(&self) -> usize;
+    /// Row `i` of a part; queries before pooling are not for this.
+    fn row(&self, problem: usize, part: Part, i: usize) -> &[f32];
+    /// Copies query `i`.
+    fn query(&self, problem: usize, i: usize, to: &mut [f32]) {
+        to.copy_from_slice(self.row(problem, Part::Query, i));
+    }
+    /// Where output row `i` starts; `None` for a padding token.
+    fn output(&self, problem: usize, i: usize) -> Option<usize>;
+    /// Where the gradient of a row goes.
+    fn slot(&self, problem: usize, part: Part, i: usize) -> Slot;
+    /// Calls `put(slot, channel, value)` for each number of the gradient of query `i`.
+    fn spread_query(&self, problem: usize, i: usize, gradient: &[f32], mut put: impl FnMut(Slot, usize, f32)) {
+        let slot = self.slot(problem, Part::Query, i);
+        for (channel, &value) in gradient.iter().enumerate() {
+            put(slot, channel, value);
+        }
+    }
+}
+
+/// `q` `[b, nq, heads, d]`, `k` and `v` `[b, nk, heads, d]`.
+pub(super) struct Plain<'a> {
+    pub parts: [&'a [f32]; 3],
+    pub layout: PlainLayout,
+}
+
+/// The sizes of plain attention.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlainLayout {
+    pub batch: usize,
+    pub heads: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub dim: usize,
+}
+
+impl PlainLayout {
+    fn start(&self, problem: usize, tokens: usize, i: usize) -> usize {
+        let (image, head) = (problem / self.heads, problem % self.heads);
+        ((image * tokens + i) * self.heads + head) * self.dim
+    }
+}
+
+impl Source for Plain<'_> {
+    fn problems(&self) -> usize {
+        self.layout.batch * self.layout.heads
+    }
+
+    fn sizes(&self) -> (usize, usize) {
+        (self.layout.queries, self.layout.keys)
+    }
+
+    fn dim(&self) -> usize {
+        self.layout.dim
+    }
+
+    fn row(&self, problem: usize, part: Part, i: usize) -> &[f32] {
+        let Slot::At(start) = self.slot(problem, part, i) else { unreachable!("there is no padding") };
+        &self.parts[part as usize][start..start + self.layout.dim]
+    }
+
+    fn output(&self, problem: usize, i: usize) -> Option<usize> {
+        Some(self.layout.start(problem, self.layout.queries, i))
+    }
+
+    fn slot(&self, problem: usize, part: Part, i: usize) -> Slot {
+        let tokens = if part == Part::Query { self.layout.queries } else { self.layout.keys };
+        Slot::At(self.layout.start(problem, tokens, i))
+    }
+}
+
+/// Windows of `qkv` `[b, h, w, 3·heads·d]`; padding tokens are `bias` `[3·heads·d]`.
+pub(super) struct Windows<'a> {
+    pub qkv: &'a [f32],
+    pub bias: &'a [f32],
+    pub layout: WindowLayout,
+}
+
+/// The sizes of windowed attention.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowLayout {
+    pub batch: usize,
+    pub height: usize,
+    pub width: usize,
+    pub heads: usize,
+    pub dim: usize,
+    pub grid: WindowGrid,
+    pub pool_query: bool,
+}
+
+impl WindowLayout {
+    /// `(image, window row, window column, head)`.
+    fn place(&self, problem: usize) -> (usize, usize, usize, usize) {
+        let (rest, head) = (problem / self.heads, problem % self.heads);
+        let (rest, column) = (rest / self.grid.columns, rest % self.grid.columns);
+        (rest / self.grid.rows, rest % self.grid.rows, column, head)
+    }
+
+    /// Where part `part` of token `(y, x)` of the window starts.
+    fn token(&self, problem: usize, part: Part, y: usize, x: usize) -> Slot {
+        let (image, row, column, head) = self.place(problem);
+        let (y, x) = (row * self.grid.window_height + y, column * self.grid.window_width + x);
+        let channel = (part as usize * self.heads + head) * self.dim;
+        if y < self.height && x < self.width {
+            Slot::At(((image * self.height + y) * self.width + x) * 3 * self.heads * self.dim + channel)
+        } else {
+            Slot::Bias(channel)
+        }
+    }
+
+    /// The four tokens that pooled query `i` is made of, in PyTorch's order.
+    fn pooled(&self, problem: usize, i: usize) -> [Slot; 4] {
+        let across = self.grid.window_width / 2;
+        let (y, x) = (i / across * 2, i % across * 2);
+        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(dy, dx)| self.token(problem, Part::Query, y + dy, x + dx))
+    }
+}
+
+impl Windows<'_> {
+    fn at(&self, slot: Slot) -> &[f32] {
+        let dim = self.layout.dim;
+        match slot {
+            Slot::At(start) => &self.qkv[start..start + dim],
+            Slot::Bias(start) => &self.bias[start..start + dim],
+        }
+    }
+}
+
+impl Source for Windows<'_> {
+    fn problems(&self) -> usize {
+        self.layout.batch * self.layout.grid.rows * self.layout.grid.columns * self.layout.heads
+    }
+
+    fn sizes(&self) -> (usize, usize) {
+        let tokens = self.layout.grid.window_height * self.layout.grid.window_width;
+        (if self.layout.pool_query { tokens / 4 } else { tokens }, tokens)
+    }
+
+    fn dim(&self) -> usize {
+        self.layout.dim
+    }
+
+    fn row(&self, problem: usize, part: Part, i: usize) -> &[f32] {
+        self.at(self.slot(problem, part, i))
+    }
+
+    fn query(&self, problem: usize, i: usize, to: &mut [f32]) {
+        if !self.layout.pool_query {
+            to.copy_from_slice(self.row(problem, Part::Query, i));
+            return;
+        }
+        let [first, rest @ ..] = self.layout.pooled(problem, i);
+        to.copy_from_slice(self.at(first));
+        for slot in rest {
+            for (to, &value) in to.iter_mut().zip(self.at(slot)) {
+                if value > *to || value.is_nan() {
+                    *to = value;
+                }
+            }
+        }
+    }
+
+    fn output(&self, problem: usize, i: usize) -> Option<usize> {
+        let WindowLayout { height, width, heads, dim, grid, pool_query, .. } = self.layout;
+        let step = if pool_query { 2 } else { 1 };
+        let (height, width) = (height / step, width / step);
+        let (window_height, window_width) = (grid.window_height / step, grid.window_width / step);
+        let (image, row, column, head) = self.layout.place(problem);
+        let (y, x) = (row * window_height + i / window_width, column * window_width + i % window_width);
+        (y < height && x < width).then(|| (((image * height + y) * width + x) * heads + head) * dim)
+    }
+
+    fn slot(&self, problem: usize, part: Part, i: usize) -> Slot {
+        let across = self.layout.grid.window_width;
+        self.layout.token(problem, part, i / across, i % across)
+    }
+
+    fn spread_query(&self, problem: usize, i: usize, gradient: &[f32], mut put: impl FnMut(Slot, usize, f32)) {
+        if !self.layout.pool_query {
+            let slot = self.slot(problem, Part::Query, i);
+            for (channel, &value) in gradient.iter().enumerate() {
+                put(slot, channel, value);
+            }
+            return;
+        }
+        let slots = self.layout.pooled(problem, i);
+        for (channel, &value) in gradient.iter().enumerate() {
+            let mut winner = 0;
+            for candidate in 1..4 {
+                let challenge = self.at(slots[candidate])[channel];
+                if challenge > self.at(slots[winner])[channel] || challenge.is_nan() {
+                    winner = candidate;
+                }
+            }
+            put(slots[winner], channel, value);
+        }
+    }
+}
