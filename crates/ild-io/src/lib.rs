@@ -30,7 +30,9 @@ pub use error::{Error, Result};
 pub use geometry::{Affine, Geometry};
 pub use label_map::LabelMap;
 pub use label_table::{Label, LabelTable};
-pub use nifti::{NiftiOrientation, read_label_map, read_volume, write_label_map, write_volume};
+pub use nifti::{
+    NiftiOrientation, read_label_map, read_volume, write_label_map, write_label_map_described, write_volume, write_volume_described,
+};
 pub use npy::{NpyArray, NpyElement, read_npy, read_npy_u8, write_npy, write_npy_u8};
 pub use npz::{NpzFile, NpzWriter, read_npz_u8, write_npz_u8, write_npz_with};
 pub use slice_stack::{Images, SliceStack, Window, read_npz, write_npz};

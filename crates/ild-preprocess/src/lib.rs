@@ -23,7 +23,7 @@ mod pairs;
 mod patients;
 mod percentile;
 mod picture;
-mod record;
+pub mod record;
 mod runs;
 mod split;
 mod splits_file;

@@ -51,6 +51,7 @@ impl LungMask {
 
 /// The CT's values as whole HU; not-a-number becomes the padding value −32768.
 #[must_use]
+#[allow(clippy::unnecessary_cast, reason = "one of the voxel types is f64 already")]
 pub fn hounsfield(ct: &Volume) -> Array3<i16> {
     with_voxels!(&ct.voxels, array => {
         let mut out = Array3::<i16>::zeros(array.dim());

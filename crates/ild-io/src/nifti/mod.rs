@@ -12,4 +12,4 @@ pub(crate) use data_type::DataType;
 pub(crate) use header::Header;
 pub use orientation::NiftiOrientation;
 pub use read::{read_label_map, read_volume};
-pub use write::{write_label_map, write_volume};
+pub use write::{write_label_map, write_label_map_described, write_volume, write_volume_described};

@@ -21,12 +21,25 @@ const VOX_OFFSET: usize = 352;
 /// `NIFTI_UNITS_MM | NIFTI_UNITS_SEC`.
 const MM_AND_SECONDS: u8 = 2 | 8;
 
+/// What `descrip` says when nobody says anything else.
+const DESCRIPTION: &str = "ild";
+/// Bytes of `descrip` without its terminating zero.
+const DESCRIPTION_BYTES: usize = 79;
+
 /// Writes a volume in its own type with its affine, as `.nii` or `.nii.gz`.
 ///
 /// # Errors
 /// For another file name, an axis longer than NIfTI-1 can say, and when the file cannot be written.
 pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
-    let header = header(path, &volume.geometry, volume.voxels.shape_zyx(), DataType::of(&volume.voxels), 0)?;
+    write_volume_described(path, volume, DESCRIPTION)
+}
+
+/// [`write_volume`] with a text for the header's `descrip` field, cut to its 79 bytes.
+///
+/// # Errors
+/// As [`write_volume`].
+pub fn write_volume_described(path: &Path, volume: &Volume, description: &str) -> Result<()> {
+    let header = header(path, &volume.geometry, volume.voxels.shape_zyx(), DataType::of(&volume.voxels), 0, description)?;
     with_voxels!(&volume.voxels, array => write(path, &header, array, VOLUME_LEVEL))
 }
 
@@ -37,8 +50,16 @@ pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
 /// # Errors
 /// As [`write_volume`].
 pub fn write_label_map(path: &Path, map: &LabelMap) -> Result<()> {
+    write_label_map_described(path, map, DESCRIPTION)
+}
+
+/// [`write_label_map`] with a text for the header's `descrip` field, cut to its 79 bytes.
+///
+/// # Errors
+/// As [`write_label_map`].
+pub fn write_label_map_described(path: &Path, map: &LabelMap, description: &str) -> Result<()> {
     let (z, y, x) = map.labels.dim();
-    let header = header(path, &map.geometry, [z, y, x], DataType::U8, INTENT_LABEL)?;
+    let header = header(path, &map.geometry, [z, y, x], DataType::U8, INTENT_LABEL, description)?;
     write(path, &header, &map.labels, LABEL_LEVEL)
 }
 
@@ -70,7 +91,14 @@ fn is_gzip_name(path: &Path) -> Result<bool> {
     }
 }
 
-fn header(path: &Path, geometry: &Geometry, shape_zyx: [usize; 3], data_type: DataType, intent: i16) -> Result<[u8; VOX_OFFSET]> {
+fn header(
+    path: &Path,
+    geometry: &Geometry,
+    shape_zyx: [usize; 3],
+    data_type: DataType,
+    intent: i16,
+    description: &str,
+) -> Result<[u8; VOX_OFFSET]> {
     if shape_zyx != geometry.shape_zyx {
         let found = format!("an array of {shape_zyx:?}");
         return Err(Error::rejected(path, format!("voxels of the grid, {:?} (z, y, x)", geometry.shape_zyx), found, ""));
@@ -89,7 +117,7 @@ fn header(path: &Path, geometry: &Geometry, shape_zyx: [usize; 3], data_type: Da
     put(108, &(VOX_OFFSET as f32).to_le_bytes());
     put(112, &1f32.to_le_bytes());
     put(123, &[MM_AND_SECONDS]);
-    put(148, b"ild");
+    put(148, &description.as_bytes()[..description.len().min(DESCRIPTION_BYTES)]);
     let o = NiftiOrientation::to_write(geometry);
     put(252, &(o.qform_code as i16).to_le_bytes());
     put(254, &(o.sform_code as i16).to_le_bytes());

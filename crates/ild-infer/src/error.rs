@@ -1,0 +1,81 @@
+//! Why a case, or a run, was not segmented.
+
+use std::path::PathBuf;
+
+/// Shorthand for this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A volume, label map or array file.
+    #[error(transparent)]
+    File(#[from] ild_io::Error),
+    /// Windowing and records.
+    #[error(transparent)]
+    Preprocess(#[from] ild_preprocess::Error),
+    /// Weights, configuration or arithmetic of the model.
+    #[error(transparent)]
+    Model(#[from] ild_model::Error),
+    /// Anything else that was looked at and refused: a prompt, a window, a folder without cases.
+    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
+    Refused {
+        /// The file or folder.
+        path: PathBuf,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What the user can do about it; may be empty.
+        next: String,
+    },
+    /// Some cases failed; the others are done.
+    #[error("{failed} of {total} cases failed; the reasons stand above")]
+    Cases {
+        /// Cases without a result.
+        failed: usize,
+        /// Cases in this run.
+        total: usize,
+        /// Whether every failure was a refused input.
+        rejected: bool,
+    },
+    /// The operating system said no while a result was written.
+    #[error(transparent)]
+    Write(#[from] anyhow::Error),
+    /// Ctrl-C or SIGTERM.
+    #[error(transparent)]
+    Interrupted(#[from] ild_cli::Interrupted),
+    /// The thread that encodes slices is gone.
+    #[error("the encoder stopped before slice {0} was encoded")]
+    EncoderStopped(usize),
+}
+
+impl Error {
+    /// A refusal of `path`.
+    pub fn refused(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Refused { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    }
+
+    /// Whether the input is at fault (exit code 3), rather than the machine.
+    #[must_use]
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_rejection(),
+            Self::Preprocess(error) => error.is_rejection(),
+            Self::Model(error) => error.is_rejection(),
+            Self::Refused { .. } => true,
+            Self::Cases { rejected, .. } => *rejected,
+            Self::Write(_) | Self::Interrupted(_) | Self::EncoderStopped(_) => false,
+        }
+    }
+
+    /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
+    #[must_use]
+    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
+        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
+    }
+}
+
+fn advice(next: &str) -> String {
+    if next.is_empty() { String::new() } else { format!("; {next}") }
+}

@@ -1,0 +1,178 @@
+//! Several labels on one voxel: the one with the higher probability has it; of equals, the lower id.
+
+use std::collections::BTreeMap;
+
+use ild_io::BoundingBox;
+use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis, Zip, s};
+
+use crate::segmenter::THRESHOLD;
+
+/// A mask on one slice, stored within its bounding box.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlicePatch {
+    corner: [usize; 2],
+    mask: Array2<bool>,
+}
+
+impl SlicePatch {
+    fn new(mask: ArrayView2<bool>) -> Option<Self> {
+        let b = BoundingBox::around(mask, |v| v)?;
+        Some(Self { corner: [b.y0, b.x0], mask: mask.slice(s![b.y0..b.y1, b.x0..b.x1]).to_owned() })
+    }
+
+    /// Sets `value` where the mask is.
+    pub fn paint<T: Copy>(&self, slice: &mut ArrayViewMut2<T>, value: T) {
+        let [y, x] = self.corner;
+        let (h, w) = self.mask.dim();
+        Zip::from(slice.slice_mut(s![y..y + h, x..x + w])).and(&self.mask).for_each(|out, &inside| {
+            if inside {
+                *out = value;
+            }
+        });
+    }
+
+    /// Number of pixels.
+    #[must_use]
+    pub fn pixels(&self) -> usize {
+        self.mask.iter().filter(|&&v| v).count()
+    }
+}
+
+/// What the model said about one label, before overlaps are resolved.
+#[derive(Clone, Debug, Default)]
+pub struct LabelPrediction {
+    /// Slices on which the model was asked about this label, and its masks there (`None`: empty).
+    pub masks: BTreeMap<usize, Option<SlicePatch>>,
+    /// Probabilities of the visited slices, when they are to be kept.
+    pub probabilities: BTreeMap<usize, Array2<f32>>,
+    iou_sum: f64,
+    object_sum: f64,
+    answers: usize,
+}
+
+impl LabelPrediction {
+    /// The mask through the stack as 0 and 1, `[n, y, x]`.
+    #[must_use]
+    pub fn volume(&self, shape: [usize; 3]) -> Array3<u8> {
+        let mut out = Array3::zeros(shape);
+        for (&z, patch) in &self.masks {
+            if let Some(patch) = patch {
+                patch.paint(&mut out.index_axis_mut(Axis(0), z), 1);
+            }
+        }
+        out
+    }
+
+    /// Mean of the model's own IoU estimates and of its object scores, over its answers.
+    #[must_use]
+    pub fn mean_scores(&self) -> Option<[f64; 2]> {
+        let n = self.answers as f64;
+        (self.answers > 0).then(|| [self.iou_sum / n, self.object_sum / n])
+    }
+}
+
+/// Collects predictions of all labels of a case, in any order.
+#[derive(Clone, Debug)]
+pub struct Merger {
+    /// Label ids `[n, y, x]`, overlaps resolved.
+    pub labels: Array3<u8>,
+    /// Each label on its own.
+    pub per_label: BTreeMap<u8, LabelPrediction>,
+    best: Vec<Option<Array2<f32>>>,
+    keep_probabilities: bool,
+    overlapping: u64,
+}
+
+impl Merger {
+    /// Nothing predicted yet, for a stack of `shape` (`[n, y, x]`).
+    #[must_use]
+    pub fn new(shape: [usize; 3], keep_probabilities: bool) -> Self {
+        Self { labels: Array3::zeros(shape), per_label: BTreeMap::new(), best: vec![None; shape[0]], keep_probabilities, overlapping: 0 }
+    }
+
+    /// Adds the model's answer for `label` on slice `z`. Answers for the same label (several components) are united.
+    pub fn add(&mut self, label: u8, z: usize, prediction: &crate::Prediction) {
+        let probability = prediction.probability.view();
+        self.resolve(label, z, probability);
+        let entry = self.per_label.entry(label).or_default();
+        entry.iou_sum += f64::from(prediction.iou);
+        entry.object_sum += f64::from(prediction.object_score);
+        entry.answers += 1;
+        let mut mask = prediction.mask();
+        if let Some(Some(earlier)) = entry.masks.get(&z) {
+            earlier.paint(&mut mask.view_mut(), true);
+        }
+        entry.masks.insert(z, SlicePatch::new(mask.view()));
+        if self.keep_probabilities {
+            let kept = entry.probabilities.entry(z).or_insert_with(|| Array2::zeros(probability.dim()));
+            kept.zip_mut_with(&probability, |a, &b| *a = a.max(b));
+        }
+    }
+
+    fn resolve(&mut self, label: u8, z: usize, probability: ArrayView2<f32>) {
+        let best = self.best[z].get_or_insert_with(|| Array2::zeros(probability.dim()));
+        let mut overlapping = 0;
+        Zip::from(self.labels.index_axis_mut(Axis(0), z)).and(best).and(probability).for_each(|id, best, &p| {
+            if p > THRESHOLD {
+                overlapping += u64::from(*id != 0 && *id != label);
+                if p > *best || (p == *best && label < *id) {
+                    *id = label;
+                    *best = p;
+                }
+            }
+        });
+        self.overlapping += overlapping;
+    }
+
+    /// Voxels that more than one label claimed (counted once per further claim).
+    #[must_use]
+    pub fn overlapping(&self) -> u64 {
+        self.overlapping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Prediction;
+
+    fn answer(values: [f32; 4]) -> Prediction {
+        Prediction { probability: Array2::from_shape_vec((2, 2), values.to_vec()).unwrap(), iou: 0.5, object_score: 2.0 }
+    }
+
+    #[test]
+    fn the_higher_probability_wins_whatever_the_order() {
+        let (a, b) = (answer([0.9, 0.6, 0.2, 0.7]), answer([0.8, 0.8, 0.6, 0.7]));
+        for swapped in [false, true] {
+            let mut merger = Merger::new([1, 2, 2], false);
+            let mut add = [(2u8, &a), (1u8, &b)];
+            if swapped {
+                add.reverse();
+            }
+            for (label, prediction) in add {
+                merger.add(label, 0, prediction);
+            }
+            assert_eq!(merger.labels.as_slice().unwrap(), [2, 1, 1, 1], "swapped {swapped}");
+            assert_eq!(merger.overlapping(), 3);
+            assert_eq!(merger.per_label[&2].volume([1, 2, 2]).as_slice().unwrap(), [1, 1, 0, 1], "each label on its own is complete");
+        }
+    }
+
+    #[test]
+    fn components_of_one_label_are_united() {
+        let mut merger = Merger::new([1, 2, 2], true);
+        merger.add(3, 0, &answer([0.9, 0.0, 0.0, 0.0]));
+        merger.add(3, 0, &answer([0.0, 0.0, 0.0, 0.8]));
+        assert_eq!(merger.per_label[&3].volume([1, 2, 2]).as_slice().unwrap(), [1, 0, 0, 1]);
+        assert_eq!(merger.per_label[&3].probabilities[&0].as_slice().unwrap(), [0.9, 0.0, 0.0, 0.8]);
+        assert_eq!(merger.overlapping(), 0);
+    }
+
+    #[test]
+    fn exactly_one_half_is_outside() {
+        let mut merger = Merger::new([1, 2, 2], false);
+        merger.add(1, 0, &answer([0.5, 0.500_001, 0.0, 0.0]));
+        assert_eq!(merger.labels.as_slice().unwrap(), [0, 1, 0, 0]);
+        assert_eq!(merger.per_label[&1].mean_scores(), Some([0.5, 2.0]));
+    }
+}

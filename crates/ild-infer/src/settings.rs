@@ -1,0 +1,128 @@
+//! The flags of `ild-infer`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ild_preprocess::Windowing;
+use serde::Serialize;
+
+use crate::baseline::Baseline;
+use crate::case_file::Shard;
+use crate::journey::GapRule;
+use crate::prompt::PromptSource;
+
+/// Everything that can be set.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Settings {
+    /// What to segment: an NPZ of `ild-preprocess`, a CT (.nii.gz, .nii), or a folder of either.
+    #[arg(long, value_name = "DIR|CASE.npz|CT.nii.gz")]
+    pub input: PathBuf,
+    /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2 (.pt).
+    #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
+    pub checkpoint: Option<PathBuf>,
+    /// Size of the model: t, s, b+, l, nano or a TOML description [default: what the checkpoint says].
+    #[arg(long, value_name = "M")]
+    pub model: Option<String>,
+    /// Folder for label maps, NPZ, sidecars and pictures.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Where the start boxes come from: `gt` (ground truth, for measuring), `auto` (candidates in the lung; CT input only),
+    /// a .json of boxes or points, a mask (.nii.gz), or a folder with one such file per case.
+    #[arg(long, value_name = "gt|auto|FILE|DIR")]
+    pub prompt: PromptSource,
+    /// Outward move of each side of a box taken from a mask, in pixels.
+    #[arg(long, default_value_t = 5, value_name = "PX")]
+    pub bbox_shift: usize,
+    /// What to do between slices of an NPZ that are not neighbours in the CT [default: restart; carry with --parity].
+    #[arg(long, value_enum)]
+    pub gap: Option<GapRule>,
+    /// A journey ends after this many empty predictions in a row; 0: never [default: 3; never with --parity].
+    #[arg(long, value_name = "N")]
+    pub stop_after: Option<usize>,
+    /// Do exactly what the older scripts do: gaps unseen, the start box for ever, the lowest label value taken for background.
+    #[arg(long)]
+    pub parity: bool,
+    /// Instead of a model: fill each slice's ground-truth box (what a model must beat).
+    #[arg(long, value_enum)]
+    pub baseline: Option<Baseline>,
+
+    /// Window for CT input: soft, lung, lung-wide, medsam-lung or rgb [default: the one the checkpoint was trained with].
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["window_level", "window_width"])]
+    pub window: Option<Windowing>,
+    /// Centre of the window, HU.
+    #[arg(long, value_name = "HU", requires = "window_width", allow_negative_numbers = true)]
+    pub window_level: Option<f64>,
+    /// Extent of the window, HU.
+    #[arg(long, value_name = "HU", requires = "window_level")]
+    pub window_width: Option<f64>,
+    /// Ground truth for CT input: the label file, or the folder that holds it. Without `--prompt gt` it is only drawn in the picture.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub gt_path: Option<PathBuf>,
+    /// A CT in a folder is called `<case><suffix>`.
+    #[arg(long, default_value = "_0000.nii.gz", value_name = "SUFFIX")]
+    pub img_name_suffix: String,
+    /// Its label file is called `<case><suffix>`.
+    #[arg(long, default_value = ".nii.gz", value_name = "SUFFIX")]
+    pub gt_name_suffix: String,
+    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: the NPZ's or the checkpoint's own].
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// Also write each label as its own mask, before overlaps are resolved.
+    #[arg(long)]
+    pub save_nii: bool,
+    /// Also write each label's probability (float32).
+    #[arg(long)]
+    pub save_probabilities: bool,
+    /// Only every N-th case, beginning with case I (from 0): one line for every job of an array.
+    #[arg(long, value_name = "I/N")]
+    #[serde(skip)]
+    pub shard: Option<Shard>,
+
+    /// `auto`: candidates whose start slice the model rates below this IoU are dropped.
+    #[arg(long, default_value_t = 0.5, value_name = "0..1")]
+    pub auto_min_iou: f32,
+    /// `auto`: candidates whose object score (a logit) is below this are dropped.
+    #[arg(long, default_value_t = 0.0, value_name = "LOGIT", allow_negative_numbers = true)]
+    pub auto_min_object_score: f32,
+    /// Memory for features of slices that are needed again, MiB; what does not fit is encoded again.
+    #[arg(long, default_value_t = 2048, value_name = "MIB")]
+    #[serde(skip)]
+    pub feature_memory: usize,
+    /// Slices encoded at once [default: 1 on a CPU, 4 on a GPU].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[serde(skip)]
+    pub batch_size: Option<u16>,
+}
+
+/// A journey is given up after this many empty predictions in a row, unless told otherwise.
+const STOP_AFTER: usize = 3;
+
+impl Settings {
+    /// What happens at gaps.
+    #[must_use]
+    pub fn gap_rule(&self) -> GapRule {
+        self.gap.unwrap_or(if self.parity { GapRule::Carry } else { GapRule::Restart })
+    }
+
+    /// After how many empty predictions a journey ends; `None`: never.
+    #[must_use]
+    pub fn stops_after(&self) -> Option<usize> {
+        match self.stop_after {
+            Some(0) => None,
+            None if self.parity => None,
+            other => Some(other.unwrap_or(STOP_AFTER)),
+        }
+    }
+
+    /// The window typed by the user.
+    #[must_use]
+    pub fn typed_window(&self) -> Option<Windowing> {
+        match (self.window, self.window_level, self.window_width) {
+            (Some(window), ..) => Some(window),
+            (None, Some(level_hu), Some(width_hu)) => Some(Windowing::Grey(ild_io::Window { level_hu, width_hu })),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! `ild-infer` as its users run it: a small model with random weights on made-up cases, every output opened again.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ild_io::{
+    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, SliceStack, Volume, Voxels, Window, read_label_map, read_volume,
+    write_label_map, write_npz, write_volume,
+};
+use ild_model::{Sam2Config, Weights};
+use ndarray::{Array3, Axis, s};
+use serde_json::Value;
+
+const SHAPE: [usize; 3] = [12, 48, 56];
+
+/// An oblique grid, so that a lost or changed affine shows.
+fn geometry() -> Geometry {
+    Geometry::new(SHAPE, Affine([[-0.7, 0.02, 0.1, 31.5], [0.01, -0.69, 0.2, -12.25], [0.03, 0.05, 2.5, 400.125], [0.0, 0.0, 0.0, 1.0]]))
+}
+
+fn labels() -> Array3<u8> {
+    let mut labels = Array3::zeros(SHAPE);
+    labels.slice_mut(s![2..8, 10..24, 8..22]).fill(2);
+    labels.slice_mut(s![5..10, 20..40, 30..50]).fill(5);
+    labels
+}
+
+fn hu() -> Array3<i16> {
+    let labels = labels();
+    Array3::from_shape_fn(SHAPE, |(z, y, x)| match labels[[z, y, x]] {
+        0 => -850 + ((z * 7 + y * 3 + x * 5) % 60) as i16,
+        2 => -500,
+        _ => -300,
+    })
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A nano checkpoint that knows its window, and one case as CT, label and NPZ.
+    fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        let config = Sam2Config::from_name_or_file("nano").unwrap();
+        let window: ild_preprocess::Windowing = "lung".parse().unwrap();
+        let metadata = [
+            ("model".to_owned(), "nano".to_owned()),
+            ("window".to_owned(), serde_json::to_string(&window).unwrap()),
+            ("label_table".to_owned(), serde_json::to_string(&LabelTable::default()).unwrap()),
+        ];
+        Weights::random(&config, 3).unwrap().write_safetensors(&bench.path("nano.safetensors"), &metadata.into()).unwrap();
+        write_volume(&bench.path("ct/a_0000.nii.gz"), &Volume { voxels: Voxels::I16(hu()), geometry: geometry() }).unwrap();
+        write_label_map(&bench.path("gt/a.nii.gz"), &LabelMap { labels: labels(), geometry: geometry() }).unwrap();
+        bench.write_npz("npz/a.npz", &[2, 3, 4, 5, 6, 8, 9], Window { level_hu: -600.0, width_hu: 1500.0 });
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn write_npz(&self, name: &str, slices: &[usize], window: Window) {
+        let stack = SliceStack {
+            images: Images::Grey(hu().mapv(|v| ((f64::from(v) + 1350.0) / 1500.0 * 255.0) as u8).select(Axis(0), slices)),
+            labels: Some(labels().select(Axis(0), slices)),
+            spacing_xyz_mm: geometry().spacing_xyz_mm,
+            z_index: Some(slices.iter().map(|&z| z as i64).collect()),
+            affine: Some(geometry().affine),
+            shape_zyx: Some(SHAPE),
+            window: Some(window),
+            label_table: Some(LabelTable::default()),
+            is_2d: false,
+        };
+        write_npz(&self.path(name), &stack).unwrap();
+    }
+
+    fn run(&self, input: &str, prompt: &str, more: &[&str]) -> Output {
+        let prompt = if matches!(prompt, "gt" | "auto") { prompt.into() } else { self.path(prompt) };
+        Command::new(env!("CARGO_BIN_EXE_ild-infer"))
+            .arg("--input")
+            .arg(self.path(input))
+            .arg("--prompt")
+            .arg(prompt)
+            .arg("--checkpoint")
+            .arg(self.path("nano.safetensors"))
+            .arg("--output")
+            .arg(self.path("out"))
+            .args(["--device", "cpu"])
+            .args(more)
+            .output()
+            .unwrap()
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.path().join("out").join(name)
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.out(name)).unwrap()).unwrap()
+    }
+}
+
+fn ok(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn same_header(a: &Path, b: &Path) {
+    let (a, b) = (read_volume(a).unwrap().geometry, read_label_map(b).unwrap().geometry);
+    assert_eq!(a, b, "shape, spacing and affine to the last bit");
+}
+
+#[test]
+fn every_output_of_an_npz_lies_on_the_cts_grid() {
+    let bench = Bench::new();
+    let text = ok(&bench.run("npz", "gt", &["--save-nii", "--save-probabilities"]));
+    assert!(text.contains("ground truth"), "{text}");
+    same_header(&bench.path("ct/a_0000.nii.gz"), &bench.out("a.nii.gz"));
+    same_header(&bench.path("ct/a_0000.nii.gz"), &bench.out("labels/a_Reticulation.nii.gz"));
+    let probability = read_volume(&bench.out("probabilities/a_Honeycombing.nii.gz")).unwrap();
+    assert_eq!(probability.geometry, read_volume(&bench.path("ct/a_0000.nii.gz")).unwrap().geometry);
+
+    let whole = read_label_map(&bench.out("a.nii.gz")).unwrap().labels;
+    assert!(whole.index_axis(Axis(0), 7).iter().all(|&id| id == 0), "slice 7 is not in the NPZ");
+    let mut npz = NpzFile::open(&bench.out("npz/a.npz")).unwrap();
+    assert_eq!(npz.keys(), ["Honeycombing", "Reticulation"]);
+    assert_eq!(npz.require("Reticulation").unwrap().shape(), [7, 48, 56]);
+    assert!(image::open(bench.out("pictures/a.png")).unwrap().width() > 3 * 384);
+
+    let about = bench.json("a.json");
+    assert_eq!(about["prompt"]["stamp"], "prompt from ground truth");
+    assert_eq!(about["slices_encoded"], 7, "one encoding per slice, shared by both labels");
+    assert_eq!(about["gaps"]["count"], 1);
+    assert!(std::fs::read_to_string(bench.out("a.ctbl")).unwrap().contains("5 Honeycombing"));
+    assert!(std::fs::read_to_string(bench.out("a.itksnap.txt")).unwrap().contains("\"Honeycombing\""));
+}
+
+#[test]
+fn a_finished_case_is_skipped_until_something_changes() {
+    let bench = Bench::new();
+    ok(&bench.run("npz", "gt", &[]));
+    assert!(ok(&bench.run("npz", "gt", &[])).contains("done before"));
+    assert!(!ok(&bench.run("npz", "gt", &["--force"])).contains("done before"));
+    assert!(!ok(&bench.run("npz", "gt", &["--bbox-shift", "2"])).contains("done before"));
+    std::fs::remove_file(bench.out("a.nii.gz")).unwrap();
+    assert!(!ok(&bench.run("npz", "gt", &["--bbox-shift", "2"])).contains("done before"));
+}
+
+#[test]
+fn a_ct_is_segmented_from_drawn_boxes_without_any_ground_truth() {
+    let bench = Bench::new();
+    let prompts = r#"{"prompts": [
+        {"label": 5, "box": [28, 18, 5, 50, 40, 9]},
+        {"label": "reticulation", "slice": 4, "box": [8, 10, 22, 24], "span": [2, 7]},
+        {"label": 2, "slice": 3, "points": [{"x": 15, "y": 15, "inside": true}, {"x": 45, "y": 5, "inside": false}], "span": [3, 4]}]}"#;
+    std::fs::write(bench.path("boxes.json"), prompts).unwrap();
+    ok(&bench.run("ct", "boxes.json", &[]));
+    same_header(&bench.path("ct/a_0000.nii.gz"), &bench.out("a.nii.gz"));
+    let about = bench.json("a.json");
+    assert_eq!(about["prompt"]["journeys"].as_array().unwrap().len(), 3);
+    assert_eq!(about["prompt"]["stamp"], "prompt from a file of boxes or points");
+    assert_eq!(about["slices_encoded"], 8, "slices 2 to 9");
+}
+
+#[test]
+fn a_mask_on_one_slice_is_followed_through_the_ct() {
+    let bench = Bench::new();
+    let mut mask = Array3::<u8>::zeros(SHAPE);
+    mask.slice_mut(s![6, 20..40, 30..50]).fill(5);
+    write_label_map(&bench.path("mask.nii.gz"), &LabelMap { labels: mask.clone(), geometry: geometry() }).unwrap();
+    ok(&bench.run("ct", "mask.nii.gz", &["--stop-after", "0"]));
+    assert_eq!(bench.json("a.json")["labels"][0]["slices_visited"], 12);
+
+    let mut moved = geometry();
+    moved.affine.0[2][3] += 5.0;
+    write_label_map(&bench.path("mask.nii.gz"), &LabelMap { labels: mask, geometry: moved }).unwrap();
+    let text = refused(&bench.run("ct", "mask.nii.gz", &["--force"]));
+    assert!(text.contains("5.00 mm"), "{text}");
+}
+
+#[test]
+fn a_window_that_the_model_was_not_trained_with_is_refused() {
+    let bench = Bench::new();
+    bench.write_npz("soft/a.npz", &[2, 3, 4], Window { level_hu: 40.0, width_hu: 400.0 });
+    let text = refused(&bench.run("soft", "gt", &[]));
+    assert!(text.contains("-600/1500") && text.contains("40/400"), "{text}");
+}
+
+#[test]
+fn a_broken_case_is_reported_and_the_others_go_on() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("npz/broken.npz"), b"PK nothing").unwrap();
+    let output = bench.run("npz", "gt", &[]);
+    let text = refused(&output);
+    assert!(text.contains("broken.npz") && text.contains("1 of 2 cases"), "{text}");
+    assert!(bench.out("a.nii.gz").exists());
+}
+
+#[test]
+fn prompts_that_cannot_be_meant_are_refused_with_their_number() {
+    let bench = Bench::new();
+    for (entry, words) in [
+        (r#"{"label": "Emphysema", "box": [1, 1, 1, 5, 5, 5]}"#, "Honeycombing"),
+        (r#"{"label": 2, "box": [1, 1, 1, 5, 5, 12]}"#, "0..12"),
+        (r#"{"label": 2, "box": [9, 1, 1, 5, 5, 5]}"#, "x0 <= x1"),
+        (r#"{"label": 2, "box": [1, 1, 5, 5]}"#, "6 numbers"),
+        (r#"{"label": 2, "slice": 40, "box": [1, 1, 5, 5]}"#, "slice 40"),
+        (r#"{"label": 2, "slice": 4, "points": [{"x": 1, "y": 1, "inside": false}]}"#, "outside"),
+        (r#"{"label": 2, "slice": 4, "bocks": [1, 1, 5, 5]}"#, "bocks"),
+    ] {
+        std::fs::write(bench.path("p.json"), format!(r#"{{"prompts": [{entry}]}}"#)).unwrap();
+        let text = refused(&bench.run("ct", "p.json", &[]));
+        assert!(text.contains("p.json") && text.contains(words), "{entry}: {text}");
+    }
+}
+
+#[test]
+fn ground_truth_that_is_not_there_is_asked_for() {
+    let bench = Bench::new();
+    assert!(refused(&bench.run("ct", "gt", &[])).contains("--gt-path"));
+    let gt = bench.path("gt");
+    ok(&bench.run("ct", "gt", &["--gt-path", gt.to_str().unwrap()]));
+    assert!(refused(&bench.run("npz", "auto", &[])).contains("the CT itself"));
+}
+
+#[test]
+fn an_npz_of_the_older_scripts_gets_its_own_grid_and_says_so() {
+    let bench = Bench::new();
+    let (imgs, gts) = (Array3::<u8>::from_elem((4, 20, 20), 90), labels().slice(s![4..8, 10..30, 8..28]).to_owned());
+    ild_io::write_npz_with(&bench.path("old/old.npz"), |npz| {
+        npz.add("imgs", &imgs.view().into_dyn())?;
+        npz.add("gts", &gts.view().into_dyn())?;
+        npz.add("spacing", &ndarray::arr1(&[0.7, 0.7, 5.0]).view().into_dyn())
+    })
+    .unwrap();
+    let output = bench.run("old", "gt", &["--parity"]);
+    ok(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("own grid"));
+    assert_eq!(read_label_map(&bench.out("old.nii.gz")).unwrap().geometry.shape_zyx, [4, 20, 20]);
+    assert_eq!(bench.json("old.json")["gaps"]["rule"], "carry");
+}
+
+#[test]
+fn the_box_fill_baseline_is_the_filled_tight_box_of_each_slice() {
+    let bench = Bench::new();
+    ok(&bench.run("npz", "gt", &["--baseline", "box-fill"]));
+    let found = read_label_map(&bench.out("a.nii.gz")).unwrap().labels;
+    let mut expected = labels();
+    expected.slice_mut(s![7, .., ..]).fill(0);
+    assert_eq!(found, expected, "the labels are boxes, so the baseline is perfect here");
+}
+
+#[test]
+fn shards_share_the_cases() {
+    let bench = Bench::new();
+    for name in ["b", "c"] {
+        std::fs::copy(bench.path("npz/a.npz"), bench.path(&format!("npz/{name}.npz"))).unwrap();
+    }
+    ok(&bench.run("npz", "gt", &["--shard", "1/2"]));
+    assert!(bench.out("b.nii.gz").exists() && !bench.out("a.nii.gz").exists() && !bench.out("c.nii.gz").exists());
+}
+
+/// `ILD_PYTHON` (or python3) when it has SimpleITK and nibabel.
+fn python_with_readers() -> Option<String> {
+    let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let found = Command::new(&python).args(["-c", "import SimpleITK, nibabel"]).output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: `{python}` has no SimpleITK and nibabel (ILD_PYTHON names another)");
+    }
+    found.then_some(python)
+}
+
+#[test]
+fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
+    let Some(python) = python_with_readers() else { return };
+    let bench = Bench::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");
+    for input in ["npz", "ct"] {
+        let gt = bench.path("gt");
+        ok(&bench.run(input, "gt", &["--force", "--gt-path", gt.to_str().unwrap()]));
+        let seen = Command::new(&python).arg(&script).arg(bench.path("ct/a_0000.nii.gz")).arg(bench.out("a.nii.gz")).output().unwrap();
+        assert!(seen.status.success(), "{input}: {}", String::from_utf8_lossy(&seen.stderr));
+        assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "ild: prompt from ground truth");
+    }
+}
