@@ -8,12 +8,14 @@
 
 mod bounding_box;
 mod case;
+mod components;
 mod error;
 mod geometry;
 mod gzip;
 mod input;
 mod label_file;
 mod label_map;
+mod label_runs;
 mod label_table;
 pub mod lung;
 mod nifti;
@@ -26,9 +28,11 @@ mod volume;
 
 pub use bounding_box::BoundingBox;
 pub use case::{Case, same_grid};
+pub use components::{Components, Neighbours};
 pub use error::{Error, Result};
 pub use geometry::{Affine, Geometry};
 pub use label_map::LabelMap;
+pub use label_runs::{LabelRuns, Run};
 pub use label_table::{Label, LabelTable};
 pub use nifti::{
     NiftiOrientation, read_label_map, read_volume, write_label_map, write_label_map_described, write_volume, write_volume_described,

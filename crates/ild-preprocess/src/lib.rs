@@ -7,7 +7,6 @@
 //! Labels are handled as [`LabelRuns`]; components, dust and instances work on them. A CT is never resampled or reoriented.
 
 mod case;
-mod components;
 mod dataset;
 mod dust;
 mod error;
@@ -24,19 +23,18 @@ mod patients;
 mod percentile;
 mod picture;
 pub mod record;
-mod runs;
 mod split;
 mod splits_file;
 mod summary;
 mod window;
 
 pub use case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels};
-pub use components::{Components, Neighbours};
 pub use dataset::{DATASET_FILE, Dataset, DatasetPart};
 pub use dust::{DustLimits, keep_large, remove_dust};
 pub use error::{Error, Result, one_line};
 pub use flattened::{Flattened, LUNG_HU};
 pub use grey_level::Scaling;
+pub use ild_io::{Components, LabelRuns, Neighbours, Run};
 pub use instances::{TooManyInstances, reference_first_id, split_instances};
 pub use nearest::{nearest_indices, resize_nearest};
 pub use nii_to_npz::{NiiToNpz, SplitChoice};
@@ -44,7 +42,6 @@ pub use npz_to_npy::{LABEL_SIZE, NpySummary, NpzToNpy};
 pub use pairs::{Pair, Pairs, Sources, find_pairs};
 pub use percentile::positive_percentiles;
 pub use picture::{Windowed, spread_mr, window_ct, window_volume};
-pub use runs::{LabelRuns, Run};
 pub use split::{Candidate, Part, draw, draw_folds};
 pub use splits_file::read_splits;
 pub use summary::{Row, Status, Summary};

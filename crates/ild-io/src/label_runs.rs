@@ -79,7 +79,8 @@ impl LabelRuns {
     }
 
     /// Every run, to change labels in place (never to 0).
-    pub(crate) fn all_mut(&mut self) -> &mut [Run] {
+    #[must_use]
+    pub fn all_mut(&mut self) -> &mut [Run] {
         &mut self.runs
     }
 

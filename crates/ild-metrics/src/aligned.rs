@@ -1,0 +1,136 @@
+//! Prediction and ground truth on one grid: the stretch of the CT between the first and the last annotated slice.
+//!
+//! Annotated slices stand at their true height, so that distances across slices are right even where slices were not annotated;
+//! slices that were not annotated are empty in both. What the prediction holds on those is counted apart.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::{Array3, ArrayView3, Axis};
+
+use crate::{AnnotatedCase, Error, Labels, Prediction, Result};
+
+/// Corners closer than this are the same place: rounding in headers, not a shift.
+const SAME_GRID_MM: f64 = 0.05;
+
+/// A pair that can be scored.
+#[derive(Clone, Debug)]
+pub struct Aligned {
+    /// Ground truth `[z, y, x]`.
+    pub reference: Array3<u8>,
+    /// Prediction on the same grid.
+    pub predicted: Labels,
+    /// Which slices of the block were annotated.
+    pub annotated: Vec<bool>,
+    /// The block's first slice in the CT.
+    pub first_slice: usize,
+    /// Voxel distances of the block, mm.
+    pub spacing_zyx_mm: [f64; 3],
+    /// Predicted voxels on slices of the CT that were not annotated, by class.
+    pub predicted_elsewhere: BTreeMap<u8, u64>,
+    /// How many slices that are, 0 when the prediction covers only annotated slices.
+    pub slices_elsewhere: usize,
+}
+
+impl Aligned {
+    /// Lays `prediction` over `truth`; `None` stands for a prediction that is not there, an empty one.
+    ///
+    /// # Errors
+    /// Refuses a prediction on another grid and says how far off it is; `path` is the prediction's.
+    pub fn new(truth: &AnnotatedCase, prediction: Option<&Prediction>, path: &Path) -> Result<Self> {
+        let first_slice = truth.z_index.first().copied().unwrap_or(0);
+        let depth = truth.z_index.last().map_or(0, |last| last + 1 - first_slice);
+        let (_, height, width) = truth.labels.dim();
+        let annotated: Vec<bool> = (first_slice..first_slice + depth).map(|z| truth.z_index.binary_search(&z).is_ok()).collect();
+        // Slice of the block ← slice of a stack of annotated slices.
+        let block = |stack: ArrayView3<u8>, slice_of: &dyn Fn(usize) -> usize| {
+            let mut block = Array3::zeros((depth, height, width));
+            for (i, z) in truth.z_index.iter().enumerate() {
+                block.index_axis_mut(Axis(0), z - first_slice).assign(&stack.index_axis(Axis(0), slice_of(i)));
+            }
+            block
+        };
+        let reference = block(truth.labels.view(), &|i| i);
+        let mut aligned = Self {
+            predicted: Labels::One(Array3::zeros(reference.dim())),
+            reference,
+            annotated,
+            first_slice,
+            spacing_zyx_mm: truth.geometry.spacing_zyx_mm(),
+            predicted_elsewhere: BTreeMap::new(),
+            slices_elsewhere: 0,
+        };
+        if let Some(prediction) = prediction {
+            let whole = covers_whole_ct(truth, prediction, path)?;
+            let slice_of = |i: usize| if whole { truth.z_index[i] } else { i };
+            aligned.predicted = prediction.labels.map(|stack| block(stack, &slice_of));
+            if whole {
+                aligned.count_elsewhere(truth, &prediction.labels);
+            }
+        }
+        Ok(aligned)
+    }
+
+    fn count_elsewhere(&mut self, truth: &AnnotatedCase, labels: &Labels) {
+        let mut count = |map: ArrayView3<u8>| {
+            for (z, slice) in map.outer_iter().enumerate() {
+                if truth.z_index.binary_search(&z).is_err() {
+                    slice.iter().filter(|id| **id != 0).for_each(|id| *self.predicted_elsewhere.entry(*id).or_default() += 1);
+                }
+            }
+            self.slices_elsewhere = map.dim().0 - truth.z_index.len();
+        };
+        match labels {
+            Labels::One(map) => count(map.view()),
+            Labels::PerClass(maps) => maps.values().for_each(|map| count(map.view())),
+        }
+    }
+}
+
+/// Whether the prediction has all slices of the CT (else only the annotated ones); refuses it when it fits neither.
+fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> Result<bool> {
+    let (n, height, width) = truth.labels.dim();
+    let (whole, stack) = (truth.geometry.shape_zyx, [n, height, width]);
+    let found = prediction.shape_zyx;
+    let fits_whole = found == whole && (truth.z_known || whole == stack);
+    if !fits_whole && found != stack {
+        let expected = if whole == stack {
+            format!("{stack:?} voxels (z, y, x), as the ground truth")
+        } else {
+            format!("{whole:?} voxels (z, y, x) as the CT, or {stack:?} as its annotated slices")
+        };
+        return Err(Error::rejected(path, expected, format!("{found:?}"), "resample the prediction onto the CT with nearest neighbour"));
+    }
+    match &prediction.geometry {
+        Some(geometry) if fits_whole && truth.affine_known => {
+            let apart = truth.geometry.corner_distance_mm(geometry);
+            if apart > SAME_GRID_MM {
+                let codes = [truth.geometry.affine.axis_codes(), geometry.affine.axis_codes()];
+                return Err(Error::rejected(
+                    path,
+                    "the ground truth's grid",
+                    format!("a grid whose corners lie up to {apart:.2} mm away (ground truth {}, prediction {})", codes[0], codes[1]),
+                    "resample the prediction onto the CT with nearest neighbour, or copy the CT's header if only the header is wrong",
+                ));
+            }
+        }
+        Some(geometry) => same_spacing(truth, geometry, path)?,
+        None => {}
+    }
+    Ok(fits_whole)
+}
+
+/// All that can be compared when the ground truth does not know where it lies.
+fn same_spacing(truth: &AnnotatedCase, geometry: &ild_io::Geometry, path: &Path) -> Result<()> {
+    let (want, have) = (truth.geometry.spacing_xyz_mm, geometry.spacing_xyz_mm);
+    let in_plane = (0..2).all(|axis| (want[axis] - have[axis]).abs() <= SAME_GRID_MM);
+    if in_plane {
+        return Ok(());
+    }
+    Err(Error::rejected(
+        path,
+        format!("pixels of {:.3} × {:.3} mm, as the ground truth", want[0], want[1]),
+        format!("{:.3} × {:.3} mm", have[0], have[1]),
+        "resample the prediction onto the CT with nearest neighbour",
+    ))
+}

@@ -1,0 +1,115 @@
+//! What an evaluation leaves behind.
+//!
+//! ```text
+//! report.html          everything a reader needs, one file, opens offline
+//! metrics.csv          case, <Class>_DSC …, <Class>_NSD …: the older scripts' form
+//! mean_dsc.csv         mean over slices and mean over cases, each with its n
+//! dsc_summary.csv      distribution of the volume DSC with its interval
+//! cases.csv            every metric of every case and class, baselines too
+//! slices.csv           every annotated slice
+//! metric_summary.csv   distribution of every metric
+//! summary.json         nnU-Net's shape, and everything else under `ild`
+//! plots/               one DSC chart per class and an overview, PNG and SVG
+//! parity/              with --parity: the older script's tables
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::chart::{Bar, BoxGroup, Chart, Marks};
+use crate::cohort::{Cohort, System};
+use crate::{EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, metric, report, summary, tables, write_parity};
+
+/// A chart and the name of its file, without ending.
+pub struct NamedChart {
+    /// For the file.
+    pub file: String,
+    /// What is drawn.
+    pub chart: Chart,
+}
+
+/// Writes all files into `settings.output`; returns them.
+///
+/// # Errors
+/// When a file cannot be written; names it.
+pub fn write_evaluation(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: &Provenance) -> Result<Vec<PathBuf>> {
+    let (cohort, folder) = (&evaluation.cohort, settings.output.as_path());
+    let mut files = Files { folder, written: Vec::new() };
+    files.add("metrics.csv", |path| tables::write_csv(path, tables::wide(cohort, &cohort.systems[0])?))?;
+    files.add("mean_dsc.csv", |path| tables::write_csv(path, tables::mean_dsc(cohort)?))?;
+    files.add("dsc_summary.csv", |path| tables::write_csv(path, tables::dsc_summary(cohort)?))?;
+    files.add("cases.csv", |path| tables::write_csv(path, tables::cases(cohort)?))?;
+    files.add("slices.csv", |path| tables::write_csv(path, tables::slices(cohort)?))?;
+    files.add("metric_summary.csv", |path| tables::write_csv(path, tables::metric_summary(cohort)?))?;
+    let charts = charts(cohort);
+    for NamedChart { file, chart } in &charts {
+        for ending in ["png", "svg"] {
+            files.add(&format!("plots/{file}.{ending}"), |path| chart.save(path))?;
+        }
+    }
+    if settings.parity {
+        files.add("parity", |path| write_parity(cohort, settings, path))?;
+    }
+    let page = report::report(evaluation, settings, provenance)?;
+    files.add("report.html", |path| Ok(ild_cli::write_bytes_atomic(path, page.as_bytes())?))?;
+    // Last: whoever sees the summary finds everything else beside it.
+    let text = serde_json::to_vec_pretty(&summary(evaluation, provenance)).map_err(anyhow::Error::new)?;
+    files.add("summary.json", |path| Ok(ild_cli::write_bytes_atomic(path, &text)?))?;
+    Ok(files.written)
+}
+
+struct Files<'a> {
+    folder: &'a Path,
+    written: Vec<PathBuf>,
+}
+
+impl Files<'_> {
+    fn add(&mut self, name: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let path = self.folder.join(name);
+        write(&path)?;
+        self.written.push(path);
+        Ok(())
+    }
+}
+
+/// An overview of all systems, then for each class the DSC of each case of the evaluated predictions.
+#[must_use]
+pub fn charts(cohort: &Cohort) -> Vec<NamedChart> {
+    let dice = metric("dice").unwrap_or(&METRICS[0]);
+    let mut charts = vec![NamedChart { file: "dsc_overview".to_owned(), chart: overview(cohort, dice) }];
+    let system = &cohort.systems[0];
+    charts.extend(cohort.classes.iter().map(|&class| NamedChart {
+        file: format!("dsc_{}", file_name(&cohort.table.name(class))),
+        chart: of_class(cohort, system, class, dice),
+    }));
+    charts
+}
+
+fn overview(cohort: &Cohort, dice: &Metric) -> Chart {
+    let group = |&class: &u8| BoxGroup {
+        name: cohort.table.name(class),
+        values: cohort.systems.iter().map(|system| cohort.values(system, class, dice).into_iter().flatten().collect()).collect(),
+    };
+    let series = cohort.systems.iter().map(|system| system.name.clone()).collect();
+    Chart {
+        title: "DSC of each case, by class".into(),
+        x_label: "DSC of the whole volume".into(),
+        y_label: String::new(),
+        marks: Marks::Boxes { series, groups: cohort.classes.iter().map(group).collect() },
+    }
+}
+
+fn of_class(cohort: &Cohort, system: &System, class: u8, dice: &Metric) -> Chart {
+    let values = cohort.values(system, class, dice);
+    let bars = system.cases.iter().zip(values).map(|(case, value)| Bar { name: case.case.clone(), value }).collect();
+    Chart {
+        title: cohort.table.name(class),
+        x_label: "DSC of the whole volume (dashed: mean)".into(),
+        y_label: String::new(),
+        marks: Marks::Bars(bars),
+    }
+}
+
+/// A class's name as part of a file name.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}

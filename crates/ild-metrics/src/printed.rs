@@ -1,0 +1,86 @@
+//! The summary on the terminal.
+
+use std::fmt::Write;
+
+use crate::cohort::{Cohort, Outcome, System};
+use crate::{Comparison, Evaluation, METRICS, metric};
+
+/// Three decimals, or a dash where there is no value.
+#[must_use]
+pub(crate) fn score(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
+}
+
+/// `low–high`, or nothing.
+#[must_use]
+pub(crate) fn interval(bounds: Option<[f64; 2]>) -> String {
+    bounds.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"))
+}
+
+/// The tables and sentences that end a run.
+#[must_use]
+pub fn printed(evaluation: &Evaluation) -> String {
+    let cohort = &evaluation.cohort;
+    let mut text = format!("{}\n\n{}\n", classes(cohort, &cohort.systems[0]), systems(cohort));
+    for comparison in Comparison::with_baselines(cohort) {
+        let paired = &comparison.over_classes;
+        let p = paired.sign_test_p.map_or(String::new(), |p| format!(", sign test p = {p:.3}"));
+        let difference = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
+        let _ = writeln!(
+            text,
+            "{} − {}: {difference} DSC ({}), better in {} of {} cases{p}",
+            comparison.system,
+            comparison.baseline,
+            interval(paired.interval),
+            paired.larger,
+            paired.n
+        );
+    }
+    for (path, why) in &evaluation.refused_references {
+        let _ = writeln!(text, "refused, in no number: {} ({why})", path.display());
+    }
+    for system in &cohort.systems {
+        for case in system.cases.iter().filter(|case| case.outcome != Outcome::Scored) {
+            let _ = writeln!(text, "counted as a failure: {} of {} ({})", case.case, system.name, case.outcome.word());
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn classes(cohort: &Cohort, system: &System) -> impl std::fmt::Display {
+    let mut table =
+        ild_cli::table(["class", "volume DSC", "95 % interval", "n", "slice DSC", "n slices", "NSD", "HD95 mm", "volume error mL"]);
+    let mean_of = |class, key| metric(key).and_then(|metric| cohort.summary(system, class, metric).mean);
+    for &class in &cohort.classes {
+        let dice = cohort.summary(system, class, metric("dice").unwrap_or(&METRICS[0]));
+        let (slices, slice_dice) = cohort.pooled_slice_dice(system, class);
+        table.add_row([
+            cohort.table.name(class),
+            score(dice.mean),
+            interval(dice.interval),
+            dice.n.to_string(),
+            score(slice_dice),
+            slices.to_string(),
+            score(mean_of(class, "nsd_surfel")),
+            mean_of(class, "hd95_surfel_mm").map_or("–".to_owned(), |v| format!("{v:.1}")),
+            mean_of(class, "volume_error_ml").map_or("–".to_owned(), |v| format!("{v:+.2}")),
+        ]);
+    }
+    table
+}
+
+fn systems(cohort: &Cohort) -> impl std::fmt::Display {
+    let mut table = ild_cli::table(["predictions", "mean volume DSC over classes", "95 % interval", "classes", "cases", "values"]);
+    for system in &cohort.systems {
+        let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
+        table.add_row([
+            system.name.clone(),
+            score(headline.mean),
+            interval(headline.interval),
+            headline.classes.to_string(),
+            headline.cases.to_string(),
+            headline.values.to_string(),
+        ]);
+    }
+    table
+}

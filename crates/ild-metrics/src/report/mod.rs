@@ -1,0 +1,193 @@
+//! `report.html`: the evaluation for a person who has never seen the project.
+
+pub mod page;
+mod pictures;
+mod words;
+
+use crate::chart::series_color;
+use crate::cohort::{Cohort, Outcome, System};
+use crate::printed::{interval, score};
+use crate::{Better, Comparison, EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, charts, metric};
+use page::{Cell, LegendEntry, Page, Table, Tile};
+
+/// More charts than this are folded away at first.
+const CHARTS_OPEN: usize = 8;
+
+/// The report as one HTML file.
+///
+/// # Errors
+/// When a chart cannot be drawn or the template not filled in.
+pub fn report(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: &Provenance) -> Result<String> {
+    let cohort = &evaluation.cohort;
+    let system = &cohort.systems[0];
+    let comparisons = Comparison::with_baselines(cohort);
+    let mut svgs = charts(cohort).into_iter().map(|named| named.chart.inline_svg()).collect::<Result<Vec<String>>>()?.into_iter();
+    let overview = svgs.next().unwrap_or_default();
+    let charts: Vec<String> = svgs.collect();
+    let mut tables = vec![class_table(cohort, system)];
+    if !comparisons.is_empty() {
+        tables.push(comparison_table(cohort, &comparisons));
+    }
+    tables.push(lesion_table(cohort, system));
+    let page = Page {
+        title: "How well do the segmentations match?".into(),
+        subtitle: words::subtitle(cohort),
+        lead: words::lead(cohort, &comparisons, provenance),
+        tiles: cohort.systems.iter().enumerate().map(|(i, system)| tile(cohort, i, system)).collect(),
+        notices: words::notices(evaluation, provenance),
+        tables,
+        overview,
+        overview_note:
+            "Each dot is the DSC of one case. The box spans the middle half of the cases, the thick line is the median, the thin line \
+                        reaches from the worst to the best case."
+                .into(),
+        charts_title: format!("One chart per class, {}", system.name),
+        charts_open: charts.len() <= CHARTS_OPEN,
+        charts,
+        pictures: pictures::pictures(system, &cohort.table, settings),
+        pictures_note: format!(
+            "Dashed: ground truth. Solid: {}. Slices of all cases were ordered by their DSC, averaged over the classes on the slice.",
+            system.name
+        ),
+        legend: cohort.classes.iter().map(|&class| legend(cohort, class)).collect(),
+        meaning: words::meaning(provenance, &system.name),
+        definitions: METRICS.iter().map(|m| (format!("{} ({})", m.title, m.key), m.meaning.to_owned())).collect(),
+        facts: words::facts(cohort, provenance),
+        hashes: provenance.sha256.iter().map(|(path, hash)| (path.clone(), hash.clone())).collect(),
+    };
+    page.html()
+}
+
+fn css(color: plotters::style::RGBColor) -> String {
+    format!("rgb({} {} {})", color.0, color.1, color.2)
+}
+
+fn legend(cohort: &Cohort, class: u8) -> LegendEntry {
+    let [r, g, b] = cohort.table.color(class);
+    LegendEntry { name: cohort.table.name(class), color: format!("rgb({r} {g} {b})") }
+}
+
+fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
+    let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
+    let failures = system.cases.iter().filter(|case| case.outcome != Outcome::Scored).count();
+    let spread =
+        headline.interval.map_or("no interval from one patient".to_owned(), |ends| format!("95 % interval {}", interval(Some(ends))));
+    let failed = if failures == 0 { String::new() } else { format!(", {failures} without a usable prediction") };
+    Tile {
+        name: system.name.clone(),
+        number: score(headline.mean),
+        color: css(series_color(index)),
+        at: headline.mean.map(|mean| 100.0 * mean),
+        span: headline.interval.map(|[low, high]| [100.0 * low, 100.0 * (high - low)]),
+        note: format!("mean DSC · {spread} · {} cases, {} classes, {} values{failed}", headline.cases, headline.classes, headline.values),
+    }
+}
+
+/// A mean with its interval and n; `digits` after the point.
+fn cell(cohort: &Cohort, system: &System, class: u8, metric: &Metric, digits: usize) -> Cell {
+    let summary = cohort.summary(system, class, metric);
+    let signed = metric.key.starts_with("volume_error");
+    let number = |v: f64| if signed { format!("{v:+.digits$}") } else { format!("{v:.digits$}") };
+    let text = summary.mean.map_or("–".to_owned(), number);
+    let spread = summary.interval.map_or(String::new(), |[low, high]| format!("{} to {} · ", number(low), number(high)));
+    Cell::new(text).with_note(format!("{spread}n {}", summary.n))
+}
+
+fn class_table(cohort: &Cohort, system: &System) -> Table {
+    let columns: Vec<(&Metric, usize)> = [
+        ("dice", 3),
+        ("nsd_surfel", 3),
+        ("hd95_surfel_mm", 1),
+        ("assd_voxel_mm", 2),
+        ("sensitivity", 3),
+        ("precision", 3),
+        ("volume_error_ml", 2),
+        ("volume_error_percent", 0),
+        ("false_positive_elsewhere_ml", 2),
+    ]
+    .into_iter()
+    .filter_map(|(key, digits)| Some((metric(key)?, digits)))
+    .collect();
+    let row = |&class: &u8| {
+        let mut cells = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
+        cells.extend(columns.iter().map(|(metric, digits)| cell(cohort, system, class, metric, *digits)));
+        let (slices, mean) = cohort.pooled_slice_dice(system, class);
+        cells.insert(2, Cell::new(score(mean)).with_note(format!("n {slices} slices")));
+        cells
+    };
+    let mut heads = vec!["Class".to_owned()];
+    heads.extend(columns.iter().map(|(metric, _)| format!("{}{}", metric.title, arrow(metric.better))));
+    heads.insert(2, "slice DSC ↑".into());
+    Table {
+        title: format!("By class, {}", system.name),
+        note: "Mean over cases, 95 % interval and number of cases. ↑ higher is better, ↓ lower is better. – no case has a value: a class that is in neither \
+               ground truth nor prediction has no DSC, and surfaces can be compared only where both have the class."
+            .into(),
+        heads,
+        rows: cohort.classes.iter().map(row).collect(),
+    }
+}
+
+fn arrow(better: Better) -> &'static str {
+    match better {
+        Better::Higher => " ↑",
+        Better::Lower => " ↓",
+        Better::Neither => "",
+    }
+}
+
+fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
+    let dice = metric("dice").unwrap_or(&METRICS[0]);
+    let difference = |paired: &crate::Paired| {
+        let text = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
+        let p = paired.sign_test_p.map_or(String::new(), |p| format!(" · p {p:.3}"));
+        Cell::new(text).with_note(format!("{} · {} of {} better{p}", interval(paired.interval), paired.larger, paired.n))
+    };
+    let mut heads = vec!["Class".to_owned()];
+    heads.extend(cohort.systems.iter().map(|system| format!("{} ↑", system.name)));
+    heads.extend(comparisons.iter().map(|c| format!("difference to {}", c.baseline)));
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (i, &class) in cohort.classes.iter().enumerate() {
+        let mut row = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
+        row.extend(cohort.systems.iter().map(|system| cell(cohort, system, class, dice, 3)));
+        row.extend(comparisons.iter().map(|c| difference(&c.by_class[i].1)));
+        rows.push(row);
+    }
+    let mut last = vec![Cell::new("Mean over classes")];
+    last.extend(cohort.systems.iter().map(|system| {
+        let headline = cohort.headline(system, dice);
+        Cell::new(score(headline.mean)).with_note(format!("{} · n {}", interval(headline.interval), headline.values))
+    }));
+    last.extend(comparisons.iter().map(|c| difference(&c.over_classes)));
+    rows.push(last);
+    Table {
+        title: "Beside the baselines".into(),
+        note: "DSC of the whole volume, the same cases scored in the same way. Differences are paired by case: mean, 95 % interval, in how many cases it is \
+               better, and the p value of a two-sided sign test (not corrected for the number of classes)."
+            .into(),
+        heads,
+        rows,
+    }
+}
+
+fn lesion_table(cohort: &Cohort, system: &System) -> Table {
+    let row = |&class: &u8| {
+        let lesions = system.cases.iter().filter_map(|case| case.scores.classes.get(&class)).map(|c| c.lesions);
+        let all = lesions.fold(crate::LesionScores::default(), |sum, one| sum.plus(&one));
+        let share = |part: u64, of: u64| if of == 0 { Cell::new("–") } else { Cell::new(format!("{part} of {of}")) };
+        let mut cells = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class)), share(all.found, all.reference)];
+        cells.extend(all.strata.iter().map(|[of, found]| share(*found, *of)));
+        cells.push(share(all.predicted - all.true_predicted, all.predicted));
+        cells.push(Cell::new(score(all.f1())));
+        cells
+    };
+    let heads = ["Class", "found", "below 1 mL", "1 to 10 mL", "above 10 mL", "invented", "F1 ↑"].map(str::to_owned).to_vec();
+    Table {
+        title: format!("Lesions found, {}", system.name),
+        note: "A lesion is a connected region of one class on the annotated slices; all cases are counted together. It counts as found when enough of it is \
+               covered (see the settings below); a predicted lesion that overlaps too little ground truth counts as invented."
+            .into(),
+        heads,
+        rows: cohort.classes.iter().map(row).collect(),
+    }
+}

@@ -1,0 +1,156 @@
+//! The worst, the median and the best slice, with ground truth and prediction outlined over the CT.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ild_io::picture::{Outline, Slice, overlay};
+use ild_io::{Images, LabelTable, Volume, read_npz, read_volume, with_voxels};
+use image::{ImageFormat, RgbImage};
+use ndarray::{Array2, Axis, s};
+
+use super::page::Picture;
+use crate::cohort::{Outcome, ScoredCase, System};
+use crate::pairing::{CaseFiles, case_files};
+use crate::statistics::mean;
+use crate::{Aligned, AnnotatedCase, EvaluateSettings, Prediction, Result};
+
+/// Pictures are enlarged by whole pixels to at least this width.
+const WIDTH_PX: usize = 480;
+/// The usual lung window, for CTs that were not windowed yet.
+const LUNG_HU: [f64; 2] = [-1350.0, 150.0];
+
+/// A slice and its DSC, averaged over the classes on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Candidate<'a> {
+    case: &'a ScoredCase,
+    z: usize,
+    dice: f64,
+}
+
+/// Pictures of three slices; none when there are no images. What cannot be read is left out with a warning.
+pub(super) fn pictures(system: &System, table: &LabelTable, settings: &EvaluateSettings) -> Vec<Picture> {
+    let images = match &settings.images {
+        None => CaseFiles::new(),
+        Some(folder) => case_files(folder, &settings.img_name_suffix).unwrap_or_else(|cause| {
+            tracing::warn!("no pictures from --images: {cause}");
+            CaseFiles::new()
+        }),
+    };
+    let candidates = candidates(system);
+    let Some(last) = candidates.len().checked_sub(1) else { return Vec::new() };
+    let mut places = vec![("Worst", 0), ("Median", last / 2), ("Best", last)];
+    places.dedup_by_key(|place| place.1);
+    let draw = |(word, at): (&str, usize)| {
+        let candidate = candidates[at];
+        match draw(candidate, images.get(&candidate.case.case).map(std::path::PathBuf::as_path), table, settings) {
+            Ok(picture) => picture.map(|(picture, classes)| described(word, candidate, &picture, &classes)),
+            Err(cause) => {
+                tracing::warn!("{}: no picture: {cause}", candidate.case.case);
+                None
+            }
+        }
+    };
+    places.into_iter().filter_map(draw).collect()
+}
+
+/// All slices with a value, worst first; of equal ones the one with more voxels of ground truth is the earlier.
+fn candidates(system: &System) -> Vec<Candidate<'_>> {
+    let mut all = Vec::new();
+    for case in system.cases.iter().filter(|case| case.outcome == Outcome::Scored) {
+        for (&z, classes) in &case.scores.slices {
+            let values: Vec<f64> = classes.values().filter_map(crate::Confusion::dice).collect();
+            let voxels: u64 = classes.values().map(crate::Confusion::reference).sum();
+            if let Some(dice) = mean(&values) {
+                all.push((Candidate { case, z, dice }, voxels));
+            }
+        }
+    }
+    all.sort_by(|(a, n), (b, m)| a.dice.total_cmp(&b.dice).then(m.cmp(n)));
+    all.into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+fn described(word: &str, candidate: Candidate, picture: &RgbImage, classes: &str) -> Picture {
+    let mut png = Cursor::new(Vec::new());
+    // Writing a PNG to memory cannot fail; an empty picture would show if it did.
+    let _ = picture.write_to(&mut png, ImageFormat::Png);
+    let what = format!("{} slice: case {}, slice {}, DSC {:.3} over {classes}", word, candidate.case.case, candidate.z, candidate.dice);
+    Picture { png: BASE64_STANDARD.encode(png.get_ref()), alt: format!("CT slice with outlines. {what}"), caption: what }
+}
+
+/// The slice with its outlines, and the names of the classes on it; `None` without an image.
+fn draw(candidate: Candidate, image: Option<&Path>, table: &LabelTable, settings: &EvaluateSettings) -> Result<Option<(RgbImage, String)>> {
+    let truth = AnnotatedCase::read(&candidate.case.reference_file, settings.annotated)?;
+    let Some(grey) = slice_of(&truth, image, candidate.z)? else { return Ok(None) };
+    let Some(path) = &candidate.case.prediction_file else { return Ok(None) };
+    let pair = Aligned::new(&truth, Some(&Prediction::read(path, table)?), path)?;
+    let z = candidate.z - pair.first_slice;
+    let Some(classes) = candidate.case.scores.slices.get(&candidate.z) else { return Ok(None) };
+    let mut masks: Vec<(Array2<bool>, [u8; 3], bool)> = Vec::new();
+    for &id in classes.keys() {
+        masks.push((pair.reference.slice(s![z, .., ..]).mapv(|v| v == id), table.color(id), true));
+        if let Some(map) = pair.predicted.of(id) {
+            masks.push((map.slice(s![z, .., ..]).mapv(|v| v == id), table.color(id), false));
+        }
+    }
+    // Solid lines first, so that the dashes of the ground truth stay visible where both agree.
+    masks.sort_by_key(|mask| mask.2);
+    let outlines: Vec<Outline> = masks.iter().map(outline).collect();
+    let scale = WIDTH_PX.div_ceil(grey.size().1.max(1)) as u32;
+    let names: Vec<String> = classes.keys().map(|&id| table.name(id)).collect();
+    let picture = match &grey {
+        Grey::Plain(a) => overlay(a.view(), &outlines, scale),
+        Grey::Rgb(a) => overlay(Slice::Rgb(a.view()), &outlines, scale),
+    };
+    Ok(Some((picture, names.join(", "))))
+}
+
+fn outline((mask, color, truth): &(Array2<bool>, [u8; 3], bool)) -> Outline<'_> {
+    let outline = Outline::mask(mask.view(), *color);
+    if *truth { outline.dashed() } else { outline }
+}
+
+enum Grey {
+    Plain(Array2<u8>),
+    Rgb(ndarray::Array3<u8>),
+}
+
+impl Grey {
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Plain(a) => a.dim(),
+            Self::Rgb(a) => (a.dim().0, a.dim().1),
+        }
+    }
+}
+
+/// Slice `z` of the CT: from the image file of the case, else from the ground truth's own images.
+fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Option<Grey>> {
+    match image {
+        Some(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) => {
+            let stack = read_npz(path)?;
+            let index = stack.z_index.map_or(Some(z), |index| index.iter().position(|i| *i == z as i64));
+            Ok(index.and_then(|i| slice_of_images(&stack.images, i)))
+        }
+        Some(path) => Ok(windowed(&read_volume(path)?, z).map(Grey::Plain)),
+        None => {
+            let index = truth.z_index.binary_search(&z).ok();
+            Ok(index.and_then(|i| slice_of_images(truth.images.as_ref()?, i)))
+        }
+    }
+}
+
+fn slice_of_images(images: &Images, i: usize) -> Option<Grey> {
+    match images {
+        Images::Grey(a) => (i < a.dim().0).then(|| Grey::Plain(a.index_axis(Axis(0), i).to_owned())),
+        Images::Rgb(a) => (i < a.dim().0).then(|| Grey::Rgb(a.index_axis(Axis(0), i).to_owned())),
+    }
+}
+
+fn windowed(ct: &Volume, z: usize) -> Option<Array2<u8>> {
+    let [low, high] = LUNG_HU;
+    with_voxels!(&ct.voxels, array => {
+        (z < array.dim().0).then(|| array.index_axis(Axis(0), z).mapv(|v| (((v as f64 - low) / (high - low)).clamp(0.0, 1.0) * 255.0) as u8))
+    })
+}

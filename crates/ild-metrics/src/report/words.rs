@@ -1,0 +1,159 @@
+//! The sentences of the report.
+
+use crate::cohort::{Cohort, Outcome};
+use crate::printed::{interval, score};
+use crate::{Comparison, Evaluation, METRICS, Provenance, metric};
+
+/// How many names a notice lists.
+const SHOWN: usize = 6;
+
+pub(super) fn subtitle(cohort: &Cohort) -> String {
+    let cases = cohort.systems[0].cases.len();
+    let slices: usize = cohort.systems[0].cases.iter().map(|case| case.scores.slices.len()).sum();
+    format!("{}, {} of ground truth, {}", count(cases, "case"), count(slices, "annotated slice"), count(cohort.classes.len(), "class"))
+}
+
+fn count(n: usize, thing: &str) -> String {
+    match (n, thing) {
+        (1, _) => format!("1 {thing}"),
+        (_, "class") => format!("{n} classes"),
+        _ => format!("{n} {thing}s"),
+    }
+}
+
+/// The result in plain words.
+pub(super) fn lead(cohort: &Cohort, comparisons: &[Comparison], provenance: &Provenance) -> Vec<String> {
+    let system = &cohort.systems[0];
+    let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
+    let sure = headline.interval.map_or(String::new(), |ends| format!(" (95 % interval {})", interval(Some(ends))));
+    let mut out = vec![format!(
+        "Masks drawn by “{}” were compared, voxel by voxel, with masks drawn by people. Their overlap, averaged over the lesion classes, is {}{sure} \
+         on a scale from 0, nothing in common, to 1, identical. This number is the Dice score, DSC.",
+        system.name,
+        score(headline.mean)
+    )];
+    for comparison in comparisons {
+        out.extend(compared(cohort, comparison));
+    }
+    if provenance.prompted_with_ground_truth(&system.name) {
+        out.push(
+            "The program was told where to start: each lesion class got one box taken from the ground truth. So the score says how well lesions are \
+             outlined once somebody has pointed at them, not how well they are found."
+                .into(),
+        );
+    }
+    out
+}
+
+fn compared(cohort: &Cohort, comparison: &Comparison) -> Option<String> {
+    let paired = &comparison.over_classes;
+    let difference = paired.difference?;
+    let baseline = cohort.systems.iter().find(|system| system.name == comparison.baseline)?;
+    let other = score(cohort.headline(baseline, metric("dice").unwrap_or(&METRICS[0])).mean);
+    let ends = paired.interval.map_or(String::new(), |ends| format!(" (95 % interval {})", interval(Some(ends))));
+    let verdict = match paired.interval {
+        Some([low, _]) if low > 0.0 => "The difference is larger than chance among these patients explains.",
+        Some([_, high]) if high < 0.0 => "The baseline is better, by more than chance among these patients explains.",
+        Some(_) => "The interval holds zero: these cases do not show which is better.",
+        None => "One patient cannot show which is better.",
+    };
+    let direction = if difference >= 0.0 { "higher" } else { "lower" };
+    Some(format!(
+        "“{}” reaches {other} on the same cases: “{}” is {:.3} {direction}{ends}, and better in {} of {} cases. {verdict}",
+        comparison.baseline,
+        comparison.system,
+        difference.abs(),
+        paired.larger,
+        paired.n
+    ))
+}
+
+/// What must not be overlooked.
+pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<String> {
+    let mut out = Vec::new();
+    for system in &evaluation.cohort.systems {
+        for (outcome, words) in [("missing", "no prediction"), ("refused", "a prediction that was refused")] {
+            let cases: Vec<&str> = system.cases.iter().filter(|c| c.outcome.word() == outcome).map(|c| c.case.as_str()).collect();
+            if !cases.is_empty() {
+                out.push(format!(
+                    "{}: {} with {words}, scored as if nothing had been found: {}.",
+                    system.name,
+                    count(cases.len(), "case"),
+                    listed(&cases)
+                ));
+            }
+        }
+        for case in &system.cases {
+            if let Outcome::Refused(why) = &case.outcome {
+                out.push(format!("Refused: {why}"));
+            }
+        }
+    }
+    for (path, why) in &evaluation.refused_references {
+        out.push(format!("Ground truth that was refused and is in no number: {} ({why})", path.display()));
+    }
+    for (system, cases) in &evaluation.unmatched {
+        let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+        out.push(format!("{system}: {} without ground truth, not scored: {}.", count(cases.len(), "prediction"), listed(&cases)));
+    }
+    let first = &evaluation.cohort.systems[0];
+    if first.cases.len() == 1 {
+        out.push("One case is no cohort: there is no interval, and the next patient may look quite different.".into());
+    }
+    if provenance.prompts.get(&first.name).is_some_and(|prompts| prompts.contains_key("not stated")) {
+        out.push("Some predictions do not say where their prompt came from; if it was ground truth, the scores are better than they would be without.".into());
+    }
+    out
+}
+
+fn listed(cases: &[&str]) -> String {
+    let more = cases.len().saturating_sub(SHOWN);
+    let shown = cases[..cases.len().min(SHOWN)].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// What the numbers do and do not mean.
+pub(super) fn meaning(provenance: &Provenance, system: &str) -> Vec<String> {
+    let mut out = vec![
+        "The numbers say how closely two sets of masks agree on the slices that people annotated in these cases. The interval says how much the mean \
+         would move with other patients drawn from the same source; it knows nothing of other scanners, hospitals or annotators, and two people who \
+         annotate the same scan do not reach 1 either."
+            .to_owned(),
+        "They do not say whether a diagnosis is right, whether a lesion was caused by this disease or that, or whether a patient is helped. Slices without \
+         labels were not looked at by anybody unless the settings say so: what is predicted there is listed apart and counts neither for nor against. \
+         For research; not a medical device."
+            .to_owned(),
+    ];
+    if provenance.prompted_with_ground_truth(system) {
+        out.insert(
+            1,
+            "Start boxes taken from ground truth make every score an upper bound: a class that is not in the scan is never asked for, and the box already \
+             gives place and size. Compare with “the box filled in” to see what the model adds to its prompt."
+                .into(),
+        );
+    }
+    out
+}
+
+/// Settings and versions.
+pub(super) fn facts(cohort: &Cohort, provenance: &Provenance) -> Vec<(String, String)> {
+    let settings = &provenance.settings;
+    let mut out = vec![("Program".to_owned(), provenance.program.clone()), ("Ground truth".into(), settings.gt.display().to_string())];
+    for system in &cohort.systems {
+        out.push((format!("Predictions: {}", system.name), system.folder.display().to_string()));
+        let prompts = provenance.prompts.get(&system.name).into_iter().flatten();
+        let prompts: Vec<String> = prompts.map(|(prompt, cases)| format!("{prompt} ({})", count(*cases, "case"))).collect();
+        out.push((format!("Prompt: {}", system.name), if prompts.is_empty() { "–".into() } else { prompts.join("; ") }));
+        if let Some(models) = provenance.models.get(&system.name).filter(|models| !models.is_empty()) {
+            out.push((format!("Model: {}", system.name), models.iter().cloned().collect::<Vec<_>>().join("; ")));
+        }
+    }
+    out.extend([
+        ("NSD tolerance".to_owned(), format!("{} mm", settings.nsd_tolerance_mm)),
+        ("Lesion found when covered by".into(), format!("{} % of its voxels", 100.0 * settings.lesion_overlap)),
+        ("Annotated slices".into(), format!("{:?}", settings.annotated).to_lowercase()),
+        ("Intervals".into(), format!("bootstrap percentile, {} redraws of the patients, seed {}", settings.bootstrap, provenance.seed)),
+        ("All settings".into(), serde_json::to_string(settings).unwrap_or_default()),
+    ]);
+    out
+}

@@ -1,0 +1,238 @@
+//! The whole way from two folders to tables, on files written here.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ild_io::{Affine, Geometry, Images, LabelMap, SliceStack, write_label_map, write_npz};
+use ndarray::{Array3, s};
+use serde_json::Value;
+
+const SHAPE: [usize; 3] = [8, 20, 24];
+/// Lengths that NIfTI's f32 holds exactly.
+const SPACING_XYZ_MM: [f64; 3] = [0.75, 0.75, 2.5];
+const VOXEL_ML: f64 = 0.75 * 0.75 * 2.5 / 1000.0;
+
+/// A box of class 2 (rows 5..15, columns 6..16) on slices 2..6, and one of class 5 on slice 3.
+fn truth() -> Array3<u8> {
+    let mut labels = Array3::zeros(SHAPE);
+    labels.slice_mut(s![2..6, 5..15, 6..16]).fill(2);
+    labels.slice_mut(s![3, 0..4, 0..4]).fill(5);
+    labels
+}
+
+fn shifted(labels: &Array3<u8>, columns: usize) -> Array3<u8> {
+    let mut out = Array3::zeros(labels.dim());
+    let width = labels.dim().2;
+    out.slice_mut(s![.., .., columns..]).assign(&labels.slice(s![.., .., ..width - columns]));
+    out
+}
+
+fn write_map(path: &Path, labels: Array3<u8>, affine: Affine) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    write_label_map(path, &LabelMap { geometry: Geometry::new(labels.dim().into(), affine), labels }).unwrap();
+}
+
+fn grid() -> Affine {
+    Affine::from_spacing_xyz_mm(SPACING_XYZ_MM)
+}
+
+fn evaluate(folder: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
+        .current_dir(folder)
+        .args(["evaluate", "--pred", "pred", "--gt", "gt", "--output", "out"])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn summary(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("out/summary.json")).unwrap()).unwrap()
+}
+
+fn metric(summary: &Value, system: usize, class: &str, metric: &str) -> Value {
+    summary["ild"]["systems"][system]["classes"][class]["metrics"][metric]["mean"].clone()
+}
+
+fn near(found: &Value, expected: f64) {
+    assert!((found.as_f64().unwrap() - expected).abs() < 1e-12, "{found} instead of {expected}");
+}
+
+#[test]
+fn a_perfect_a_shifted_and_an_empty_prediction_score_as_counted_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_map(&at.join("gt/a.nii.gz"), truth(), grid());
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    write_map(&at.join("shifted/a.nii.gz"), shifted(&truth(), 2), grid());
+    write_map(&at.join("empty/a.nii.gz"), Array3::zeros(SHAPE), grid());
+    let output = evaluate(at, &["--baseline", "shifted=shifted,empty=empty"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = summary(at);
+    near(&metric(&summary, 0, "2", "dice"), 1.0);
+    near(&metric(&summary, 0, "2", "nsd_surfel"), 1.0);
+    near(&metric(&summary, 0, "2", "hd95_voxel_mm"), 0.0);
+    // Ten columns, eight shared: 2·8 / (10 + 10). Two of four for class 5. Two columns are 1.5 mm, within the 2 mm tolerance.
+    near(&metric(&summary, 1, "2", "dice"), 0.8);
+    near(&metric(&summary, 1, "5", "dice"), 0.5);
+    near(&metric(&summary, 1, "2", "mean_slice_dice"), 0.8);
+    near(&metric(&summary, 1, "2", "nsd_surfel"), 1.0);
+    near(&metric(&summary, 1, "2", "hd95_voxel_mm"), 1.5);
+    near(&metric(&summary, 1, "2", "volume_error_ml"), 0.0);
+    // 4 slices × 100 pixels are lost.
+    near(&metric(&summary, 2, "2", "dice"), 0.0);
+    near(&metric(&summary, 2, "2", "volume_error_ml"), -400.0 * VOXEL_ML);
+    near(&metric(&summary, 2, "2", "volume_error_percent"), -100.0);
+    near(&metric(&summary, 2, "2", "lesion_sensitivity"), 0.0);
+    for absent in ["nsd_surfel", "hd95_surfel_mm", "hd95_voxel_mm", "assd_voxel_mm", "precision"] {
+        assert_eq!(metric(&summary, 2, "2", absent), Value::Null, "{absent}");
+    }
+    // Class 1 is in no map: no value, and it is in no mean.
+    assert_eq!(summary["ild"]["systems"][0]["classes"]["1"]["metrics"]["dice"]["n"], 0);
+    let headline = |system: usize| summary["ild"]["systems"][system]["mean_volume_dsc"].clone();
+    near(&headline(0)["mean"], 1.0);
+    near(&headline(1)["mean"], 0.65);
+    near(&headline(2)["mean"], 0.0);
+    assert_eq!((headline(1)["classes"].as_u64(), headline(1)["values"].as_u64()), (Some(2), Some(2)));
+    near(&summary["ild"]["comparisons"][0]["over_classes"]["difference"], 0.35);
+    // nnU-Net's part.
+    near(&summary["mean"]["2"]["Dice"], 1.0);
+    near(&summary["mean"]["2"]["n_ref"], 400.0);
+    near(&summary["metric_per_case"][0]["metrics"]["2"]["TN"], (4 * 20 * 24 - 400) as f64);
+}
+
+#[test]
+fn a_missing_prediction_counts_as_a_failure_and_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for case in ["a", "b"] {
+        write_map(&at.join(format!("gt/{case}.nii.gz")), truth(), grid());
+    }
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    write_map(&at.join("pred/stranger.nii.gz"), truth(), grid());
+    let output = evaluate(at, &[]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("counted as a failure: b of prediction (missing)"));
+    let summary = summary(at);
+    near(&metric(&summary, 0, "2", "dice"), 0.5);
+    assert_eq!(summary["ild"]["systems"][0]["failures"][0]["case"], "b");
+    assert_eq!(summary["ild"]["predictions_without_ground_truth"][0][1][0], "stranger");
+}
+
+#[test]
+fn a_prediction_on_another_grid_is_refused_in_mm_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for case in ["a", "b"] {
+        write_map(&at.join(format!("gt/{case}.nii.gz")), truth(), grid());
+    }
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    let mut moved = grid();
+    moved.0[0][3] = 3.0;
+    write_map(&at.join("pred/b.nii.gz"), truth(), moved);
+    let output = evaluate(at, &[]);
+    assert_eq!(output.status.code(), Some(3));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("b.nii.gz") && message.contains("3.00 mm away"), "{message}");
+    near(&metric(&summary(at), 0, "2", "dice"), 0.5);
+}
+
+#[test]
+fn only_annotated_slices_are_scored_and_the_rest_is_reported_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut labels = truth();
+    labels.slice_mut(s![4, .., ..]).fill(0);
+    // The annotated slices 2, 3 and 5 as an NPZ; the prediction is on the whole CT and right on slice 4 too.
+    let z_index = vec![2i64, 3, 5];
+    let chosen: Vec<usize> = z_index.iter().map(|z| *z as usize).collect();
+    let gts = labels.select(ndarray::Axis(0), &chosen);
+    let stack = SliceStack {
+        images: Images::Grey(Array3::zeros(gts.dim())),
+        labels: Some(gts),
+        spacing_xyz_mm: SPACING_XYZ_MM,
+        z_index: Some(z_index),
+        affine: Some(grid()),
+        shape_zyx: Some(SHAPE),
+        window: None,
+        label_table: None,
+        is_2d: false,
+    };
+    std::fs::create_dir_all(at.join("gt/CT_ILD")).unwrap();
+    write_npz(&at.join("gt/CT_ILD/a.npz"), &stack).unwrap();
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    assert!(evaluate(at, &[]).status.success());
+    let summary = summary(at);
+    near(&metric(&summary, 0, "2", "dice"), 1.0);
+    near(&metric(&summary, 0, "2", "hd95_voxel_mm"), 0.0);
+    near(&metric(&summary, 0, "2", "volume_predicted_ml"), 300.0 * VOXEL_ML);
+    near(&metric(&summary, 0, "2", "false_positive_elsewhere_ml"), 100.0 * VOXEL_ML);
+}
+
+#[test]
+fn slices_without_label_count_when_all_are_said_to_be_annotated() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_map(&at.join("gt/a.nii.gz"), truth(), grid());
+    let mut predicted = truth();
+    predicted.slice_mut(s![7, 0..10, 0..10]).fill(2);
+    write_map(&at.join("pred/a.nii.gz"), predicted, grid());
+    assert!(evaluate(at, &[]).status.success());
+    near(&metric(&summary(at), 0, "2", "dice"), 1.0);
+    near(&metric(&summary(at), 0, "2", "false_positive_elsewhere_ml"), 100.0 * VOXEL_ML);
+    assert!(evaluate(at, &["--annotated", "all", "--force"]).status.success());
+    near(&metric(&summary(at), 0, "2", "dice"), 800.0 / 900.0);
+    near(&metric(&summary(at), 0, "2", "false_positive_elsewhere_ml"), 0.0);
+}
+
+#[test]
+fn folders_without_cases_say_what_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("gt")).unwrap();
+    let output = evaluate(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(".nii.gz"));
+}
+
+#[test]
+fn the_older_scripts_tables_are_remade_with_parity() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics/e2e");
+    if !fixtures.exists() {
+        println!("skipped: no ../shared");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let names = "Liver,Right Kidney,Spleen,Pancreas,Aorta,Inferior Vena Cava,Right Adrenal Gland,Left Adrenal Gland,Gallbladder,Esophagus,Stomach,Left Kidney";
+    let table: Value =
+        names.split(',').enumerate().map(|(i, name)| ((i + 1).to_string(), Value::from(name))).collect::<serde_json::Map<_, _>>().into();
+    std::fs::write(folder.path().join("labels.json"), table.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
+        .current_dir(folder.path())
+        .args(["evaluate", "--parity", "--labels", "labels.json", "--output", "out", "--pred"])
+        .arg(fixtures.join("seg"))
+        .arg("--gt")
+        .arg(fixtures.join("gt"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["metrics.csv", "dsc_summary.csv", "nsd_summary.csv"] {
+        let rows = |path: &Path| -> Vec<Vec<String>> {
+            let text = std::fs::read_to_string(path).unwrap();
+            let mut rows: Vec<Vec<String>> = text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+            rows[1..].sort();
+            rows
+        };
+        let (found, expected) = (rows(&folder.path().join("out/parity").join(file)), rows(&fixtures.join("csv").join(file)));
+        assert_eq!(found.len(), expected.len());
+        if file == "metrics.csv" {
+            assert_eq!(found[0], expected[0]);
+        }
+        let mut sorted = [found, expected];
+        sorted.iter_mut().for_each(|rows| rows.sort());
+        for (found, expected) in sorted[0].iter().flatten().zip(sorted[1].iter().flatten()) {
+            match (found.parse::<f64>(), expected.parse::<f64>()) {
+                (Ok(f), Ok(e)) => assert!((f - e).abs() < 1e-9, "{file}: {f} instead of {e}"),
+                _ => assert_eq!(found, expected, "{file}"),
+            }
+        }
+    }
+}
