@@ -46,7 +46,7 @@ impl Texture {
     fn consolidation(&self, p: [f32; 3]) -> f32 {
         let mottle = rough(self.seed ^ 0xC0, p.map(|c| c / 8.0));
         // Islands that still hold some air.
-        10.0 + 25.0 * mottle - 330.0 * step(0.38, 0.75, mottle)
+        -30.0 + 45.0 * mottle - 330.0 * step(0.38, 0.75, mottle)
     }
 
     /// Cysts of air in layers with thick walls.
