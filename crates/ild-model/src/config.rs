@@ -186,6 +186,9 @@ impl Sam2Config {
             let even = self.blocks().iter().all(|block| !block.q_pool || block.window_size.is_multiple_of(2));
             let wish = "even where the first block of the next stage pools its queries".into();
             rules.push(("window_spec", wish, format!("{:?}", self.window_spec), even));
+            let windowed = self.blocks().iter().all(|block| !block.q_pool || block.window_size > 0);
+            let wish = "without the first block of a later stage (it pools the queries of each window)".into();
+            rules.push(("global_att_blocks", wish, format!("{:?}", self.global_att_blocks), windowed));
         }
         rules
     }
