@@ -34,13 +34,14 @@ pub fn sanity_picture(path: &Path, data: &Arc<SliceDataset>, items: &ItemSetting
 
 fn draw(sample: &Sample, color: [u8; 3]) -> image::RgbImage {
     let (_, size, _) = sample.image.dim();
-    let step = (size / LABEL_SIZE).max(1); // shown at the label's size
+    let step = (size / LABEL_SIZE).max(1); // large inputs are shown at the label's size
     let shown = Array3::from_shape_fn((size / step, size / step, 3), |(y, x, c)| {
         let value = sample.image[[c, y * step, x * step]] * ild_model::STD[c] + ild_model::MEAN[c];
         (value * 255.0).round().clamp(0.0, 255.0) as u8
     });
     let side = shown.dim().0;
+    let scale = (LABEL_SIZE / side).max(1);
     let mask = Array2::from_shape_fn((side, side), |(y, x)| sample.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1);
     let box_px = sample.box_px.map(|value| f64::from(value) / step as f64);
-    overlay(shown.view(), &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])], 1)
+    overlay(shown.view(), &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])], scale as u32)
 }
