@@ -57,6 +57,31 @@ pub struct Setup {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl Setup {
+    /// Random weights, no validation slices, on the CPU; every field can be changed afterwards.
+    ///
+    /// # Errors
+    /// When `model` is neither a known size nor a file that describes one.
+    pub fn new(model: &str, train: SliceDataset, recipe: Recipe) -> Result<Self> {
+        const SEED: u64 = 2024;
+        let config = Sam2Config::from_name_or_file(model)?;
+        Ok(Self {
+            model: model.to_owned(),
+            weights: Weights::random(&config, SEED)?,
+            config,
+            device: Device::Cpu,
+            train: Arc::new(train),
+            valid: None,
+            recipe,
+            seed: SEED,
+            loader_threads: 2,
+            save_every_steps: 0,
+            label_table: LabelTable::default(),
+            metadata: BTreeMap::new(),
+        })
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -69,9 +94,11 @@ pub enum Outcome {
 /// A model in training.
 ///
 /// ```no_run
-/// # fn main() -> ild_train::Result<()> {
-/// # let setup: ild_train::Setup = todo!();
-/// use ild_train::{Callback, EpochRecord, RunFolder, Trainer};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::path::Path;
+///
+/// use ild_model::Weights;
+/// use ild_train::{Callback, EpochRecord, Recipe, RunFolder, Setup, SliceDataset, Trainer};
 ///
 /// struct Print;
 /// impl Callback for Print {
@@ -83,8 +110,9 @@ pub enum Outcome {
 ///     }
 /// }
 ///
-/// let folder = RunFolder::open("work_dir/mine".as_ref())?;
-/// Trainer::new(setup, folder)?.watched_by(Print).fit()?;
+/// let mut setup = Setup::new("t", SliceDataset::open(Path::new("npy/train"))?, Recipe { epochs: 20, ..Recipe::default() })?;
+/// setup.weights = Weights::read(Path::new("sam2_hiera_tiny.pt"))?;
+/// Trainer::new(setup, RunFolder::open(Path::new("work_dir/mine"))?)?.watched_by(Print).fit()?;
 /// # Ok(())
 /// # }
 /// ```

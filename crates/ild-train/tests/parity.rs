@@ -1,6 +1,10 @@
 //! Training steps of a small SAM 2 against the reference's recording (batch of two, AdamW, lr 1e-3, weight decay 0.01).
 
 mod support;
+// The formulas behind the recordings' weights and pictures.
+#[allow(dead_code, reason = "not all of it is used here")]
+#[path = "../../ild-model/tests/parity/generator.rs"]
+mod generator;
 
 use std::path::Path;
 
@@ -137,6 +141,35 @@ fn a_decayed_token_network_and_an_untouched_head_end_where_the_references_do() {
     let decayed: Vec<f32> = before.0.iter().map(|v| v * (1.0 - 1e-5)).collect();
     assert_eq!(floats(token.as_tensor()), decayed);
     assert_eq!(floats(head.as_tensor()), before.1);
+}
+
+#[test]
+#[ignore = "three training steps of a full-size model: two minutes and 5 GiB"]
+fn three_steps_of_tiny_at_full_size_follow_the_reference() {
+    /// Absolute, on losses of order 1.
+    const TOLERANCE: f64 = 1e-3;
+    let Some(recorded) = recordings() else { return };
+    let meta = std::fs::read_to_string(recorded.join("full/train_t.json")).unwrap();
+    let meta: serde_json::Value = serde_json::from_str(&meta).unwrap();
+    let config = Sam2Config::from_name_or_file("t").unwrap();
+    let (model, parameters, _) = Sam2::trainable(&config, &generator::weights(&config), &Device::Cpu).unwrap();
+    let input = ild_model::image_to_input(generator::rgb(&generator::picture(512, 512, "full_img512")).view(), 1024);
+    let disc = |i: usize| if (i % 256).abs_diff(102).pow(2) + (i / 256).abs_diff(140).pow(2) < 35 * 35 { 1f32 } else { 0.0 };
+    let run = Run {
+        model,
+        parameters,
+        images: Tensor::from_vec(input.into_raw_vec_and_offset().0, (1, 3, 1024, 1024), &Device::Cpu).unwrap(),
+        boxes: Npz::open(&recorded.join("full/forward_t.npz")).tensor("box"),
+        masks: Tensor::from_vec((0..256 * 256).map(disc).collect(), (1, 1, 256, 256), &Device::Cpu).unwrap(),
+    };
+    let mut optimizer = run.optimizer();
+    for (step, expected) in meta["losses_step0_1_2_total_dice_bce"].as_array().unwrap().iter().enumerate() {
+        let (started, expected) = (std::time::Instant::now(), expected[0].as_f64().unwrap());
+        let (loss, gradients) = run.forward_backward();
+        optimizer.step(1e-4, gradients.as_slice()).unwrap();
+        println!("step {step}: {loss}, reference {expected}, {:.1} s", started.elapsed().as_secs_f64());
+        assert!((loss - expected).abs() < TOLERANCE, "step {step}: {loss}, reference {expected}");
+    }
 }
 
 #[test]

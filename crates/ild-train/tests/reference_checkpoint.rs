@@ -2,32 +2,16 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use ild_io::LabelTable;
 use ild_model::{Sam2Config, Weights};
 use ild_train::{Recipe, RunFolder, Setup, SliceDataset, Trainer};
 use support::{golden, toy};
 
 fn trainer(folder: &Path) -> Trainer {
-    let config = Sam2Config::from_name_or_file(folder.join("mini.toml").to_str().unwrap()).unwrap();
-    let setup = Setup {
-        model: "mini".to_owned(),
-        weights: Weights::random(&config, 5).unwrap(),
-        config,
-        device: Device::Cpu,
-        train: Arc::new(SliceDataset::open(&folder.join("npy/train")).unwrap()),
-        valid: None,
-        recipe: Recipe { epochs: 9, ..Recipe::default() },
-        seed: 1,
-        loader_threads: 1,
-        save_every_steps: 0,
-        label_table: LabelTable::default(),
-        metadata: BTreeMap::new(),
-    };
+    let train = SliceDataset::open(&folder.join("npy/train")).unwrap();
+    let setup = Setup::new(folder.join("mini.toml").to_str().unwrap(), train, Recipe { epochs: 9, ..Recipe::default() }).unwrap();
     Trainer::new(setup, RunFolder::open(&folder.join("run")).unwrap()).unwrap()
 }
 

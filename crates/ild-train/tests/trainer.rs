@@ -5,9 +5,8 @@ mod support;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use candle_core::Device;
 use ild_io::LabelTable;
-use ild_model::{Sam2Config, Weights};
+use ild_model::Weights;
 use ild_train::{
     Augmentation, Callback, Decay, DrawOrder, EpochRecord, Error, Outcome, Position, Recipe, Result, RunFolder, Setup, SliceDataset,
     StepRecord, Trainer, read_state_weights,
@@ -15,21 +14,14 @@ use ild_train::{
 use support::toy;
 
 fn setup(folder: &Path, recipe: Recipe) -> Setup {
-    let config = Sam2Config::from_name_or_file(folder.join("mini.toml").to_str().unwrap()).unwrap();
-    let open = |part: &str| Arc::new(SliceDataset::open(&folder.join("npy").join(part)).unwrap());
+    let open = |part: &str| SliceDataset::open(&folder.join("npy").join(part)).unwrap();
+    let setup = Setup::new(folder.join("mini.toml").to_str().unwrap(), open("train"), recipe).unwrap();
     Setup {
         model: "mini".to_owned(),
-        weights: Weights::random(&config, 5).unwrap(),
-        config,
-        device: Device::Cpu,
-        train: open("train"),
-        valid: Some(open("valid")),
-        recipe,
-        seed: 11,
+        valid: Some(Arc::new(open("valid"))),
         loader_threads: 1,
-        save_every_steps: 0,
-        label_table: LabelTable::default(),
         metadata: [("window".to_owned(), "{\"level_hu\":-600.0}".to_owned())].into(),
+        ..setup
     }
 }
 
