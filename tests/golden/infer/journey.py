@@ -181,7 +181,7 @@ def main():
         masks[str(label)] = np.zeros((n, h, w), np.uint8)
         for z, box, mask in travel(segment, gts, label, side):
             masks[str(label)][z] |= mask.astype(np.uint8)
-            calls.append({"label": int(label), "z": int(z), "box": [float(v) for v in box], "n": int(mask.sum())})
+            calls.append({"label": int(label), "z": int(z), "box": [repr(float(v)) for v in box], "n": int(mask.sum())})
     args.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(args.out / "pred.npz", **masks)
     (args.out / "calls.json").write_text(json.dumps(calls, indent=0))
