@@ -57,6 +57,10 @@ pub struct Sam2Config {
     /// Hidden width of the MLPs in the mask decoder's transformer.
     #[serde(default = "default_mlp_dim")]
     pub mlp_dim: usize,
+    /// Whether an unstable first mask gives way to one of the other three. Training never touches those: a model trained from
+    /// random weights has nothing in them.
+    #[serde(default = "default_dynamic_multimask_via_stability")]
+    pub dynamic_multimask_via_stability: bool,
 }
 
 fn default_image_size() -> usize {
@@ -79,6 +83,9 @@ fn default_d_model() -> usize {
 }
 fn default_mlp_dim() -> usize {
     2048
+}
+fn default_dynamic_multimask_via_stability() -> bool {
+    true
 }
 
 /// One block of the trunk, as the stages imply it.

@@ -112,7 +112,7 @@ impl Sam2 {
             return Err(Error::Shape { what: "boxes", expected: "[b, 4]".into(), found: boxes.dims().to_vec() });
         }
         let prompt = self.sam_prompt_encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
-        choose(&self.decode(features, &prompt)?, mode)
+        choose(&self.decode(features, &prompt)?, self.mode(mode))
     }
 
     /// A mask for each set of points.
@@ -130,7 +130,11 @@ impl Sam2 {
             return Err(Error::Shape { what: "labels", expected: format!("{:?}", &points.dims()[..2]), found: labels.dims().to_vec() });
         }
         let prompt = self.sam_prompt_encoder.embed_points(points, labels)?;
-        choose(&self.decode(features, &prompt)?, mode)
+        choose(&self.decode(features, &prompt)?, self.mode(mode))
+    }
+
+    fn mode(&self, asked: DecodeMode) -> DecodeMode {
+        if self.config.dynamic_multimask_via_stability { asked } else { DecodeMode::Train }
     }
 
     /// All four masks of prompt tokens.

@@ -148,6 +148,7 @@ fn slice_of_images(images: &Images, i: usize) -> Option<Grey> {
     }
 }
 
+#[allow(clippy::unnecessary_cast, reason = "one of the voxel types is f64 already")]
 fn windowed(ct: &Volume, z: usize) -> Option<Array2<u8>> {
     let [low, high] = LUNG_HU;
     with_voxels!(&ct.voxels, array => {

@@ -65,6 +65,7 @@ pub fn small_config() -> Sam2Config {
         window_pos_embed_bkg_spatial_size: [7, 7],
         d_model: 32,
         mlp_dim: 2048,
+        dynamic_multimask_via_stability: true,
     }
 }
 
