@@ -146,10 +146,16 @@ fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Both rayon and Candle size their pools from this variable.
+/// Rayon's pool does the work, matrix products included. Candle's second pool, for element-wise operations, is left empty:
+/// its caller waits by spinning, which on a busy machine more than doubled the CPU time of a training step.
 fn use_threads(threads: usize) {
     // SAFETY: called from `main` before any other thread is started.
-    unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
+    unsafe {
+        std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+        if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+            std::env::set_var("CANDLE_NUM_THREADS", "1");
+        }
+    }
 }
 
 #[cfg(test)]
