@@ -77,6 +77,9 @@ fn shown(done: &Segmented, z: usize) -> Array3<u8> {
             Images::Grey(grey) => Array3::from_shape_fn((grey.dim().1, grey.dim().2, 3), |(y, x, _)| grey[[0, y, x]]),
             Images::Rgb(colour) => colour.index_axis_move(Axis(0), 0),
         },
-        None => done.scan.rgb(z),
+        None => {
+            let colour = done.scan.rgb(z); // of three windows the first is the lung's
+            Array3::from_shape_fn(colour.dim(), |(y, x, _)| colour[[y, x, 0]])
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ild_io::picture::{Outline, Slice, overlay};
+use ild_io::picture::{Outline, overlay};
 use ild_io::{Images, LabelTable, Volume, read_npz, read_volume, with_voxels};
 use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Axis, s};
@@ -97,12 +97,9 @@ fn draw(candidate: Candidate, image: Option<&Path>, table: &LabelTable, settings
     // Solid lines first, so that the dashes of the ground truth stay visible where both agree.
     masks.sort_by_key(|mask| mask.2);
     let outlines: Vec<Outline> = masks.iter().map(outline).collect();
-    let scale = WIDTH_PX.div_ceil(grey.size().1.max(1)) as u32;
+    let scale = WIDTH_PX.div_ceil(grey.dim().1.max(1)) as u32;
     let names: Vec<String> = classes.keys().map(|&id| table.name(id)).collect();
-    let picture = match &grey {
-        Grey::Plain(a) => overlay(a.view(), &outlines, scale),
-        Grey::Rgb(a) => overlay(Slice::Rgb(a.view()), &outlines, scale),
-    };
+    let picture = overlay(grey.view(), &outlines, scale);
     Ok(Some((picture, names.join(", "))))
 }
 
@@ -111,29 +108,15 @@ fn outline((mask, color, truth): &(Array2<bool>, [u8; 3], bool)) -> Outline<'_> 
     if *truth { outline.dashed() } else { outline }
 }
 
-enum Grey {
-    Plain(Array2<u8>),
-    Rgb(ndarray::Array3<u8>),
-}
-
-impl Grey {
-    fn size(&self) -> (usize, usize) {
-        match self {
-            Self::Plain(a) => a.dim(),
-            Self::Rgb(a) => (a.dim().0, a.dim().1),
-        }
-    }
-}
-
 /// Slice `z` of the CT: from the image file of the case, else from the ground truth's own images.
-fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Option<Grey>> {
+fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Option<Array2<u8>>> {
     match image {
         Some(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) => {
             let stack = read_npz(path)?;
             let index = stack.z_index.map_or(Some(z), |index| index.iter().position(|i| *i == z as i64));
             Ok(index.and_then(|i| slice_of_images(&stack.images, i)))
         }
-        Some(path) => Ok(windowed(&read_volume(path)?, z).map(Grey::Plain)),
+        Some(path) => Ok(windowed(&read_volume(path)?, z)),
         None => {
             let index = truth.z_index.binary_search(&z).ok();
             Ok(index.and_then(|i| slice_of_images(truth.images.as_ref()?, i)))
@@ -141,10 +124,11 @@ fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Opt
     }
 }
 
-fn slice_of_images(images: &Images, i: usize) -> Option<Grey> {
+fn slice_of_images(images: &Images, i: usize) -> Option<Array2<u8>> {
     match images {
-        Images::Grey(a) => (i < a.dim().0).then(|| Grey::Plain(a.index_axis(Axis(0), i).to_owned())),
-        Images::Rgb(a) => (i < a.dim().0).then(|| Grey::Rgb(a.index_axis(Axis(0), i).to_owned())),
+        Images::Grey(a) => (i < a.dim().0).then(|| a.index_axis(Axis(0), i).to_owned()),
+        // Of three windows the first is the lung's.
+        Images::Rgb(a) => (i < a.dim().0).then(|| a.slice(s![i, .., .., 0]).to_owned()),
     }
 }
 
