@@ -1,4 +1,5 @@
 //! The flags of both stages, and what they mean to the library.
+#![allow(rustdoc::invalid_html_tags, reason = "the flags' docs are help texts: a terminal shows `<case>` as it is")]
 
 use std::path::{Path, PathBuf};
 
@@ -254,7 +255,7 @@ impl NiiToNpzFlags {
 /// One error for a run in which cases failed or were refused; the table has said which.
 ///
 /// # Errors
-/// [`Error::Write`] when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
+/// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
 pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
     if failed > 0 {
         return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));
