@@ -90,7 +90,7 @@ pub struct NiiToNpzFlags {
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Split")]
     pub fold: usize,
     /// Shares of patients in train, valid and test [default: 70,10,20].
-    #[arg(long, value_delimiter = ',', num_args = 3, value_parser = share, conflicts_with = "folds", value_name = "TRAIN,VALID,TEST", help_heading = "Split")]
+    #[arg(long, value_delimiter = ',', value_parser = share, conflicts_with = "folds", value_name = "TRAIN,VALID,TEST", help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratios: Option<Vec<f64>>,
     /// Cross-validation: fold_0/ .. fold_<K-1>/, each with npz_train/ and npz_valid/.
@@ -122,6 +122,13 @@ impl NiiToNpzFlags {
             Some(path) => LabelTable::read(path)?,
             None => label_table_near(&self.gt_path)?,
         };
+        if let Some(ratios) = self.ratios.as_ref().filter(|ratios| ratios.len() != 3) {
+            return Err(anyhow::Error::new(ild_cli::Usage(format!(
+                "--ratios: expected three shares, e.g. 70,10,20, found {}",
+                ratios.len()
+            )))
+            .into());
+        }
         let mut removed_ids = self.remove_label_ids.clone();
         if self.parity {
             removed_ids.push(REFERENCE_REMOVED_ID);
