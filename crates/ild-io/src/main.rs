@@ -19,6 +19,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Info(commands::info::Args),
+    Convert(commands::convert::Args),
     Phantom(commands::phantom::Args),
 }
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
     ild_cli::main(
         |cli: &Cli| &cli.common,
         |cli| match &cli.command {
+            Command::Info(args) => commands::info::run(args, &cli.common),
+            Command::Convert(args) => commands::convert::run(args, &cli.common),
             Command::Phantom(args) => commands::phantom::run(args, &cli.common),
         },
         ild_io::Error::rejects,

@@ -47,6 +47,23 @@ impl Voxels {
         let (z, y, x) = with_voxels!(self, a => a.dim());
         [z, y, x]
     }
+
+    /// numpy's name of the type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::U8(_) => "uint8",
+            Self::I8(_) => "int8",
+            Self::U16(_) => "uint16",
+            Self::I16(_) => "int16",
+            Self::U32(_) => "uint32",
+            Self::I32(_) => "int32",
+            Self::U64(_) => "uint64",
+            Self::I64(_) => "int64",
+            Self::F32(_) => "float32",
+            Self::F64(_) => "float64",
+        }
+    }
 }
 
 /// A CT (or MR) volume. For CT the values are Hounsfield units.
@@ -76,3 +93,17 @@ macro_rules! number {
     )* };
 }
 number!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
+
+impl Number for bool {
+    fn as_f64(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+
+    fn as_f32(self) -> f32 {
+        f32::from(u8::from(self))
+    }
+
+    fn as_u8(self) -> u8 {
+        u8::from(self)
+    }
+}

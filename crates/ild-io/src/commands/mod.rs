@@ -1,3 +1,5 @@
 //! One file per sub-command.
 
+pub mod convert;
+pub mod info;
 pub mod phantom;

@@ -2,14 +2,16 @@
 
 mod data_type;
 mod header;
-mod notes;
+pub(crate) mod notes;
 mod orientation;
 mod pair;
 mod read;
 mod write;
 
-pub(crate) use data_type::DataType;
+use data_type::DataType;
 pub(crate) use header::Header;
 pub use orientation::NiftiOrientation;
+pub(crate) use read::read_unchecked;
 pub use read::{read_label_map, read_volume};
+pub(crate) use write::is_gzip_name;
 pub use write::{write_label_map, write_label_map_described, write_volume, write_volume_described};

@@ -63,7 +63,12 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
     let mut bytes = vec![0u8; header::NIFTI1_BYTES];
     let path = input.path().to_owned();
     let not_nifti = |found: String| {
-        Error::rejected(&path, "a NIfTI file (.nii, .nii.gz, .hdr with .img)", found, "convert it first, e.g. `ild-io convert`")
+        Error::rejected(
+            &path,
+            "a NIfTI file (.nii, .nii.gz, .hdr with .img)",
+            found,
+            "check that this is the right file (a folder of DICOM: `ild-io convert`)",
+        )
     };
     let got = input.fill(&mut bytes[..4], 0).map(|()| [bytes[0], bytes[1], bytes[2], bytes[3]]);
     let start = match got {

@@ -82,7 +82,7 @@ fn write<T: bytemuck::Pod>(path: &Path, header: &[u8; VOX_OFFSET], array: &Array
 }
 
 /// Whether `path` is to be gzipped, from its name.
-fn is_gzip_name(path: &Path) -> Result<bool> {
+pub(crate) fn is_gzip_name(path: &Path) -> Result<bool> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match name {
         name if name.ends_with(".nii.gz") => Ok(true),

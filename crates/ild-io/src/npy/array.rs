@@ -45,6 +45,8 @@ macro_rules! with_array {
     };
 }
 
+pub(crate) use with_array;
+
 impl NpyArray {
     /// Sizes of the axes.
     #[must_use]

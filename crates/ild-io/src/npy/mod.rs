@@ -10,7 +10,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD};
 
 pub use array::NpyArray;
-pub(crate) use array::{Source, read_array};
+pub(crate) use array::{Source, read_array, with_array};
 use header::NpyHeader;
 
 use crate::Result;

@@ -1,0 +1,148 @@
+//! The attributes of one slice that place and scale its pixels.
+
+use std::path::{Path, PathBuf};
+
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
+
+use super::is_dicom;
+use super::values::*;
+use crate::{Error, Result};
+
+/// Storage classes that are slices of a volume but whose frames lie in one file.
+const ENHANCED: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1"];
+/// Longest row or column.
+const LARGEST_SIDE: u32 = 16384;
+
+/// What a file in a series folder is.
+pub(super) enum Content {
+    /// An image slice.
+    Slice(Box<SliceHeader>),
+    /// Something else, in a word.
+    Other(String),
+}
+
+/// Header of one slice.
+#[derive(Clone, Debug)]
+pub(super) struct SliceHeader {
+    pub path: PathBuf,
+    /// Empty when it was removed to hide whose scan it is.
+    pub series_uid: String,
+    pub modality: String,
+    pub description: String,
+    pub kernel: String,
+    pub transfer_syntax: String,
+    pub thickness_mm: Option<f64>,
+    pub between_slices_mm: Option<f64>,
+    pub rows: usize,
+    pub columns: usize,
+    /// Centre of the first pixel, LPS mm.
+    pub position: [f64; 3],
+    /// Direction of a row (growing column index), then of a column, LPS.
+    pub orientation: [f64; 6],
+    /// Distance between rows, then between columns, mm.
+    pub pixel_spacing_mm: [f64; 2],
+    pub slope: f64,
+    pub intercept: f64,
+    pub bits_allocated: u32,
+    pub bits_stored: u32,
+    pub high_bit: u32,
+    pub signed: bool,
+}
+
+impl Content {
+    /// Reads everything before the pixels.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        if !is_dicom(path) {
+            return Ok(Self::Other("not DICOM".to_owned()));
+        }
+        let object = OpenFileOptions::new().read_until(PIXEL_DATA).open_file(path).map_err(|error| damaged(path, &error))?;
+        if text(&object, SOP_CLASS_UID).is_some_and(|uid| ENHANCED.contains(&uid.as_str())) {
+            return Err(Error::rejected(
+                path,
+                "one slice per file",
+                "an enhanced multi-frame object",
+                "split it into single-frame files first",
+            ));
+        }
+        match (whole(&object, ROWS), whole(&object, COLUMNS)) {
+            (Some(rows), Some(columns)) => slice(path, &object, rows, columns).map(|slice| Self::Slice(Box::new(slice))),
+            _ => Ok(Self::Other(format!("no image: {}", text(&object, MODALITY).unwrap_or_else(|| "DICOMDIR or report".to_owned())))),
+        }
+    }
+}
+
+/// A file that the DICOM parser gave up on, with the innermost cause.
+pub(super) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Error::rejected(path, "a readable DICOM file", innermost.to_string(), "the file is damaged or cut short: copy it again")
+}
+
+fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> Result<SliceHeader> {
+    let need = |name: &str, found: &str| Error::rejected(path, name, found, "export the original, axial images of the series");
+    if ![rows, columns].iter().all(|n| (1..=LARGEST_SIDE).contains(n)) {
+        return Err(need("Rows and Columns of 1 to 16384", &format!("{rows} × {columns}")));
+    }
+    let frames = number(object, NUMBER_OF_FRAMES).unwrap_or(1.0);
+    let samples = whole(object, SAMPLES_PER_PIXEL).unwrap_or(1);
+    let photometric = text(object, PHOTOMETRIC).unwrap_or_default();
+    if frames != 1.0 {
+        return Err(need("one slice per file", &format!("{frames} frames")));
+    }
+    if samples != 1 || photometric != "MONOCHROME2" {
+        return Err(need("one MONOCHROME2 value per pixel", &format!("{samples} × {photometric}")));
+    }
+    let modality = text(object, MODALITY).unwrap_or_default();
+    let (slope, intercept) = rescale(path, object, &modality)?;
+    let bits_allocated = whole(object, BITS_ALLOCATED).unwrap_or(0);
+    let bits_stored = whole(object, BITS_STORED).unwrap_or(bits_allocated);
+    let high_bit = whole(object, HIGH_BIT).unwrap_or(bits_stored.wrapping_sub(1));
+    if ![8, 16].contains(&bits_allocated)
+        || !(1..=bits_allocated).contains(&bits_stored)
+        || !(bits_stored - 1..bits_allocated).contains(&high_bit)
+    {
+        return Err(need("8 or 16 bits per pixel", &format!("{bits_allocated} allocated, {bits_stored} stored, high bit {high_bit}")));
+    }
+    Ok(SliceHeader {
+        path: path.to_owned(),
+        series_uid: text(object, SERIES_INSTANCE_UID).unwrap_or_default(),
+        description: text(object, SERIES_DESCRIPTION).unwrap_or_default(),
+        kernel: text(object, CONVOLUTION_KERNEL).unwrap_or_default(),
+        transfer_syntax: object.meta().transfer_syntax.trim_end_matches('\0').to_owned(),
+        thickness_mm: number(object, SLICE_THICKNESS).filter(|mm| *mm > 0.0),
+        between_slices_mm: number(object, SPACING_BETWEEN_SLICES).map(f64::abs).filter(|mm| *mm > 0.0),
+        rows: rows as usize,
+        columns: columns as usize,
+        position: numbers(object, IMAGE_POSITION).ok_or_else(|| need("ImagePositionPatient, three numbers", "none"))?,
+        orientation: numbers(object, IMAGE_ORIENTATION).ok_or_else(|| need("ImageOrientationPatient, six numbers", "none"))?,
+        pixel_spacing_mm: numbers::<2>(object, PIXEL_SPACING)
+            .filter(|mm| mm.iter().all(|v| *v > 0.0))
+            .ok_or_else(|| need("PixelSpacing, two lengths above zero", "none"))?,
+        slope,
+        intercept,
+        bits_allocated,
+        bits_stored,
+        high_bit,
+        signed: whole(object, PIXEL_REPRESENTATION) == Some(1),
+        modality,
+    })
+}
+
+/// Slope and intercept to Hounsfield units; a CT without them is refused, because 0 and −1024 are equally plausible.
+fn rescale(path: &Path, object: &DefaultDicomObject, modality: &str) -> Result<(f64, f64)> {
+    match (number(object, RESCALE_SLOPE), number(object, RESCALE_INTERCEPT)) {
+        (Some(slope), Some(intercept)) if slope != 0.0 => Ok((slope, intercept)),
+        (None, None) if modality != "CT" => Ok((1.0, 0.0)),
+        (slope, intercept) => {
+            let show = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| v.to_string());
+            Err(Error::rejected(
+                path,
+                "RescaleSlope and RescaleIntercept, which turn stored values into Hounsfield units",
+                format!("slope {}, intercept {}", show(slope), show(intercept)),
+                "export the original images; a guessed intercept would shift every Hounsfield unit",
+            ))
+        }
+    }
+}

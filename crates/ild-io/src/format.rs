@@ -1,0 +1,63 @@
+//! What kind of file something is, by its content.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::input::unreadable;
+use crate::{Error, Result, Volume, dicom_series, read_volume};
+
+/// Kinds of files that this crate reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// NIfTI-1 or -2, also a half of a `.hdr` / `.img` pair.
+    Nifti,
+    /// Arrays of numpy, zipped.
+    Npz,
+    /// One array of numpy.
+    Npy,
+    /// A folder of DICOM slices, or one slice.
+    Dicom,
+}
+
+impl Format {
+    /// Looks at a file's first bytes; what is none of the others is taken for NIfTI, whose reader says what is wrong.
+    ///
+    /// # Errors
+    /// When there is nothing at `path`, or a pipe or device.
+    pub fn of(path: &Path) -> Result<Self> {
+        let meta = std::fs::metadata(path).map_err(unreadable(path))?;
+        if meta.is_dir() {
+            return Ok(Self::Dicom);
+        }
+        if !meta.is_file() {
+            return Err(Error::rejected(path, "a file or a folder of DICOM slices", "a pipe, socket or device", ""));
+        }
+        let mut start = Vec::new();
+        File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(unreadable(path))?;
+        Ok(match &start[..] {
+            [b'P', b'K', 3 | 5, ..] => Self::Npz,
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
+            _ if dicom_series::is_dicom(path) => Self::Dicom,
+            _ => Self::Nifti,
+        })
+    }
+}
+
+/// Reads a scan from a NIfTI file or a DICOM series, whichever `path` is.
+///
+/// # Errors
+/// As [`read_volume`] and [`crate::read_dicom_series`], and for NPZ and NPY, which hold no Hounsfield units.
+pub fn read_scan(path: &Path) -> Result<Volume> {
+    match Format::of(path)? {
+        Format::Nifti => read_volume(path),
+        Format::Dicom => {
+            let (volume, facts) = dicom_series::read_dicom_series(path)?;
+            for note in facts.notes {
+                tracing::warn!("{}: {note}", path.display());
+            }
+            Ok(volume)
+        }
+        Format::Npz | Format::Npy => Err(Error::rejected(path, "a scan (NIfTI or DICOM)", "numpy arrays", "name the original scan")),
+    }
+}

@@ -1,0 +1,93 @@
+//! Descriptions of NPZ and NPY files.
+
+use std::path::Path;
+
+use super::values::Tally;
+use super::{ArrayInfo, FileInfo, LabelCount, checks, known_grid};
+use crate::npy::with_array;
+use crate::{Images, LabelTable, NpyArray, NpzFile, Result, SliceStack, read_npy, read_npz};
+
+/// An NPZ: a case of ours, or any named arrays.
+pub(super) fn npz(path: &Path) -> Result<FileInfo> {
+    let mut file = NpzFile::open(path)?;
+    let mut arrays = Vec::new();
+    for key in file.keys() {
+        if let Some(array) = file.get(&key)? {
+            arrays.push(ArrayInfo { element_type: array.type_name().to_owned(), shape: array.shape().to_vec(), key });
+        }
+    }
+    let mut info = if arrays.iter().any(|array| array.key == "imgs") {
+        case(&read_npz(path)?)
+    } else {
+        FileInfo { format: "NPZ of named arrays".to_owned(), ..FileInfo::default() }
+    };
+    info.arrays = arrays;
+    Ok(info)
+}
+
+fn case(stack: &SliceStack) -> FileInfo {
+    let mut info = FileInfo {
+        format: if stack.z_index.is_some() { "NPZ of a case" } else { "NPZ of a case, by the older scripts" }.to_owned(),
+        voxel_type: "uint8".to_owned(),
+        shape: stack.images.shape_zyx().to_vec(),
+        spacing_xyz_mm: Some(stack.spacing_xyz_mm),
+        window: stack.window,
+        z_index: stack.z_index.clone(),
+        ..FileInfo::default()
+    };
+    let grid = known_grid(stack.shape_zyx, stack.affine, stack.spacing_xyz_mm);
+    if let Some(grid) = &grid {
+        info.place(&grid.affine, grid.spacing_xyz_mm);
+        info.warnings.extend(checks::of_geometry(grid));
+    }
+    let range = match &stack.images {
+        Images::Grey(a) => Tally::of(a.view()).range(),
+        Images::Rgb(a) => Tally::of(a.view()).range(),
+    };
+    if range.min == range.max {
+        info.warnings.push(format!("every pixel is {}", range.min));
+    }
+    info.values = Some(range);
+    let [n, ..] = stack.images.shape_zyx();
+    if n == 1 {
+        info.warnings.push("a single slice".to_owned());
+    }
+    match &stack.z_index {
+        Some(z_index) => info.warnings.extend(checks::of_slices(z_index)),
+        None => info.warnings.push("no z_index and no affine: where the slices lie in the CT is not known".to_owned()),
+    }
+    let voxel_ml = stack.spacing_xyz_mm.iter().product::<f64>() / 1000.0;
+    if let Some(labels) = &stack.labels {
+        let counts = Tally::of(labels.view()).labels().unwrap_or_default();
+        info.labels = named(counts, stack.label_table.as_ref(), Some(voxel_ml));
+        let unknown =
+            |table: &LabelTable| info.labels.iter().filter(|l| u8::try_from(l.id).is_ok_and(|id| !table.0.contains_key(&id))).count();
+        if let Some(count) = stack.label_table.as_ref().map(unknown).filter(|count| *count > 0) {
+            info.warnings.push(format!("{count} label ids are not in the file's label table"));
+        }
+    }
+    info
+}
+
+fn named(counts: Vec<(usize, u64)>, table: Option<&LabelTable>, voxel_ml: Option<f64>) -> Vec<LabelCount> {
+    let name = |id: usize| Some(table?.0.get(&u8::try_from(id).ok()?)?.name.clone());
+    counts
+        .into_iter()
+        .map(|(id, voxels)| LabelCount { id, name: name(id), voxels, volume_ml: voxel_ml.map(|ml| ml * voxels as f64) })
+        .collect()
+}
+
+/// One array.
+pub(super) fn npy(path: &Path) -> Result<FileInfo> {
+    let array = read_npy(path)?;
+    let tally = with_array!(&array, a => Tally::of(a.view()));
+    let whole = !matches!(array, NpyArray::F32(_) | NpyArray::F64(_));
+    Ok(FileInfo {
+        format: "NPY".to_owned(),
+        voxel_type: array.type_name().to_owned(),
+        shape: array.shape().to_vec(),
+        values: Some(tally.range()),
+        labels: if whole { named(tally.labels().unwrap_or_default(), None, None) } else { Vec::new() },
+        ..FileInfo::default()
+    })
+}

@@ -1,0 +1,138 @@
+//! What is in a file: `ild-io info`.
+
+mod arrays;
+mod checks;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::dicom_series::SeriesFacts;
+use crate::nifti::{notes, read_unchecked};
+use crate::{Affine, Format, Geometry, Result, Volume, Window, read_dicom_series};
+
+pub use values::{LabelCount, ValueRange};
+
+/// Everything that `ild-io info` says about a file. Lengths in mm, volumes in mL.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FileInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format in words.
+    pub format: String,
+    /// numpy's name of the voxel type.
+    #[serde(rename = "type")]
+    pub voxel_type: String,
+    /// Voxels along `z, y, x`, or the array's shape.
+    pub shape: Vec<usize>,
+    /// Distance between voxels along `x, y, z`.
+    pub spacing_xyz_mm: Option<[f64; 3]>,
+    /// Where the axes `x, y, z` point, nibabel's letters.
+    pub orientation: Option<String>,
+    /// Voxel `(x, y, z)` to RAS+ mm.
+    pub affine: Option<[[f64; 4]; 4]>,
+    /// Smallest, largest and mean value, and how much looks like air and lung.
+    pub values: Option<ValueRange>,
+    /// Label ids, when the values look like such.
+    pub labels: Vec<LabelCount>,
+    /// Arrays of an NPZ.
+    pub arrays: Vec<ArrayInfo>,
+    /// Slices of the CT that an NPZ holds.
+    pub z_index: Option<Vec<i64>>,
+    /// Window of an NPZ.
+    pub window: Option<Window>,
+    /// Facts of a DICOM series.
+    pub series: Option<SeriesFacts>,
+    /// What is odd, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// One array of an NPZ.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArrayInfo {
+    /// Its key.
+    pub key: String,
+    /// numpy's name of the type.
+    #[serde(rename = "type")]
+    pub element_type: String,
+    /// Sizes of the axes.
+    pub shape: Vec<usize>,
+}
+
+/// Reads the whole file and describes it. Values that the other readers refuse (NaN, label ids above 255) are only warned about.
+///
+/// # Errors
+/// When the file cannot be read at all.
+pub fn describe(path: &Path) -> Result<FileInfo> {
+    let mut info = match Format::of(path)? {
+        Format::Nifti => nifti(path)?,
+        Format::Dicom => dicom(path)?,
+        Format::Npz => arrays::npz(path)?,
+        Format::Npy => arrays::npy(path)?,
+    };
+    path.clone_into(&mut info.path);
+    Ok(info)
+}
+
+fn nifti(path: &Path) -> Result<FileInfo> {
+    let (volume, header) = read_unchecked(path)?;
+    let mut info = of_volume(&volume);
+    info.format = format!(
+        "NIfTI-{}{}{}",
+        header.version,
+        if header.paired { ", .hdr and .img" } else { "" },
+        if header.big_endian { ", big-endian" } else { "" }
+    );
+    info.warnings.splice(0..0, notes::of_header(&header, &volume.geometry));
+    Ok(info)
+}
+
+fn dicom(path: &Path) -> Result<FileInfo> {
+    let (volume, facts) = read_dicom_series(path)?;
+    let mut info = of_volume(&volume);
+    info.format = format!("DICOM {} series", facts.modality);
+    info.warnings.splice(0..0, facts.notes.iter().cloned());
+    info.series = Some(facts);
+    Ok(info)
+}
+
+fn of_volume(volume: &Volume) -> FileInfo {
+    let (range, labels) = values::of_voxels(&volume.voxels, volume.geometry.voxel_volume_ml());
+    let mut info = FileInfo {
+        voxel_type: volume.voxels.type_name().to_owned(),
+        shape: volume.geometry.shape_zyx.to_vec(),
+        warnings: checks::of_geometry(&volume.geometry),
+        ..FileInfo::default()
+    };
+    info.place(&volume.geometry.affine, volume.geometry.spacing_xyz_mm);
+    info.warnings.extend(match labels {
+        Some(_) => checks::of_labels(&range),
+        None => checks::of_image(&range),
+    });
+    info.labels = labels.unwrap_or_default();
+    info.values = Some(range);
+    info
+}
+
+impl FileInfo {
+    fn place(&mut self, affine: &Affine, spacing_xyz_mm: [f64; 3]) {
+        self.spacing_xyz_mm = Some(spacing_xyz_mm);
+        self.orientation = Some(affine.axis_codes());
+        self.affine = Some(affine.0);
+    }
+}
+
+/// Warnings about a scan's grid and values, as `ild-io info` gives them: for other programs to print before they use it.
+#[must_use]
+pub fn warnings_of_scan(volume: &Volume) -> Vec<String> {
+    let (range, _) = values::of_voxels(&volume.voxels, volume.geometry.voxel_volume_ml());
+    let mut warnings = checks::of_geometry(&volume.geometry);
+    warnings.extend(checks::of_image(&range));
+    warnings
+}
+
+/// The grid of an NPZ's CT, when it is known.
+fn known_grid(shape_zyx: Option<[usize; 3]>, affine: Option<Affine>, spacing_xyz_mm: [f64; 3]) -> Option<Geometry> {
+    Some(Geometry { spacing_xyz_mm, ..Geometry::new(shape_zyx?, affine?) })
+}
