@@ -10,8 +10,8 @@ use ndarray::{Array3, ArrayView3, Axis};
 use crate::input::Input;
 use crate::nifti::{is_gzip_name, read_unchecked};
 use crate::{
-    Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels, read_dicom_series, read_npz, write_label_map,
-    write_volume,
+    Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels, nrrd, read_dicom_series, read_npz,
+    write_label_map, write_volume,
 };
 
 /// Level for scans: see the measurements of `write_volume`.
@@ -28,7 +28,7 @@ pub struct Converted {
 
 /// Converts `input` to the NIfTI file `output` (`.nii` or `.nii.gz`).
 ///
-/// - DICOM: one volume in HU.
+/// - DICOM: one volume in HU. NRRD: one volume.
 /// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1 file.
 /// - NPZ of a case: the windowed slices at their places in the CT's own grid (absent slices are 0), and beside it
 ///   `<output>_gts.nii.gz` with the labels. Three-window images become `<output>_0000` to `_0002`.
@@ -48,6 +48,11 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
             refuse_existing(&[output.to_owned()])?;
             nifti(input, output)
         }
+        Format::Nrrd => {
+            refuse_existing(&[output.to_owned()])?;
+            write_volume(output, &nrrd::read_unchecked(input)?)?;
+            Ok(Converted { outputs: vec![output.to_owned()], notes: Vec::new() })
+        }
         Format::Dicom => {
             refuse_existing(&[output.to_owned()])?;
             let (volume, facts) = read_dicom_series(input)?;
@@ -62,7 +67,7 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
         }
         Format::Npy => Err(Error::rejected(
             input,
-            "NIfTI, DICOM or NPZ",
+            "NIfTI, NRRD, DICOM or NPZ",
             "a single NPY array",
             "arrays of the slice level have no place in a CT; convert the case's NPZ",
         )),

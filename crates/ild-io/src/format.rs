@@ -5,13 +5,15 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::input::unreadable;
-use crate::{Error, Result, Volume, dicom_series, read_volume};
+use crate::{Error, Result, Volume, dicom_series, nrrd, read_volume};
 
 /// Kinds of files that this crate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// NIfTI-1 or -2, also a half of a `.hdr` / `.img` pair.
     Nifti,
+    /// NRRD with attached voxels.
+    Nrrd,
     /// Arrays of numpy, zipped.
     Npz,
     /// One array of numpy.
@@ -21,36 +23,37 @@ pub enum Format {
 }
 
 impl Format {
-    /// Looks at a file's first bytes; what is none of the others is taken for NIfTI, whose reader says what is wrong.
+    /// Looks at a file's first bytes; what is none of the others (a pipe, too) is taken for NIfTI, whose reader says what is wrong.
     ///
     /// # Errors
-    /// When there is nothing at `path`, or a pipe or device.
+    /// When there is nothing at `path`, or it cannot be read.
     pub fn of(path: &Path) -> Result<Self> {
         let meta = std::fs::metadata(path).map_err(unreadable(path))?;
         if meta.is_dir() {
             return Ok(Self::Dicom);
         }
         if !meta.is_file() {
-            return Err(Error::rejected(path, "a file or a folder of DICOM slices", "a pipe, socket or device", ""));
+            return Ok(Self::Nifti);
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(unreadable(path))?;
         Ok(match &start[..] {
             [b'P', b'K', 3 | 5, ..] => Self::Npz,
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
+            start if start.starts_with(nrrd::MAGIC) => Self::Nrrd,
             _ if dicom_series::is_dicom(path) => Self::Dicom,
             _ => Self::Nifti,
         })
     }
 }
 
-/// Reads a scan from a NIfTI file or a DICOM series, whichever `path` is.
+/// Reads a scan from a NIfTI or NRRD file or a DICOM series, whichever `path` is.
 ///
 /// # Errors
 /// As [`read_volume`] and [`crate::read_dicom_series`], and for NPZ and NPY, which hold no Hounsfield units.
 pub fn read_scan(path: &Path) -> Result<Volume> {
     match Format::of(path)? {
-        Format::Nifti => read_volume(path),
+        Format::Nifti | Format::Nrrd => read_volume(path),
         Format::Dicom => {
             let (volume, facts) = dicom_series::read_dicom_series(path)?;
             for note in facts.notes {
@@ -58,6 +61,6 @@ pub fn read_scan(path: &Path) -> Result<Volume> {
             }
             Ok(volume)
         }
-        Format::Npz | Format::Npy => Err(Error::rejected(path, "a scan (NIfTI or DICOM)", "numpy arrays", "name the original scan")),
+        Format::Npz | Format::Npy => Err(Error::rejected(path, "a scan (NIfTI, NRRD or DICOM)", "numpy arrays", "name the original scan")),
     }
 }

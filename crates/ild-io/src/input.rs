@@ -1,7 +1,7 @@
 //! Opening files that nobody vouches for: only regular files, gzip recognised by content, never more bytes than promised.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::gzip::Gunzip;
@@ -32,12 +32,25 @@ enum Stream {
 impl Input {
     /// Opens a regular file (links are followed) and looks whether it is gzip.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (file, size) = open_regular(path)?;
-        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let (mut reader, size) = Self::open_reader(path)?;
         let gzip = reader.fill_buf().map_err(unreadable(path))?.starts_with(&[0x1f, 0x8b]);
-        let (stream, largest_bytes) =
-            if gzip { (Stream::Gzip(Box::new(Gunzip::new(reader))), max_inflated(size)) } else { (Stream::Plain(reader), size) };
-        Ok(Self { path: path.to_owned(), stream, largest_bytes })
+        Ok(if gzip { Self::gzip(path, reader, size) } else { Self::plain(path, reader, size) })
+    }
+
+    /// A regular file from its beginning and its size, for formats whose header comes before the stream.
+    pub(crate) fn open_reader(path: &Path) -> Result<(BufReader<File>, u64)> {
+        let (file, size) = open_regular(path)?;
+        Ok((BufReader::with_capacity(1 << 20, file), size))
+    }
+
+    /// The rest of `reader`, of a file of `size` bytes, as it is.
+    pub(crate) fn plain(path: &Path, reader: BufReader<File>, size: u64) -> Self {
+        Self { path: path.to_owned(), stream: Stream::Plain(reader), largest_bytes: size }
+    }
+
+    /// The rest of `reader`, of a file of `size` bytes, inflated.
+    pub(crate) fn gzip(path: &Path, reader: BufReader<File>, size: u64) -> Self {
+        Self { path: path.to_owned(), stream: Stream::Gzip(Box::new(Gunzip::new(reader))), largest_bytes: max_inflated(size) }
     }
 
     /// The file.
@@ -150,9 +163,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     if meta.len() == 0 {
         return Err(Error::rejected(path, "a file with content", "an empty file", "copy it again"));
     }
-    let mut file = File::open(path).map_err(unreadable(path))?;
-    file.rewind().map_err(unreadable(path))?;
-    Ok((file, meta.len()))
+    Ok((File::open(path).map_err(unreadable(path))?, meta.len()))
 }
 
 /// An error of the operating system; a file that is not there is the caller's input at fault.

@@ -25,8 +25,10 @@ pub mod lung;
 mod nifti;
 mod npy;
 mod npz;
+mod nrrd;
 pub mod phantom;
 pub mod picture;
+mod raw_voxels;
 mod slice_stack;
 mod volume;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ild_cli::Common;
 
-/// Chest CT volumes and label maps: NIfTI, NPZ, DICOM, and a synthetic cohort.
+/// Chest CT volumes and label maps: NIfTI, NRRD, NPZ, DICOM, and a synthetic cohort.
 #[derive(Parser)]
 #[command(name = "ild-io", version)]
 struct Cli {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ild_cli::{Common, RunReport};
 
-/// Make a NIfTI file of a DICOM folder or an NPZ, or pack and unpack one.
+/// Make a NIfTI file of a DICOM folder, an NRRD or an NPZ, or pack and unpack one.
 ///
 /// DICOM slices are sorted by position and rescaled to Hounsfield units; incomplete or mixed series are refused.
 /// The slices of an NPZ go to their places on the CT's own grid, its labels into `<OUT>_gts` beside it.
@@ -14,7 +14,7 @@ use ild_cli::{Common, RunReport};
   ild-io convert npz_test/CT_ILD/case01.npz look.nii.gz
   ild-io convert ct.nii ct.nii.gz")]
 pub struct Args {
-    /// DICOM folder, NIfTI file (.nii, .nii.gz, .hdr) or NPZ of a case.
+    /// DICOM folder, NIfTI (.nii, .nii.gz, .hdr), NRRD, or NPZ of a case.
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// NIfTI file to make, .nii or .nii.gz.

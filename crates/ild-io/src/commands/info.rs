@@ -7,7 +7,7 @@ use ild_io::info::{FileInfo, describe};
 
 /// Say what is in files: shape, spacing, orientation, type, range, labels, and what is odd.
 ///
-/// Takes NIfTI (.nii, .nii.gz, .hdr/.img), NPZ, NPY, DICOM slices and folders of them; recognised by content.
+/// Takes NIfTI (.nii, .nii.gz, .hdr/.img), NRRD, NPZ, NPY, DICOM slices and folders of them; recognised by content.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   ild-io info imagesTr/case01_0000.nii.gz labelsTr/case01.nii.gz

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::dicom_series::SeriesFacts;
 use crate::nifti::{notes, read_unchecked};
-use crate::{Affine, Format, Geometry, Result, Volume, Window, read_dicom_series};
+use crate::{Affine, Format, Geometry, Result, Volume, Window, nrrd, read_dicom_series};
 
 pub use values::{LabelCount, ValueRange};
 
@@ -67,6 +67,7 @@ pub struct ArrayInfo {
 pub fn describe(path: &Path) -> Result<FileInfo> {
     let mut info = match Format::of(path)? {
         Format::Nifti => nifti(path)?,
+        Format::Nrrd => FileInfo { format: "NRRD".to_owned(), ..of_volume(&nrrd::read_unchecked(path)?) },
         Format::Dicom => dicom(path)?,
         Format::Npz => arrays::npz(path)?,
         Format::Npy => arrays::npy(path)?,

@@ -9,6 +9,7 @@ mod pieces;
 
 use ndarray::{Array2, Array3, Axis, Zip, parallel::prelude::*};
 
+use crate::volume::Number;
 use crate::{Geometry, Volume, with_voxels};
 
 pub use checks::{LungCheck, LungQuality};
@@ -56,7 +57,7 @@ pub fn hounsfield(ct: &Volume) -> Array3<i16> {
     with_voxels!(&ct.voxels, array => {
         let mut out = Array3::<i16>::zeros(array.dim());
         Zip::from(&mut out).and(array).par_for_each(|out, &v| {
-            let value = v as f64;
+            let value = v.as_f64();
             *out = if value.is_nan() { i16::MIN } else { value.round() as i16 };
         });
         out

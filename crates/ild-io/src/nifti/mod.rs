@@ -8,7 +8,7 @@ mod pair;
 mod read;
 mod write;
 
-use data_type::DataType;
+pub(crate) use data_type::DataType;
 pub(crate) use header::Header;
 pub use orientation::NiftiOrientation;
 pub(crate) use read::read_unchecked;

@@ -2,24 +2,22 @@
 
 use std::path::Path;
 
-use bytemuck::Pod;
-use ndarray::Array3;
-
 use super::header::{self, Header};
-use super::{DataType, pair};
+use super::pair;
 use crate::input::Input;
+use crate::raw_voxels::{self, Layout};
 use crate::volume::Number;
-use crate::{Error, Geometry, LabelMap, Result, Volume, Voxels, with_voxels};
+use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, nrrd, with_voxels};
 
-/// Reads a 3-D volume (more axes are accepted when they have size 1, fewer are filled up with 1).
+/// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are filled up with 1).
 ///
 /// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays `f64`), as SimpleITK does.
 ///
 /// # Errors
-/// Rejects what is no regular file, no NIfTI, cut short, damaged, has more than 3 axes, holds colours or complex numbers,
+/// Rejects what is no regular file, no NIfTI or NRRD, cut short, damaged, has more than 3 axes, holds colours or complex numbers,
 /// promises more than it holds or more than 4 GiB, has no usable spacing, or holds NaN or infinite values.
 pub fn read_volume(path: &Path) -> Result<Volume> {
-    let (volume, _) = read_unchecked(path)?;
+    let volume = any_unchecked(path)?;
     refuse_not_finite(&volume.voxels, path)?;
     Ok(volume)
 }
@@ -29,8 +27,15 @@ pub fn read_volume(path: &Path) -> Result<Volume> {
 /// # Errors
 /// As [`read_volume`], and for label values that are not; the values are named.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
-    let (volume, _) = read_unchecked(path)?;
+    let volume = any_unchecked(path)?;
     Ok(LabelMap { labels: crate::label_map::whole_labels(volume.voxels, path)?, geometry: volume.geometry })
+}
+
+fn any_unchecked(path: &Path) -> Result<Volume> {
+    match Format::of(path)? {
+        Format::Nrrd => nrrd::read_unchecked(path),
+        _ => read_unchecked(path).map(|(volume, _)| volume),
+    }
 }
 
 /// Reads a volume whatever its values are, and its header; what is odd but readable is logged.
@@ -83,43 +88,15 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
     Ok((header::parse(&bytes, &path)?, length as u64))
 }
 
-/// Voxels from the stream, which stands at byte `position`.
+/// Voxels from the stream, which stands at byte `position`, rescaled.
 fn read_voxels(input: &mut Input, header: &Header, position: u64) -> Result<Voxels> {
-    let [z, y, x] = header.shape_zyx().map(|n| n as u64);
-    let bytes = (z * y).saturating_mul(x).saturating_mul(header.data_type.bytes() as u64);
-    input.check_promise(bytes.saturating_add(header.vox_offset), "voxels")?;
-    input.skip(header.vox_offset - position, position)?;
-    let voxels = match header.data_type {
-        DataType::U8 => Voxels::U8(stored(input, header)?),
-        DataType::I8 => Voxels::I8(stored(input, header)?),
-        DataType::U16 => Voxels::U16(stored(input, header)?),
-        DataType::I16 => Voxels::I16(stored(input, header)?),
-        DataType::U32 => Voxels::U32(stored(input, header)?),
-        DataType::I32 => Voxels::I32(stored(input, header)?),
-        DataType::U64 => Voxels::U64(stored(input, header)?),
-        DataType::I64 => Voxels::I64(stored(input, header)?),
-        DataType::F32 => Voxels::F32(stored(input, header)?),
-        DataType::F64 => Voxels::F64(stored(input, header)?),
-    };
-    input.drain()?;
+    let layout =
+        Layout { data_type: header.data_type, shape_zyx: header.shape_zyx(), big_endian: header.big_endian, offset: header.vox_offset };
+    let voxels = raw_voxels::read(input, layout, position)?;
     Ok(match header.scaling() {
         Some((slope, inter)) => scale(voxels, slope, inter),
         None => voxels,
     })
-}
-
-/// Voxels in their stored type, in this machine's byte order.
-fn stored<T: Pod + Default>(input: &mut Input, header: &Header) -> Result<Array3<T>> {
-    let [z, y, x] = header.shape_zyx();
-    // Zeroed memory costs nothing until it is touched, so a lying header that slipped through allocates no pages.
-    let mut voxels = vec![T::default(); z * y * x];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut voxels);
-    input.fill(bytes, header.vox_offset)?;
-    let size = size_of::<T>();
-    if size > 1 && header.big_endian != cfg!(target_endian = "big") {
-        bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-    }
-    Ok(Array3::from_shape_vec((z, y, x), voxels).unwrap_or_else(|_| unreachable!("the vector was made for this shape")))
 }
 
 /// `slope · value + inter`: computed in `f64`, kept as `f32`, except that `f64` stays.
