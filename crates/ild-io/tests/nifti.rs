@@ -88,8 +88,11 @@ fn slope_and_intercept_follow_simpleitk() {
         read_volume(&path).unwrap().voxels
     };
     let stored = Voxels::I16(ndarray::arr3(&[[[0, 1, 2]]]));
-    for (slope, inter) in [(0.0, 0.0), (0.0, -1024.0), (1.0, 0.0), (f32::NAN, -5.0), (f32::INFINITY, 0.0)] {
+    for (slope, inter) in [(0.0, 0.0), (1.0, 0.0), (f32::NAN, 0.0), (f32::INFINITY, 0.0), (1.0, f32::NAN), (0.0, f32::INFINITY)] {
         assert_eq!(read(slope, inter), stored, "slope {slope}, intercept {inter}");
+    }
+    for slope in [0.0, f32::NAN, f32::NEG_INFINITY] {
+        assert_eq!(read(slope, 5.0), Voxels::F32(ndarray::arr3(&[[[5.0, 6.0, 7.0]]])), "slope {slope}");
     }
     assert_eq!(read(0.5, 0.0), Voxels::F32(ndarray::arr3(&[[[0.0, 0.5, 1.0]]])));
     assert_eq!(read(1.0, -1024.0), Voxels::F32(ndarray::arr3(&[[[-1024.0, -1023.0, -1022.0]]])));

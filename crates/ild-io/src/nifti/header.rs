@@ -216,11 +216,17 @@ impl Header {
         std::array::from_fn(|i| if self.dim[0] >= 3 - i as i64 { self.dim[3 - i] as usize } else { 1 })
     }
 
-    /// Slope and intercept when they change anything, by SimpleITK's rule: a slope of 0, NaN or infinity means unscaled.
+    /// Slope and intercept when they change anything, by SimpleITK's rule: a slope of 0, NaN or infinity counts as 1,
+    /// an intercept that is no number as 0. (The standard ignores the intercept of a zero slope; so does nibabel.)
     pub(crate) fn scaling(&self) -> Option<(f64, f64)> {
         let inter = if self.inter.is_finite() { self.inter } else { 0.0 };
-        let set = self.slope.is_finite() && self.slope.abs() > f64::EPSILON;
-        let changes = (self.slope - 1.0).abs() > f64::EPSILON || inter.abs() > f64::EPSILON;
-        (set && changes).then_some((self.slope, inter))
+        let slope = if self.slope_is_set() { self.slope } else { 1.0 };
+        let changes = (slope - 1.0).abs() > f64::EPSILON || inter.abs() > f64::EPSILON;
+        changes.then_some((slope, inter))
+    }
+
+    /// Whether `scl_slope` is a number that can scale.
+    pub(crate) fn slope_is_set(&self) -> bool {
+        self.slope.is_finite() && self.slope.abs() > f64::EPSILON
     }
 }

@@ -15,8 +15,10 @@ pub(crate) fn of_header(header: &Header, geometry: &Geometry) -> Vec<String> {
     if header.unit_mm != 1.0 {
         notes.push(format!("lengths are not in mm; multiplied by {}", header.unit_mm));
     }
-    if !header.slope.is_finite() || (header.slope == 0.0 && header.inter != 0.0) {
-        notes.push(format!("scl_slope is {}, so slope and intercept are ignored", header.slope));
+    if !header.slope_is_set() && header.scaling().is_some() {
+        notes.push(format!("scl_slope is {}: taken as 1, the intercept {} is added as SimpleITK does", header.slope, header.inter));
+    } else if !header.slope.is_finite() || !header.inter.is_finite() {
+        notes.push(format!("scl_slope {} and scl_inter {} are no scaling; values are taken as stored", header.slope, header.inter));
     }
     if o.pixdim[1..].iter().any(|p| !p.is_finite() || *p <= 0.0) {
         notes.push(format!("pixdim {:?} is no spacing; taken as {spacing:?} mm", &o.pixdim[1..]));
