@@ -128,7 +128,7 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
     let volume = read_volume(&pair.image)?;
     let other_grid = same_grid(&volume.geometry, &labels.geometry, &pair.label);
     let slices = labels.runs.labelled_slices();
-    let mut facts = label_facts(&labels.runs, &slices, &settings.label_table);
+    let mut facts = label_facts(&labels.runs, &slices, settings);
     match other_grid {
         // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
         Err(error) if settings.any_grid && volume.geometry.shape_zyx == labels.geometry.shape_zyx => facts.notes.push(error.to_string()),
@@ -164,9 +164,11 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
     Ok((stack, facts))
 }
 
-fn label_facts(runs: &LabelRuns, slices: &[usize], table: &LabelTable) -> CaseFacts {
+fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> CaseFacts {
     let voxels: BTreeMap<u8, u64> = (0..=255u8).zip(runs.voxels()).filter(|&(_, count)| count > 0).collect();
-    let unknown: Vec<String> = voxels.keys().filter(|id| !table.0.contains_key(id)).map(u8::to_string).collect();
+    // Instances have ids that no table can name.
+    let unknown = voxels.keys().filter(|id| settings.tumor_id.is_none() && !settings.label_table.0.contains_key(id));
+    let unknown: Vec<String> = unknown.map(u8::to_string).collect();
     let mut notes = Vec::new();
     if !unknown.is_empty() {
         notes.push(format!(

@@ -1,5 +1,4 @@
 //! The flags of both stages, and what they mean to the library.
-#![allow(rustdoc::invalid_html_tags, reason = "the flags' docs are help texts: a terminal shows `<case>` as it is")]
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +42,7 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_enum, default_value = "CT")]
     pub modality: Modality,
     /// Second half of the folder name <modality>_<anatomy>.
-    #[arg(long, default_value = "ILD", value_name = "NAME")]
+    #[arg(long, default_value = "ILD", value_name = "NAME", value_parser = folder_name)]
     pub anatomy: String,
     /// Put <modality>_<anatomy>_ before each file name.
     #[arg(long)]
@@ -90,9 +89,9 @@ pub struct NiiToNpzFlags {
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Split")]
     pub fold: usize,
     /// Shares of patients in train, valid and test [default: 70,10,20].
-    #[arg(long, value_delimiter = ',', value_parser = share, conflicts_with = "folds", value_name = "TRAIN,VALID,TEST", help_heading = "Split")]
+    #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = shares, conflicts_with = "folds", help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ratios: Option<Vec<f64>>,
+    pub ratios: Option<Ratios>,
     /// Cross-validation: fold_0/ .. fold_<K-1>/, each with npz_train/ and npz_valid/.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..), help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,12 +121,8 @@ impl NiiToNpzFlags {
             Some(path) => LabelTable::read(path)?,
             None => label_table_near(&self.gt_path)?,
         };
-        if let Some(ratios) = self.ratios.as_ref().filter(|ratios| ratios.len() != 3) {
-            return Err(anyhow::Error::new(ild_cli::Usage(format!(
-                "--ratios: expected three shares, e.g. 70,10,20, found {}",
-                ratios.len()
-            )))
-            .into());
+        if self.modality == Modality::Mr && (self.window.is_some() || self.window_level.is_some() || self.window_width.is_some()) {
+            tracing::warn!("windows are for CT; an MR volume is spread between its own percentiles");
         }
         let mut removed_ids = self.remove_label_ids.clone();
         if self.parity {
@@ -180,11 +175,11 @@ impl NiiToNpzFlags {
         if let Some(path) = &self.splits {
             return SplitChoice::File { path: path.clone(), fold: self.fold };
         }
-        match (self.folds, self.ratios.as_deref()) {
+        match (self.folds, self.ratios) {
             (Some(folds), _) => SplitChoice::Folds(usize::from(folds)),
-            (None, Some(&[train, valid, test])) => SplitChoice::Ratios([train, valid, test]),
-            (None, _) if self.parity => SplitChoice::FirstForty,
-            (None, _) => SplitChoice::Ratios([70.0, 10.0, 20.0]),
+            (None, Some(Ratios(shares))) => SplitChoice::Ratios(shares),
+            (None, None) if self.parity => SplitChoice::FirstForty,
+            (None, None) => SplitChoice::Ratios([70.0, 10.0, 20.0]),
         }
     }
 }
@@ -210,8 +205,25 @@ fn positive(text: &str) -> std::result::Result<f64, String> {
     text.parse().ok().filter(|width: &f64| width.is_finite() && *width > 0.0).ok_or_else(|| "expected a width above 0 HU".to_owned())
 }
 
-fn share(text: &str) -> std::result::Result<f64, String> {
-    text.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0).ok_or_else(|| "expected a share of 0 or more".to_owned())
+/// Shares of train, valid and test; any positive scale.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ratios(pub [f64; 3]);
+
+fn shares(text: &str) -> std::result::Result<Ratios, String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|share| share.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[train, valid, test])
+            if [train, valid, test].iter().all(|share| share.is_finite() && *share >= 0.0) && train + valid + test > 0.0 =>
+        {
+            Ok(Ratios([train, valid, test]))
+        }
+        _ => Err("expected three shares of 0 or more, e.g. 70,10,20".to_owned()),
+    }
+}
+
+fn folder_name(text: &str) -> std::result::Result<String, String> {
+    let fine = !text.is_empty() && !text.contains(['/', '\\']);
+    fine.then(|| text.to_owned()).ok_or_else(|| "expected a name without slashes".to_owned())
 }
 
 /// Flags of `npz-to-npy`.
@@ -243,26 +255,10 @@ impl NpzToNpyFlags {
     }
 }
 
-impl NiiToNpzFlags {
-    /// Wrong usage that clap cannot see.
-    ///
-    /// # Errors
-    /// When all three shares are 0, or a name cannot be part of a folder name.
-    pub fn check(&self) -> std::result::Result<(), String> {
-        if self.ratios.as_ref().is_some_and(|shares| shares.iter().sum::<f64>() <= 0.0) {
-            return Err("--ratios: expected at least one share above 0".to_owned());
-        }
-        if self.anatomy.is_empty() || self.anatomy.contains(['/', '\\']) {
-            return Err(format!("--anatomy: expected a name, found `{}`", self.anatomy));
-        }
-        Ok(())
-    }
-}
-
 /// One error for a run in which cases failed or were refused; the table has said which.
 ///
 /// # Errors
-/// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
+/// [`Error::Write`] when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
 pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
     if failed > 0 {
         return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand};
 use ild_cli::{Common, RunReport};
 use ild_preprocess::flags::{NiiToNpzFlags, NpzToNpyFlags, outcome};
 use ild_preprocess::{Error, Status};
@@ -47,9 +47,6 @@ fn main() -> ExitCode {
 }
 
 fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
-    if let Err(message) = flags.check() {
-        Cli::command().error(ErrorKind::ValueValidation, message).exit();
-    }
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let run = flags.resolve(common)?;
     let summary = run.run()?;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::case::{CaseFacts, CaseLabels, CaseSettings, build_stack, clean_labels};
+use crate::dust::DustLimits;
 use crate::output::{ALL_FOLDER, Output};
 use crate::pairs::{Pair, Pairs, Sources, find_pairs};
 use crate::record::{Key, Record};
@@ -23,7 +25,8 @@ const FORMAT: u32 = 1;
 const KEPT_LABEL_BYTES: usize = 1 << 30;
 
 /// How cases are divided.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SplitChoice {
     /// Drawn: shares of train, valid and test.
     Ratios([f64; 3]),
@@ -113,6 +116,9 @@ impl NiiToNpz {
         let found = find_pairs(&self.sources)?;
         let chosen = self.chosen_split(&found)?;
         let patient_of = self.patients.as_deref().map(patients::read_patients).transpose()?;
+        if let (Some(chosen), Some(patient_of)) = (&chosen, &patient_of) {
+            patients::refuse_torn_apart(chosen, patient_of, self.patients.as_deref().unwrap_or(&self.output))?;
+        }
         let output = Output::open(&self.output, self.settings.modality.name(), &self.anatomy, self.name_prefix)?;
 
         let mut rows = Vec::new();
@@ -144,7 +150,7 @@ impl NiiToNpz {
     /// What is written into the summary about how the run was made.
     #[must_use]
     pub fn settings_json(&self) -> Value {
-        json!({ "format": FORMAT, "case": self.settings, "split": format!("{:?}", self.split), "seed": self.seed })
+        json!({ "format": FORMAT, "case": self.settings, "split": self.split, "seed": self.seed })
     }
 
     fn chosen_split(&self, found: &Pairs) -> Result<Option<BTreeMap<String, Part>>> {
@@ -194,19 +200,21 @@ impl NiiToNpz {
         }
         let labels = clean_labels(pair, &self.settings).map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
         if labels.runs.all().is_empty() {
-            let limits = self.settings.limits;
-            let reason = format!(
-                "{}: no label left after removing ids {:?}, components under {} voxels and under {} pixels per slice",
-                pair.label.display(),
-                self.settings.removed_ids,
-                limits.min_voxels_3d,
-                limits.min_pixels_2d
-            );
-            return Err(Box::new(output.skipped(&pair.case, reason)));
+            return Err(Box::new(output.skipped(&pair.case, self.nothing_left(pair))));
         }
         let ids = (0..=255u8).zip(labels.runs.voxels()).filter(|&(_, count)| count > 0).map(|(id, _)| id).collect();
         let kept = kept_bytes.fetch_add(labels.runs.bytes(), Ordering::Relaxed) < KEPT_LABEL_BYTES;
         Ok(Prepared { pair, key, finished: None, labels: ids, kept: kept.then_some(labels) })
+    }
+
+    fn nothing_left(&self, pair: &Pair) -> String {
+        let DustLimits { min_voxels_3d, min_pixels_2d } = self.settings.limits;
+        let ids: Vec<String> = self.settings.removed_ids.iter().map(u8::to_string).collect();
+        let dropped = if ids.is_empty() { String::new() } else { format!("without label {} and ", ids.join(", ")) };
+        format!(
+            "{}: no label left {dropped}without components under {min_voxels_3d} voxels or {min_pixels_2d} pixels in a slice",
+            pair.label.display()
+        )
     }
 
     fn places(
@@ -307,7 +315,7 @@ impl NiiToNpz {
                         _ => None,
                     })
                     .collect();
-                ("splits.json", splits_json(&part_of, json!({ "how": format!("{:?}", self.split), "seed": self.seed })))
+                ("splits.json", splits_json(&part_of, json!({ "how": self.split, "seed": self.seed })))
             }
         };
         let text = serde_json::to_vec_pretty(&value).map_err(anyhow::Error::new)?;
@@ -316,11 +324,11 @@ impl NiiToNpz {
 }
 
 fn tell(case: &str, status: Status, facts: &CaseFacts) {
-    for note in &facts.notes {
-        tracing::warn!("{case}: {note}");
-    }
     if status != Status::Written {
         return tracing::debug!("{case}: unchanged");
+    }
+    for note in &facts.notes {
+        tracing::warn!("{case}: {note}");
     }
     match facts.flattened.and_then(|flattened| flattened.share()) {
         Some(share) => tracing::info!(

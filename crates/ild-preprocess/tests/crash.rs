@@ -1,0 +1,109 @@
+//! A run that is killed leaves nothing broken under a final name, and the same command finishes the work.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Cohort, expect};
+
+const CASES: usize = 20;
+
+/// Kills the command once it has run for `after`; tells whether it was still running then.
+fn kill_after(command: &mut std::process::Command, after: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while start.elapsed() < after {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+/// Kills both stages at moments spread over their running time; afterwards every file equals that of an undisturbed run.
+#[test]
+fn kill_minus_nine_at_any_moment_loses_nothing() {
+    let cohort = Cohort::of(CASES);
+    let first = time(|| drop(expect(&mut cohort.nii_to_npz("whole"), 0)));
+    let second = time(|| drop(expect(&mut cohort.npz_to_npy("whole", "whole_npy"), 0)));
+    let mut killed = 0;
+    for i in 0..12 {
+        let (npz, npy) = (format!("npz{i}"), format!("npy{i}"));
+        killed += usize::from(kill_after(&mut cohort.nii_to_npz(&npz), first * i / 12));
+        readable(&cohort, &npz);
+        let (table, _) = expect(&mut cohort.nii_to_npz(&npz), 0);
+        assert!(table.contains(&format!("total   {CASES}")), "{table}");
+        killed += usize::from(kill_after(&mut cohort.npz_to_npy(&npz, &npy), second * i / 12));
+        readable(&cohort, &npy);
+        expect(&mut cohort.npz_to_npy(&npz, &npy), 0);
+        let no_summary = |folder: &str| {
+            cohort.files(folder).into_iter().filter(|(path, _)| path != std::path::Path::new("summary.json")).collect::<Vec<_>>()
+        };
+        assert!(no_summary(&npz) == no_summary("whole"), "stage 1 killed at {i}/12");
+        assert!(cohort.files(&npy) == cohort.files("whole_npy"), "stage 2 killed at {i}/12");
+        assert_eq!(strays(&cohort, &npz) + strays(&cohort, &npy), 0);
+    }
+    assert!(killed >= 6, "only {killed} of 24 runs were killed while they worked");
+}
+
+/// Whatever has a final name is a whole file.
+fn readable(cohort: &Cohort, folder: &str) {
+    if !cohort.path(folder).exists() {
+        return;
+    }
+    for name in cohort.names(folder) {
+        let path = cohort.path(folder).join(&name);
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("npz") => drop(ild_io::read_npz(&path).unwrap()),
+            Some("npy") => drop(ild_io::read_npy_u8(&path).unwrap()),
+            Some("json") => drop(serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap()),
+            _ => panic!("{name}"),
+        }
+    }
+}
+
+/// Temporary files anywhere below `folder`.
+fn strays(cohort: &Cohort, folder: &str) -> usize {
+    let mut open = vec![cohort.path(folder)];
+    let mut found = 0;
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            found += usize::from(path.file_name().unwrap().to_string_lossy().starts_with(".tmp-"));
+            if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_ends_with_130_and_goes_on_from_there() {
+    let cohort = Cohort::of(CASES);
+    let mut command = cohort.nii_to_npz("npz");
+    let mut child = command.arg("--workers").arg("1").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Once the first case is finished.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !cohort.path("npz/npz_train/CT_ILD").exists() && Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let code = child.wait().unwrap().code();
+    if asked.success() && code != Some(0) {
+        assert_eq!(code, Some(130));
+    }
+    let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 0);
+    assert!(table.contains(&format!("total   {CASES}")), "{table}");
+}
