@@ -125,17 +125,10 @@ impl DistanceTransform {
         best
     }
 
-    /// The envelope along y for every column of the slice, then along x for the rows that have a point in `unresolved`.
+    /// Exact distances for the points of `unresolved` (row, column, place in `out`).
     fn exact(&self, steps: &[u16], unresolved: &[(usize, usize, usize)], out: &mut [f64]) {
-        let [_, height, width] = self.shape_zyx;
-        let mut along_y = vec![f64::INFINITY; height * width];
-        let (mut column, mut result) = (vec![0.0; height], vec![0.0; height]);
-        for x in 0..width {
-            column.iter_mut().enumerate().for_each(|(y, v)| *v = self.z_squared(steps[y * width + x]));
-            if lower_envelope(&column, self.spacing_zyx_mm[1], &mut result) {
-                result.iter().enumerate().for_each(|(y, &v)| along_y[y * width + x] = v);
-            }
-        }
+        let width = self.shape_zyx[2];
+        let along_y = self.along_y(steps);
         let mut row = vec![f64::INFINITY; width];
         let mut row_of = None;
         for &(y, x, i) in unresolved {
@@ -145,6 +138,33 @@ impl DistanceTransform {
             }
             out[i] = row[x];
         }
+    }
+
+    /// The envelope along y for every column of a slice.
+    fn along_y(&self, steps: &[u16]) -> Vec<f64> {
+        let [_, height, width] = self.shape_zyx;
+        let mut along_y = vec![f64::INFINITY; height * width];
+        let (mut column, mut result) = (vec![0.0; height], vec![0.0; height]);
+        for x in 0..width {
+            column.iter_mut().enumerate().for_each(|(y, v)| *v = self.z_squared(steps[y * width + x]));
+            if lower_envelope(&column, self.spacing_zyx_mm[1], &mut result) {
+                result.iter().enumerate().for_each(|(y, &v)| along_y[y * width + x] = v);
+            }
+        }
+        along_y
+    }
+
+    /// Distance in mm from every voxel of slice `z` (`[y, x]`, flat); infinite when the set is empty.
+    #[must_use]
+    pub fn slice_mm(&self, z: usize) -> Vec<f64> {
+        let [_, height, width] = self.shape_zyx;
+        let mut plane = self.along_y(&self.steps[z * height * width..][..height * width]);
+        let mut row = vec![f64::INFINITY; width];
+        for values in plane.chunks_exact_mut(width.max(1)) {
+            lower_envelope(values, self.spacing_zyx_mm[2], &mut row);
+            values.iter_mut().zip(&row).for_each(|(value, squared)| *value = squared.sqrt());
+        }
+        plane
     }
 }
 
@@ -200,6 +220,10 @@ mod tests {
             for (point, found) in points.iter().zip(transform.at(&points)) {
                 let expected = brute_force(&members, voxel(*point), spacing);
                 prop_assert!(found == expected || (found - expected).abs() <= 1e-12 * expected, "{found} {expected}");
+            }
+            let whole: Vec<f64> = (0..depth).flat_map(|z| transform.slice_mm(z)).collect();
+            for (a, b) in whole.into_iter().zip(transform.at(&points)) {
+                prop_assert!(a == b || (a - b).abs() <= 1e-12 * b, "whole slices {a}, points {b}");
             }
         }
     }

@@ -10,6 +10,8 @@ mod border;
 mod case_scores;
 pub mod chart;
 mod cohort;
+mod columns;
+mod compare;
 mod comparison;
 mod confusion;
 mod distance_transform;
@@ -29,6 +31,7 @@ mod points;
 mod prediction;
 mod printed;
 mod provenance;
+mod quantify;
 pub mod report;
 mod settings;
 pub mod statistics;
@@ -43,6 +46,7 @@ pub use bootstrap::Bootstrap;
 pub use border::BorderDistances;
 pub use case_scores::{BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores};
 pub use cohort::{Cohort, Headline, Outcome, ScoredCase, Summary, System};
+pub use compare::{CompareSettings, Compared, ComparedRow};
 pub use comparison::Comparison;
 pub use confusion::Confusion;
 pub use distance_transform::DistanceTransform;
@@ -60,6 +64,10 @@ pub use patients::read_patients;
 pub use prediction::{Labels, Prediction};
 pub use printed::printed;
 pub use provenance::Provenance;
+pub use quantify::{
+    ClassVolume, Lung, LungFacts, Quantification, QuantifyInput, QuantifySettings, RIM_MM, RegionCounts, RegionVolumes, SideRule,
+    printed_quantification, write_quantification,
+};
 pub use settings::{Annotated, EvaluateSettings, NamedFolder};
 pub use summary::summary;
 pub use surfel::{Directed, SurfelDistances};

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, Rejected, RunReport};
-use ild_metrics::{EvaluateSettings, Evaluation, Provenance, printed, write_evaluation};
+use ild_metrics::{
+    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification, QuantifyInput, QuantifySettings, printed, printed_quantification,
+    write_evaluation, write_quantification,
+};
 
 /// How good is a segmentation, and how sure is that?
 #[derive(Parser)]
@@ -19,11 +22,15 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   ild-metrics evaluate --pred runs/sample/infer --gt runs/sample/npz/npz_test --output runs/sample/evaluation
-  ild-metrics evaluate --pred mine --gt labelsTs --output out --baseline 'before training=untrained,box filled in=boxes'";
+  ild-metrics evaluate --pred mine --gt labelsTs --output out --baseline 'before training=untrained,box filled in=boxes'
+  ild-metrics compare out-a out-b
+  ild-metrics quantify runs/sample/infer/case-001.nii.gz --ct case-001_0000.nii.gz --output case-001-volumes";
 
 #[derive(Subcommand)]
 enum Command {
     Evaluate(EvaluateSettings),
+    Compare(CompareSettings),
+    Quantify(QuantifySettings),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +38,8 @@ fn main() -> ExitCode {
         |cli: &Cli| &cli.common,
         |cli| match &cli.command {
             Command::Evaluate(settings) => evaluate(settings, &cli.common),
+            Command::Compare(settings) => compare(settings, &cli.common),
+            Command::Quantify(settings) => quantify(settings, &cli.common),
         },
         ild_metrics::Error::rejects,
     )
@@ -50,4 +59,36 @@ fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> 
     report.write(common.report.as_deref())?;
     let refusals = evaluation.refusals();
     if refusals.is_empty() { Ok(()) } else { Err(Rejected(refusals.join("\n"))).context(format!("{} files were refused", refusals.len())) }
+}
+
+fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let compared = Compared::run(settings, common.seed)?;
+    if let Some(folder) = &settings.output {
+        for path in compared.write(folder)? {
+            report.output(&path);
+        }
+    }
+    println!("{}", compared.printed());
+    report.set("settings", settings);
+    report.set("seed", common.seed);
+    report.write(common.report.as_deref())
+}
+
+fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> {
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let input = QuantifyInput::read(settings)?;
+    for path in [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten() {
+        report.input(path)?;
+    }
+    let found = Quantification::new(&input.case, &input.map, &input.table, input.lung.as_ref());
+    if let Some(folder) = &settings.output {
+        for path in write_quantification(&found, &input, settings, folder)? {
+            report.output(&path);
+        }
+    }
+    println!("{}", printed_quantification(&found));
+    report.set("settings", settings);
+    report.set("quantification", &found);
+    report.write(common.report.as_deref())
 }

@@ -105,7 +105,7 @@ fn of_class(cohort: &Cohort, system: &System, class: u8, dice: &Metric) -> Chart
         title: cohort.table.name(class),
         x_label: "DSC of the whole volume (dashed: mean)".into(),
         y_label: String::new(),
-        marks: Marks::Bars(bars),
+        marks: Marks::Bars { bars, mean_line: true },
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use polars::prelude::{Column, CsvWriter, DataFrame, QuoteStyle, SerWriter};
+use polars::prelude::{CsvWriter, DataFrame, QuoteStyle, SerWriter};
 
 use crate::cohort::{Cohort, ScoredCase, System};
+use crate::columns::{counts, frame, numbers, text};
 use crate::{METRICS, Metric, Result, metric};
 
 /// Writes a table as CSV beside its final name and renames it; a missing value is an empty field.
@@ -17,22 +18,6 @@ pub fn write_csv(path: &Path, frame: DataFrame) -> Result<()> {
 
 pub(crate) fn write_csv_quoted(path: &Path, mut frame: DataFrame, quotes: QuoteStyle) -> Result<()> {
     Ok(ild_cli::write_atomic(path, |file| CsvWriter::new(file).with_quote_style(quotes).finish(&mut frame))?)
-}
-
-fn text<S: Into<String>>(name: &str, values: impl IntoIterator<Item = S>) -> Column {
-    Column::new(name.into(), values.into_iter().map(Into::into).collect::<Vec<String>>())
-}
-
-fn numbers(name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Column {
-    Column::new(name.into(), values.into_iter().collect::<Vec<Option<f64>>>())
-}
-
-fn counts(name: &str, values: impl IntoIterator<Item = u64>) -> Column {
-    Column::new(name.into(), values.into_iter().collect::<Vec<u64>>())
-}
-
-fn frame(columns: Vec<Column>) -> Result<DataFrame> {
-    Ok(DataFrame::new_infer_height(columns)?)
 }
 
 /// `metrics.csv`: the older scripts' wide form, `case, <Class>_DSC …, <Class>_NSD …`, one row per case of one system.

@@ -37,8 +37,13 @@ pub struct Chart {
 pub enum Marks {
     /// One polyline for each series.
     Lines(Vec<Series>),
-    /// One horizontal bar for each row, and a dashed line at their mean.
-    Bars(Vec<Bar>),
+    /// One horizontal bar for each row.
+    Bars {
+        /// The rows.
+        bars: Vec<Bar>,
+        /// Whether a dashed line stands at the mean of the values.
+        mean_line: bool,
+    },
     /// For each row one box (quartiles, median, whiskers at the extremes) per series, every value as a dot.
     Boxes {
         /// Names of the series, in the order of [`BoxGroup::values`].
@@ -54,7 +59,7 @@ impl Chart {
     pub fn size_px(&self) -> (u32, u32) {
         match &self.marks {
             Marks::Lines(_) => (900, 520),
-            Marks::Bars(bars) => rows::size_px(bars.len(), 1, 0),
+            Marks::Bars { bars, .. } => rows::size_px(bars.len(), 1, 0),
             Marks::Boxes { series, groups } => rows::size_px(groups.len(), series.len(), series.len()),
         }
     }
@@ -100,7 +105,7 @@ impl Chart {
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> canvas::Drawn<DB> {
         match &self.marks {
             Marks::Lines(series) => lines::draw(area, self, series),
-            Marks::Bars(bars) => rows::draw_bars(area, self, bars),
+            Marks::Bars { bars, mean_line } => rows::draw_bars(area, self, bars, *mean_line),
             Marks::Boxes { series, groups } => rows::draw_boxes(area, self, series, groups),
         }
     }
@@ -115,12 +120,12 @@ pub fn line_chart(path: &Path, title: &str, x_label: &str, y_label: &str, series
     Chart { title: title.into(), x_label: x_label.into(), y_label: y_label.into(), marks }.save(path)
 }
 
-/// Saves a chart of one horizontal bar for each row to `path`, PNG or SVG.
+/// Saves a chart of one horizontal bar for each row, and a dashed line at their mean, to `path`, PNG or SVG.
 ///
 /// # Errors
 /// As [`Chart::save`].
 pub fn bar_chart(path: &Path, title: &str, x_label: &str, bars: &[Bar]) -> Result<()> {
-    let marks = Marks::Bars(bars.to_vec());
+    let marks = Marks::Bars { bars: bars.to_vec(), mean_line: true };
     Chart { title: title.into(), x_label: x_label.into(), y_label: String::new(), marks }.save(path)
 }
 

@@ -88,19 +88,26 @@ fn frame<'a, DB: DrawingBackend>(
     Ok(plot)
 }
 
-pub(super) fn draw_bars<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, chart: &Chart, bars: &[Bar]) -> canvas::Drawn<DB> {
+pub(super) fn draw_bars<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    chart: &Chart,
+    bars: &[Bar],
+    mean_line: bool,
+) -> canvas::Drawn<DB> {
     let values: Vec<f64> = bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite()).collect();
     let names: Vec<&str> = bars.iter().map(|bar| bar.name.as_str()).collect();
-    let mut plot = frame(area, chart, &names, axis_end(values.iter().copied()))?;
+    let end = axis_end(values.iter().copied());
+    let mut plot = frame(area, chart, &names, end)?;
     let style = canvas::text(13).pos(Pos::new(HPos::Left, VPos::Center));
     for (i, bar) in bars.iter().enumerate() {
         let (top, value) = (i as f64, bar.value.unwrap_or(0.0));
         plot.draw_series([Rectangle::new([(0.0, top + 0.2), (value, top + 0.8)], series_color(0).filled())])?;
         let (x, y) = plot.backend_coord(&(value, top + 0.5));
-        let caption = bar.value.map_or("no value".to_owned(), |value| format!("{value:.3}"));
+        let caption =
+            bar.value.map_or("no value".to_owned(), |value| if end > 1.0 { format!("{value:.1}") } else { format!("{value:.3}") });
         area.draw(&Text::new(caption, (x + 6, y), style.clone()))?;
     }
-    if let Some(mean) = mean(&values) {
+    if let Some(mean) = mean(&values).filter(|_| mean_line) {
         let line = [(mean, 0.0), (mean, bars.len() as f64)];
         plot.draw_series(DashedLineSeries::new(line, 6, 4, INK.stroke_width(1)))?;
     }

@@ -4,6 +4,8 @@ pub mod page;
 mod pictures;
 mod words;
 
+pub(crate) use pictures::{png_picture, windowed};
+
 use crate::chart::series_color;
 use crate::cohort::{Cohort, Outcome, System};
 use crate::printed::{interval, score};

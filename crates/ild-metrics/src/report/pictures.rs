@@ -72,11 +72,16 @@ fn candidates(system: &System) -> Vec<Candidate<'_>> {
 }
 
 fn described(word: &str, candidate: Candidate, picture: &RgbImage, classes: &str) -> Picture {
+    let (case, z, dice) = (&candidate.case.case, candidate.z, candidate.dice);
+    png_picture(picture, format!("{word} slice: case {case}, slice {z}, DSC {dice:.3} over {classes}"))
+}
+
+/// A picture for a page.
+pub(crate) fn png_picture(picture: &RgbImage, caption: String) -> Picture {
     let mut png = Cursor::new(Vec::new());
     // Writing a PNG to memory cannot fail; an empty picture would show if it did.
     let _ = picture.write_to(&mut png, ImageFormat::Png);
-    let what = format!("{} slice: case {}, slice {}, DSC {:.3} over {classes}", word, candidate.case.case, candidate.z, candidate.dice);
-    Picture { png: BASE64_STANDARD.encode(png.get_ref()), alt: format!("CT slice with outlines. {what}"), caption: what }
+    Picture { png: BASE64_STANDARD.encode(png.get_ref()), alt: format!("CT slice with outlines: {caption}"), caption }
 }
 
 /// The slice with its outlines, and the names of the classes on it; `None` without an image.
@@ -132,8 +137,9 @@ fn slice_of_images(images: &Images, i: usize) -> Option<Array2<u8>> {
     }
 }
 
+/// A slice of a CT in the lung window.
 #[allow(clippy::unnecessary_cast, reason = "one of the voxel types is f64 already")]
-fn windowed(ct: &Volume, z: usize) -> Option<Array2<u8>> {
+pub(crate) fn windowed(ct: &Volume, z: usize) -> Option<Array2<u8>> {
     let [low, high] = LUNG_HU;
     with_voxels!(&ct.voxels, array => {
         (z < array.dim().0).then(|| array.index_axis(Axis(0), z).mapv(|v| (((v as f64 - low) / (high - low)).clamp(0.0, 1.0) * 255.0) as u8))

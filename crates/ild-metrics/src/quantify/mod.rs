@@ -1,0 +1,212 @@
+//! `ild-metrics quantify`: how much of the lung each lesion class takes, and where. No ground truth is needed.
+//!
+//! For research: a description of a mask, not a finding.
+
+mod output;
+mod regions;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use ild_io::lung::LungMask;
+use ild_io::{Geometry, LabelMap, LabelTable, read_label_map, read_volume, same_grid};
+use ndarray::Array3;
+use serde::Serialize;
+
+pub use output::{printed_quantification, write_quantification};
+pub use regions::{RIM_MM, RegionCounts, SideRule};
+pub use settings::QuantifySettings;
+
+use crate::{Error, Result};
+use regions::Regions;
+
+/// How much of each class there is, and where.
+#[derive(Clone, Debug, Serialize)]
+pub struct Quantification {
+    /// The mask's case.
+    pub case: String,
+    /// Volume of a voxel, mL.
+    pub voxel_ml: f64,
+    /// The lung, when one is known.
+    pub lung: Option<LungFacts>,
+    /// Each class of the mask.
+    pub classes: Vec<ClassVolume>,
+    /// All classes together.
+    pub total: ClassVolume,
+}
+
+/// The lung that volumes are related to.
+#[derive(Clone, Debug, Serialize)]
+pub struct LungFacts {
+    /// Where the mask came from.
+    pub source: String,
+    /// Its volume and parts.
+    pub regions: RegionVolumes,
+    /// How left and right were told apart.
+    pub sides_by: SideRule,
+    /// What speaks against an automatic mask.
+    pub problems: Vec<String>,
+}
+
+/// One class.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClassVolume {
+    /// Label id; 0 for all classes together.
+    pub label: u8,
+    /// Name.
+    pub name: String,
+    /// Volume in the whole mask, mL.
+    pub volume_ml: f64,
+    /// Of that, outside the lung mask, mL.
+    pub outside_lung_ml: Option<f64>,
+    /// Inside the lung, by region.
+    pub regions: Option<RegionVolumes>,
+    /// The same as shares of the lung in that region, percent.
+    pub percent_of_lung: Option<RegionVolumes>,
+}
+
+/// A number for the lung and for each part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RegionVolumes {
+    /// Both lungs.
+    pub whole: f64,
+    /// Upper, middle and lower third of the lungs' height.
+    pub thirds: [f64; 3],
+    /// The patient's left and right lung.
+    pub left_right: [f64; 2],
+    /// Within [`RIM_MM`] of the lung's edge, and the rest.
+    pub rim_core: [f64; 2],
+}
+
+impl RegionVolumes {
+    fn of(counts: &RegionCounts, voxel_ml: f64) -> Self {
+        let ml = |voxels: u64| voxels as f64 * voxel_ml;
+        Self {
+            whole: ml(counts.total()),
+            thirds: std::array::from_fn(|third| ml(counts.third(third))),
+            left_right: std::array::from_fn(|side| ml(counts.side(side))),
+            rim_core: std::array::from_fn(|depth| ml(counts.depth(depth))),
+        }
+    }
+
+    fn percent_of(&self, lung: &Self) -> Self {
+        let share = |part: f64, of: f64| if of > 0.0 { 100.0 * part / of } else { 0.0 };
+        Self {
+            whole: share(self.whole, lung.whole),
+            thirds: std::array::from_fn(|i| share(self.thirds[i], lung.thirds[i])),
+            left_right: std::array::from_fn(|i| share(self.left_right[i], lung.left_right[i])),
+            rim_core: std::array::from_fn(|i| share(self.rim_core[i], lung.rim_core[i])),
+        }
+    }
+}
+
+/// A lung mask and where it came from.
+#[derive(Clone, Debug)]
+pub struct Lung {
+    /// `[z, y, x]`, on the lesion mask's grid.
+    pub mask: Array3<bool>,
+    /// In words.
+    pub source: String,
+    /// What speaks against it.
+    pub problems: Vec<String>,
+}
+
+impl Quantification {
+    /// Measures a mask; with a lung also where its lesions lie.
+    #[must_use]
+    pub fn new(case: &str, map: &LabelMap, table: &LabelTable, lung: Option<&Lung>) -> Self {
+        let voxel_ml = map.geometry.voxel_volume_ml();
+        let mut voxels: BTreeMap<u8, u64> = table.0.keys().map(|id| (*id, 0)).collect();
+        for id in map.labels.iter().filter(|id| **id != 0) {
+            *voxels.entry(*id).or_default() += 1;
+        }
+        let regions = lung.map(|lung| Regions::new(&map.labels, &lung.mask, &map.geometry));
+        let lung_volumes = regions.as_ref().map(|regions| RegionVolumes::of(&regions.lung, voxel_ml));
+        let class = |label: u8, name: String, voxels: u64, counts: Option<RegionCounts>| {
+            let inside = counts.map(|counts| RegionVolumes::of(&counts, voxel_ml));
+            let volume_ml = voxels as f64 * voxel_ml;
+            ClassVolume {
+                label,
+                name,
+                volume_ml,
+                outside_lung_ml: counts.map(|counts| (voxels - counts.total()) as f64 * voxel_ml),
+                regions: inside,
+                percent_of_lung: inside.zip(lung_volumes).map(|(inside, lung)| inside.percent_of(&lung)),
+            }
+        };
+        let counts_of = |id: u8| regions.as_ref().map(|regions| regions.classes.get(&id).copied().unwrap_or_default());
+        let all = regions.as_ref().map(|regions| regions.classes.values().copied().sum());
+        Self {
+            case: case.to_owned(),
+            voxel_ml,
+            classes: voxels.iter().map(|(&id, &n)| class(id, table.name(id), n, counts_of(id))).collect(),
+            total: class(0, "all classes".into(), voxels.values().sum(), all),
+            lung: lung.zip(lung_volumes).zip(regions.as_ref()).map(|((lung, volumes), regions)| LungFacts {
+                source: lung.source.clone(),
+                regions: volumes,
+                sides_by: regions.sides_by,
+                problems: lung.problems.clone(),
+            }),
+        }
+    }
+}
+
+/// What `quantify` reads.
+pub struct QuantifyInput {
+    /// Name of the mask without ending.
+    pub case: String,
+    /// The lesions.
+    pub map: LabelMap,
+    /// The lung, if one was given or could be found.
+    pub lung: Option<Lung>,
+    /// The CT, if given.
+    pub ct: Option<ild_io::Volume>,
+    /// Names of the labels.
+    pub table: LabelTable,
+}
+
+impl QuantifyInput {
+    /// Reads mask, lung and CT; without `--lung` the lung is found in the CT.
+    ///
+    /// # Errors
+    /// When a file is refused, cannot be read, or lies on another grid than the mask.
+    pub fn read(settings: &QuantifySettings) -> Result<Self> {
+        let map = read_label_map(&settings.mask)?;
+        let ct = settings.ct.as_deref().map(|path| read_on_grid(path, &map.geometry)).transpose()?;
+        let lung = match (&settings.lung, &ct) {
+            (Some(path), _) => {
+                let lung = read_label_map(path)?;
+                same_grid(&map.geometry, &lung.geometry, path)?;
+                if lung.labels.iter().all(|id| *id == 0) {
+                    return Err(Error::rejected(
+                        path,
+                        "a lung mask",
+                        "an empty one",
+                        "leave --lung out and give --ct to find the lung automatically",
+                    ));
+                }
+                Some(Lung { mask: lung.labels.mapv(|id| id != 0), source: format!("{}", path.display()), problems: Vec::new() })
+            }
+            (None, Some(ct)) => {
+                let lung = LungMask::of(ct);
+                Some(Lung {
+                    problems: lung.quality.problems(),
+                    mask: lung.mask,
+                    source: "found in the CT by threshold and morphology".into(),
+                })
+            }
+            (None, None) => None,
+        };
+        let table = match &settings.labels {
+            Some(path) => LabelTable::read(path)?,
+            None => LabelTable::default(),
+        };
+        Ok(Self { case: settings.case(), map, lung, ct, table })
+    }
+}
+
+fn read_on_grid(path: &std::path::Path, grid: &Geometry) -> Result<ild_io::Volume> {
+    let ct = read_volume(path)?;
+    same_grid(grid, &ct.geometry, path)?;
+    Ok(ct)
+}
