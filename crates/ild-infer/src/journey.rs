@@ -27,10 +27,28 @@ pub struct Track {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapRule {
-    /// The far slice is prompted afresh, with the start prompt.
+    /// The box is carried over gaps of up to 15 mm; beyond, the far slice is prompted afresh, with the start prompt.
+    Near,
+    /// Every far slice is prompted afresh.
     Restart,
-    /// The box is carried over, as if they were neighbours (the reference's way).
+    /// The box is always carried over, as if the slices were neighbours (the older scripts' way).
     Carry,
+}
+
+/// Lesions of diffuse disease look alike over this distance; sparse labels are often drawn every 10 mm.
+const NEAR_MM: f64 = 15.0;
+
+impl GapRule {
+    /// For each pair of successive slices of a stack (at `z_index` in a CT of this slice distance): whether the box is not carried over.
+    #[must_use]
+    pub fn restarts(self, z_index: &[usize], slice_mm: f64) -> Vec<bool> {
+        let restarts = |step: usize| match self {
+            Self::Near => step > 1 && step as f64 * slice_mm > NEAR_MM,
+            Self::Restart => step > 1,
+            Self::Carry => false,
+        };
+        z_index.windows(2).map(|pair| restarts(pair[1] - pair[0])).collect()
+    }
 }
 
 /// How boxes travel through a stack.
@@ -42,17 +60,15 @@ pub struct Rules {
     pub bbox_shift: usize,
     /// A journey ends in a direction after this many empty predictions in a row; `None`: never (the reference's way).
     pub stop_after: Option<usize>,
-    /// What to do at a gap.
-    pub gap: GapRule,
-    /// `is_gap[i]`: slices `i` and `i + 1` of the stack are not neighbours in the CT. Empty: no gaps.
-    pub is_gap: Vec<bool>,
+    /// `restarts[i]`: no box is carried between slices `i` and `i + 1` of the stack. Empty: carried everywhere.
+    pub restarts: Vec<bool>,
     /// Rows and columns of a slice.
     pub slice_size: [usize; 2],
 }
 
 impl Rules {
     fn restarts_between(&self, a: usize, b: usize) -> bool {
-        self.gap == GapRule::Restart && self.is_gap.get(a.min(b)).copied().unwrap_or(false)
+        self.restarts.get(a.min(b)).copied().unwrap_or(false)
     }
 }
 
@@ -161,8 +177,8 @@ mod tests {
 
     use super::*;
 
-    fn rules(gap: GapRule, is_gap: Vec<bool>, stop_after: Option<usize>) -> Rules {
-        Rules { side: 64, bbox_shift: 5, stop_after, gap, is_gap, slice_size: [32, 32] }
+    fn rules(restarts: Vec<bool>, stop_after: Option<usize>) -> Rules {
+        Rules { side: 64, bbox_shift: 5, stop_after, restarts, slice_size: [32, 32] }
     }
 
     fn track(start: usize, span: [usize; 2]) -> Track {
@@ -185,40 +201,40 @@ mod tests {
 
     #[test]
     fn every_slice_of_the_span_is_visited_once_up_then_down() {
-        let visited: Vec<usize> = stops(&track(3, [1, 5]), &rules(GapRule::Carry, vec![], None), |_| true).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> = stops(&track(3, [1, 5]), &rules(vec![], None), |_| true).iter().map(|s| s.z).collect();
         assert_eq!(visited, [3, 4, 5, 2, 1]);
-        assert_eq!(stops(&track(0, [0, 0]), &rules(GapRule::Carry, vec![], None), |_| false).len(), 1);
+        assert_eq!(stops(&track(0, [0, 0]), &rules(vec![], None), |_| false).len(), 1);
     }
 
     #[test]
     fn an_empty_answer_brings_the_start_prompt_back() {
-        let stops = stops(&track(0, [0, 3]), &rules(GapRule::Carry, vec![], None), |z| z != 1);
+        let stops = stops(&track(0, [0, 3]), &rules(vec![], None), |z| z != 1);
         assert_eq!(stops[1].prompt, Prompt::Box([15.0, 15.0, 32.0, 32.0]));
         assert_eq!(stops[2].prompt, START);
     }
 
     #[test]
     fn a_journey_that_stays_empty_stops_in_that_direction_only() {
-        let visited: Vec<usize> =
-            stops(&track(5, [0, 20]), &rules(GapRule::Carry, vec![], Some(2)), |z| z <= 7).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |z| z <= 7).iter().map(|s| s.z).collect();
         assert_eq!(visited, [5, 6, 7, 8, 9, 4, 3, 2, 1, 0]);
     }
 
     #[test]
     fn an_empty_start_counts_for_both_directions() {
-        let visited: Vec<usize> =
-            stops(&track(5, [0, 20]), &rules(GapRule::Carry, vec![], Some(2)), |_| false).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |_| false).iter().map(|s| s.z).collect();
         assert_eq!(visited, [5, 6, 4]);
     }
 
     #[test]
     fn a_gap_restarts_from_the_start_prompt_or_is_carried_over() {
-        let is_gap = vec![false, true, false];
-        let restarted = stops(&track(1, [0, 3]), &rules(GapRule::Restart, is_gap.clone(), None), |_| true);
+        let z_index = [3, 4, 9, 10];
+        let run = |rule: GapRule| stops(&track(1, [0, 3]), &rules(rule.restarts(&z_index, 2.0), None), |_| true);
+        let restarted = run(GapRule::Restart);
         assert_eq!(restarted[1].prompt, START);
         assert_ne!(restarted[2].prompt, START);
-        let carried = stops(&track(1, [0, 3]), &rules(GapRule::Carry, is_gap, None), |_| true);
-        assert_ne!(carried[1].prompt, START);
+        assert_ne!(run(GapRule::Carry)[1].prompt, START);
+        assert_eq!(run(GapRule::Near), run(GapRule::Carry), "10 mm are near");
+        assert_eq!(GapRule::Near.restarts(&z_index, 5.0), [false, true, false], "25 mm are not");
     }
 
     proptest! {

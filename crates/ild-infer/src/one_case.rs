@@ -46,6 +46,9 @@ pub struct Provenance {
     /// The lung mask behind `auto`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lung: Option<LungQuality>,
+    /// The mask itself, written beside the result.
+    #[serde(skip)]
+    pub lung_mask: Option<Array3<bool>>,
     /// What `auto` found, and which of it the model dropped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<JudgedCandidate>,
@@ -199,7 +202,7 @@ impl Context<'_> {
             stamp = format!("box-fill baseline, {stamp}");
         }
         let journeys = tracks.iter().map(|track| JourneyStart::new(track, scan)).collect();
-        Provenance { source, stamp, journeys, lung: None, candidates: Vec::new() }
+        Provenance { source, stamp, journeys, lung: None, lung_mask: None, candidates: Vec::new() }
     }
 
     fn rules(&self, scan: &Scan, engine: &Engine) -> Rules {
@@ -208,8 +211,7 @@ impl Context<'_> {
             side: engine.side(),
             bbox_shift: self.settings.bbox_shift,
             stop_after: self.settings.stops_after(),
-            gap: self.settings.gap_rule(),
-            is_gap: scan.gaps(),
+            restarts: self.settings.gap_rule().restarts(&scan.z_index, scan.grid.spacing_xyz_mm[2]),
             slice_size: [height, width],
         }
     }
@@ -273,6 +275,7 @@ impl Context<'_> {
         let (merger, encoded) = self.travel(&scan, &tracks, engine, Some(&lung.mask), progress)?;
         let mut provenance = self.provenance(None, &tracks, &scan);
         provenance.lung = Some(lung.quality);
+        provenance.lung_mask = Some(lung.mask);
         let encoded = encoded + judged.len();
         provenance.candidates = judged;
         Ok(Segmented { merger, provenance, encoded, scan })

@@ -8,6 +8,7 @@
 //! pictures/<case>.png                  three slices per label
 //! labels/<case>_<label>.nii.gz         --save-nii: each label on its own, overlaps unresolved
 //! probabilities/<case>_<label>.nii.gz  --save-probabilities
+//! lung/<case>.nii.gz                   --prompt auto: the lung mask that candidates were looked for in
 //! ```
 
 use std::collections::BTreeMap;
@@ -51,6 +52,10 @@ pub fn write_case(done: &Segmented, settings: &Settings, engine: Option<&Engine>
             let volume = Volume { voxels: Voxels::F32(done.scan.on_grid(stack.view())), geometry: geometry.clone() };
             files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| Ok(write_volume_described(path, &volume, &stamp)?))?;
         }
+    }
+    if let Some(mask) = &done.provenance.lung_mask {
+        let map = LabelMap { labels: mask.mapv(u8::from), geometry: geometry.clone() };
+        files.add(format!("lung/{id}.nii.gz"), |path| Ok(write_label_map_described(path, &map, "ild: automatic lung mask")?))?;
     }
     let table = shown_labels(done);
     files.add(format!("{id}.ctbl"), |path| Ok(ild_cli::write_bytes_atomic(path, slicer_colors(&table).as_bytes())?))?;
@@ -160,7 +165,7 @@ fn description(done: &Segmented, labels: &Array3<u8>, settings: &Settings, engin
         "labels": rows,
         "label_table": scan.label_table,
         "overlap": { "rule": OVERLAP_RULE, "voxels": done.merger.overlapping() },
-        "gaps": { "count": scan.gaps().iter().filter(|&&gap| gap).count(), "rule": settings.gap_rule() },
+        "gaps": { "count": scan.z_index.windows(2).filter(|pair| pair[1] > pair[0] + 1).count(), "rule": settings.gap_rule() },
         "parity": settings.parity,
         "bbox_shift_px": settings.bbox_shift,
         "stop_after": settings.stops_after(),

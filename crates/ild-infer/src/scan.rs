@@ -44,7 +44,8 @@ impl Scan {
             notes.push("the NPZ carries no label table: the default names are used (--label-table gives others)".to_owned());
             LabelTable::default()
         });
-        let windowing = stack.window.map(Windowing::Grey);
+        let colour = matches!(stack.images, Images::Rgb(_)).then_some(Windowing::RGB);
+        let windowing = stack.window.map(Windowing::Grey).or(colour);
         Ok(Self { id: id.to_owned(), images: stack.images, z_index, grid, truth: stack.labels, label_table, windowing, ct: None, notes })
     }
 
@@ -68,12 +69,6 @@ impl Scan {
             ct: Some(case.ct),
             notes: Vec::new(),
         })
-    }
-
-    /// `is_gap[i]`: pictures `i` and `i + 1` are not neighbours in the CT.
-    #[must_use]
-    pub fn gaps(&self) -> Vec<bool> {
-        self.z_index.windows(2).map(|pair| pair[1] != pair[0] + 1).collect()
     }
 
     /// First and last picture that lie within the CT's slices `z0..=z1`; `None` when there is none.

@@ -34,7 +34,7 @@ pub struct Settings {
     /// Outward move of each side of a box taken from a mask, in pixels.
     #[arg(long, default_value_t = 5, value_name = "PX")]
     pub bbox_shift: usize,
-    /// What to do between slices of an NPZ that are not neighbours in the CT [default: restart; carry with --parity].
+    /// What to do between slices of an NPZ that are not neighbours in the CT [default: near; carry with --parity].
     #[arg(long, value_enum)]
     pub gap: Option<GapRule>,
     /// A journey ends after this many empty predictions in a row; 0: never [default: 3; never with --parity].
@@ -103,7 +103,7 @@ impl Settings {
     /// What happens at gaps.
     #[must_use]
     pub fn gap_rule(&self) -> GapRule {
-        self.gap.unwrap_or(if self.parity { GapRule::Carry } else { GapRule::Restart })
+        self.gap.unwrap_or(if self.parity { GapRule::Carry } else { GapRule::Near })
     }
 
     /// After how many empty predictions a journey ends; `None`: never.

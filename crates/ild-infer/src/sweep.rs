@@ -63,7 +63,6 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
-    use crate::journey::GapRule;
 
     /// Answers with the left half of its prompt, except on slice 4.
     struct Halver(Vec<usize>);
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn sweeping_all_labels_together_gives_what_each_gives_alone() {
-        let rules = Rules { side: 40, bbox_shift: 2, stop_after: None, gap: GapRule::Carry, is_gap: vec![], slice_size: [40, 40] };
+        let rules = Rules { side: 40, bbox_shift: 2, stop_after: None, restarts: vec![], slice_size: [40, 40] };
         let track = |label, start, span, x0| Track { label, start, span, prompt: Prompt::Box([x0, 3.0, 38.0, 30.0]) };
         let tracks = [track(1, 2, [0, 6], 1.0), track(2, 5, [3, 9], 4.0), track(3, 0, [0, 0], 2.0)];
         let run = |tracks: &[Track]| {

@@ -291,3 +291,43 @@ fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
         assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "ild: prompt from ground truth");
     }
 }
+
+/// A chest with two lungs and a dense region in one of them, in Hounsfield units, 50 slices.
+fn chest() -> Volume {
+    let shape = [50, 90, 120];
+    let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0;
+    let array = Array3::from_shape_fn(shape, |(z, y, x)| {
+        let p = [z as f64, y as f64, x as f64];
+        let lung = within([25.0, 45.0, 37.0], [23.0, 26.0, 18.0], p) || within([25.0, 45.0, 83.0], [23.0, 26.0, 18.0], p);
+        match () {
+            () if lung && within([25.0, 50.0, 36.0], [9.0, 10.0, 10.0], p) => -520,
+            () if lung => -860 + ((z * 31 + y * 17 + x * 7) % 50) as i16,
+            () if within([25.0, 45.0, 60.0], [400.0, 40.0, 55.0], p) => 40,
+            () => -1000,
+        }
+    });
+    Volume { voxels: Voxels::I16(array), geometry: Geometry::new(shape, Affine::from_spacing_xyz_mm([3.0, 3.0, 5.0])) }
+}
+
+#[test]
+fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
+    let bench = Bench::new();
+    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
+    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "0", "--auto-min-object-score=-1000"]));
+    assert!(text.contains("automatic prompt") && !text.contains("ground truth"), "{text}");
+    let about = bench.json("c.json");
+    assert_eq!(about["prompt"]["source"], "auto");
+    let checks = about["prompt"]["lung"]["checks"].as_array().unwrap();
+    assert!(checks.len() >= 4 && checks.iter().all(|check| check["passed"] == true), "{checks:?}");
+    let candidates = about["prompt"]["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 1, "{candidates:?}");
+    assert_eq!(candidates[0]["texture"], "ground-glass");
+    assert!(candidates[0]["predicted_iou"].is_number() && candidates[0]["object_score"].is_number());
+    let (lung, found) =
+        (read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels, read_label_map(&bench.out("c.nii.gz")).unwrap().labels);
+    assert!(found.iter().zip(&lung).all(|(&id, &inside)| id == 0 || inside == 1), "nothing outside the lung");
+
+    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1"]));
+    assert!(text.contains("none"), "{text}");
+    assert!(read_label_map(&bench.out("c.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
+}

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ild_infer::journey::{GapRule, Journey, Rules};
+use ild_infer::journey::{Journey, Rules};
 use ild_infer::prompt::ground_truth;
 use ild_infer::sweep::sweep;
 use ild_infer::{Prediction, Prompt, Result, SliceSegmenter};
@@ -59,7 +59,7 @@ fn case(npz: &Path, calls: &Path) -> Case {
 
 fn rules(case: &Case) -> Rules {
     let (_, height, width) = case.imgs.dim();
-    Rules { side: SIDE, bbox_shift: 5, stop_after: None, gap: GapRule::Carry, is_gap: vec![], slice_size: [height, width] }
+    Rules { side: SIDE, bbox_shift: 5, stop_after: None, restarts: vec![], slice_size: [height, width] }
 }
 
 struct Threshold<'a>(&'a Array3<u8>);

@@ -3,8 +3,8 @@
 //! The lung is cut into blocks of some millimetres; blocks with too much dense tissue for normal lung are joined to regions,
 //! each with the texture that most of its blocks have. The model then decides what to keep ([`keep_confident`]).
 //!
-//! Limits, to be read with every result: the thresholds come from published HU ranges and 50 labelled patches, not from training
-//! on lesions; vessels at the hilum, motion and atelectasis are found too; disease that fills both lungs has no normal lung beside it.
+//! Limits, to be read with every result: the thresholds come from HU ranges, 50 labelled patches and synthetic lesions, not from training
+//! on real lesions; vessels in thick slices, motion and atelectasis are found too; consolidation is as dense as vessels and is not found.
 
 use std::collections::BTreeMap;
 
@@ -20,22 +20,17 @@ use crate::{Prediction, Prompt};
 const BLOCK_MM: [f64; 2] = [6.0, 5.0];
 /// A block counts when this share of it is lung.
 const LUNG_SHARE: f32 = 0.5;
-/// Denser than this is not normal lung parenchyma, HU. In 25 normal patches at most 8 % of the voxels are, in reticular ones up to 37 %.
-const DENSE_HU: i16 = -700;
-const DENSE_SHARE: f32 = 0.15;
-/// Vessels and bronchial walls reach soft-tissue density, ground glass and fine reticulation do not.
+/// Denser than normal lung and not yet soft tissue, HU. In 25 labelled patches of normal lung at most 7 % of the voxels are in
+/// this band; partial volume around vessels fills more of a block in thick slices, so the limit is far above that.
+const BAND_HU: [i16; 2] = [-700, -200];
+const BAND_SHARE: f32 = 0.35;
+/// Vessels, airway walls and the chest wall at the closed border reach soft-tissue density.
 const SOFT_HU: i16 = -100;
-const SOFT_OF_DENSE: f32 = 0.5;
-/// Solid from border to border: consolidation, whatever its density.
-const SOLID_SHARE: f32 = 0.9;
-/// Air in cysts, and their walls.
-const CYST_HU: i16 = -930;
-const CYST_SHARE: f32 = 0.1;
-const WALL_SHARE: f32 = 0.25;
-/// Standard deviation above which density is not ground glass but lines.
-const LINES_HU: f32 = 160.0;
+/// Standard deviation of a block above which density is lines rather than haze, and above which lines enclose air.
+const LINES_HU: f64 = 100.0;
+const CYSTS_HU: f64 = 170.0;
 /// Smaller regions are vessels and noise.
-const SMALLEST_ML: f64 = 2.0;
+const SMALLEST_ML: f64 = 5.0;
 /// Only the largest regions are prompted.
 const MOST_REGIONS: usize = 24;
 
@@ -184,9 +179,8 @@ struct Statistics {
     voxels: f32,
     sum: f64,
     squares: f64,
-    dense: f32,
+    band: f32,
     soft: f32,
-    cyst: f32,
 }
 
 impl Statistics {
@@ -195,24 +189,20 @@ impl Statistics {
         self.voxels += 1.0;
         self.sum += value;
         self.squares += value * value;
-        self.dense += f32::from(u8::from(hu > DENSE_HU));
-        self.soft += f32::from(u8::from(hu > SOFT_HU));
-        self.cyst += f32::from(u8::from(hu < CYST_HU));
+        self.band += f32::from(u8::from((BAND_HU[0]..BAND_HU[1]).contains(&hu)));
+        self.soft += f32::from(u8::from(hu >= SOFT_HU));
     }
 
     fn texture(&self) -> Option<Texture> {
-        let share = |count: f32| count / self.voxels.max(1.0);
-        let solid = share(self.dense) >= SOLID_SHARE;
-        let vessel = self.soft >= SOFT_OF_DENSE * self.dense && !solid;
-        if share(self.dense) < DENSE_SHARE || vessel {
+        if self.band < BAND_SHARE * self.voxels || self.soft >= self.band {
             return None;
         }
         let n = f64::from(self.voxels);
-        let deviation = (self.squares / n - (self.sum / n).powi(2)).max(0.0).sqrt() as f32;
-        Some(match () {
-            () if share(self.cyst) >= CYST_SHARE && share(self.dense) >= WALL_SHARE => Texture::Honeycombing,
-            () if deviation >= LINES_HU && !solid => Texture::Reticulation,
-            () => Texture::GroundGlass,
+        let deviation = (self.squares / n - (self.sum / n).powi(2)).max(0.0).sqrt();
+        Some(match deviation {
+            d if d >= CYSTS_HU => Texture::Honeycombing,
+            d if d >= LINES_HU => Texture::Reticulation,
+            _ => Texture::GroundGlass,
         })
     }
 }
