@@ -1,0 +1,143 @@
+//! Runs parts of the model on request, so that `tests/peers/compare.py` can time it in alternation with other engines.
+//!
+//! Each line on stdin is one request (`encode`, `decode`, `forward`, `step`); each answer is one line of JSON with wall and
+//! CPU seconds, the highest memory so far, and a sum by which results can be compared.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use ild_model::{DecodeMode, ImageFeatures, Parameters, Sam2, Sam2Config, Weights};
+use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
+use serde_json::json;
+
+/// Times parts of the model on request.
+#[derive(Parser)]
+#[command(name = "engine")]
+struct Cli {
+    #[command(flatten)]
+    common: ild_cli::Common,
+    /// Model: t, s, b+, l, nano or a TOML file.
+    #[arg(long, default_value = "t")]
+    model: String,
+    /// Images in the batch.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Where the generated weights are written, for the other engines.
+    #[arg(long)]
+    weights: Option<PathBuf>,
+}
+
+/// The smooth image of `compare.py`: `sin(0.05·x) · cos(0.03·y) · (plane + 1) + 0.1·image`.
+fn images(batch: usize, side: usize) -> Vec<f32> {
+    let pixel = |i: usize| {
+        let (x, y, plane, image) = (i % side, i / side % side, i / (side * side) % 3, i / (3 * side * side));
+        ((0.05 * x as f64).sin() * (0.03 * y as f64).cos() * (plane + 1) as f64 + 0.1 * image as f64) as f32
+    };
+    (0..batch * 3 * side * side).map(pixel).collect()
+}
+
+struct Engine {
+    frozen: Sam2,
+    trained: Sam2,
+    parameters: Parameters,
+    optimiser: AdamW,
+    images: Tensor,
+    boxes: Tensor,
+    masks: Tensor,
+    features: Option<ImageFeatures>,
+}
+
+impl Engine {
+    fn new(cli: &Cli) -> anyhow::Result<Self> {
+        let config = Sam2Config::from_name_or_file(&cli.model)?;
+        let weights = Weights::random(&config, cli.common.seed)?;
+        if let Some(path) = &cli.weights {
+            weights.write_safetensors(path, &Default::default())?;
+        }
+        let (frozen, _) = Sam2::load(&config, &weights, &Device::Cpu)?;
+        let (trained, parameters, _) = Sam2::trainable(&config, &weights, &Device::Cpu)?;
+        let side = config.image_size;
+        let corner = |share: f64| (share * side as f64) as f32;
+        let corners = [corner(0.25), corner(0.25), corner(0.75), corner(0.75)].repeat(cli.batch);
+        let label = |i: usize| f32::from(u8::from((64..192).contains(&(i % 256)) && (64..192).contains(&(i / 256 % 256))));
+        let masks: Vec<f32> = (0..cli.batch * 256 * 256).map(label).collect();
+        Ok(Self {
+            optimiser: AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default()),
+            images: Tensor::from_vec(images(cli.batch, side), (cli.batch, 3, side, side), &Device::Cpu)?,
+            boxes: Tensor::from_vec(corners, (cli.batch, 4), &Device::Cpu)?,
+            masks: Tensor::from_vec(masks, (cli.batch, 1, 256, 256), &Device::Cpu)?,
+            features: None,
+            frozen,
+            trained,
+            parameters,
+        })
+    }
+
+    /// Does what is asked and returns a sum of the result.
+    fn run(&mut self, request: &str) -> anyhow::Result<f32> {
+        let sum = |tensor: &Tensor| -> anyhow::Result<f32> { Ok(tensor.abs()?.mean_all()?.to_scalar()?) };
+        match request {
+            "encode" => {
+                let features = self.frozen.encode_image(&self.images)?;
+                let checked = sum(&features.image_embed)?;
+                self.features = Some(features);
+                Ok(checked)
+            }
+            "decode" => {
+                let features = self.features.as_ref().ok_or_else(|| anyhow::anyhow!("encode first"))?;
+                sum(&self.frozen.decode_box(features, &self.boxes, DecodeMode::Train)?.logits)
+            }
+            "forward" => {
+                let features = self.frozen.encode_image(&self.images)?;
+                sum(&self.frozen.decode_box(&features, &self.boxes, DecodeMode::Train)?.logits)
+            }
+            "step" => {
+                let features = self.trained.encode_image(&self.images)?;
+                let prediction = self.trained.decode_box(&features, &self.boxes, DecodeMode::Train)?;
+                let loss = dice_and_cross_entropy(&prediction.logits, &self.masks)?.total;
+                let mut store = loss.backward()?;
+                let gradients = Gradients::take(&mut store, self.parameters.iter())?;
+                self.optimiser.step(1e-6, gradients.as_slice())?;
+                Ok(loss.to_scalar()?)
+            }
+            other => anyhow::bail!("expected encode, decode, forward or step, found {other:?}"),
+        }
+    }
+}
+
+/// User and system seconds of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |i: usize| after_name.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let mut engine = Engine::new(cli)?;
+    println!("{}", json!({ "ready": true }));
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        let sum = engine.run(line.trim())?;
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        println!("{}", json!({ "wall": wall, "cpu": cpu, "peak": ild_cli::peak_memory_bytes(), "sum": sum }));
+    }
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    ild_cli::main(
+        |cli: &Cli| &cli.common,
+        |cli| {
+            std::thread::scope(|scope| {
+                let worker = std::thread::Builder::new().stack_size(256 << 20).spawn_scoped(scope, || serve(&cli))?;
+                worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the engine panicked")))
+            })
+        },
+        |_| false,
+    )
+}
