@@ -2,7 +2,7 @@
 
 use super::draws::Draws;
 use super::noise::{rough, step};
-use super::patient::HEIGHT_MM;
+use super::solid::norm;
 use super::thorax::{Distances, Level};
 
 /// One class in one part of the lungs.
@@ -25,8 +25,8 @@ pub(crate) enum Shape {
     Crescent { thickness_mm: f32, centre: f32, half: f32 },
     /// Patches, more of them towards the pleura.
     Patches { size_mm: f32, threshold: f32 },
-    /// A wedge with its base on the pleura that points to the hilum.
-    Wedge { depth_mm: f32, centre: f32, half: f32 },
+    /// One solid mass on the pleura of each lung, at another place on the left than on the right.
+    Masses { radius_mm: f32, centres: [f32; 2] },
 }
 
 /// The zones of a patient with these classes, the first one lowest.
@@ -37,31 +37,32 @@ pub(crate) fn zones(classes: &[u8], draws: &mut Draws) -> Vec<Zone> {
     let start = bottom + (top - bottom) * (1.0 - extent) * draws.uniform(0.0, 0.6);
     let share = (top - bottom) * extent / classes.len() as f32;
     let zone = |(index, &class): (usize, &u8)| {
-        // Neighbours share a few slices: about one annotated slice in twelve holds two classes.
-        let overlap = [if index == 0 { 0.0 } else { draws.uniform(0.0, 20.0) }, 0.0];
         let low = start + share * index as f32;
-        Zone {
-            class,
-            heights: [low - overlap[0], (low + share + overlap[1]).min(HEIGHT_MM)],
-            sides: sides(draws),
-            shape: Shape::draw(class, draws),
-            seed: draws.seed(),
-        }
+        // Neighbours share a few slices: about one outlined slice in twelve holds two classes.
+        let overlap = if index == 0 { 0.0 } else { draws.uniform(10.0, 48.0) };
+        let mut shape = Shape::draw(class, draws);
+        let sides = sides(&mut shape, draws);
+        Zone { class, heights: [low - overlap, low + share], sides, shape, seed: draws.seed() }
     };
     classes.iter().enumerate().map(zone).collect()
 }
 
-fn sides(draws: &mut Draws) -> [f32; 2] {
-    if draws.chance(0.8) {
-        return [draws.uniform(0.85, 1.1), draws.uniform(0.85, 1.1)];
+/// Mostly both lungs. A crescent can spare one; it then is long and thin, so that its box is far from filled.
+fn sides(shape: &mut Shape, draws: &mut Draws) -> [f32; 2] {
+    match shape {
+        Shape::Crescent { thickness_mm, half, .. } if draws.chance(0.2) => {
+            *thickness_mm = thickness_mm.min(22.0);
+            *half = half.max(0.34);
+            if draws.chance(0.5) { [1.0, 0.0] } else { [0.0, 1.0] }
+        }
+        _ => [draws.uniform(0.85, 1.1), draws.uniform(0.85, 1.1)],
     }
-    if draws.chance(0.5) { [1.0, 0.0] } else { [0.0, 1.0] }
 }
 
 impl Shape {
     fn draw(class: u8, draws: &mut Draws) -> Self {
-        // Reticulation and honeycombing creep along the pleura; haze and consolidation also come in patches and wedges.
-        let [patches, wedge] = match class {
+        // Reticulation and honeycombing creep along the pleura; haze and consolidation also come in patches and masses.
+        let [patches, masses] = match class {
             1 => [0.45, 0.10],
             3 => [0.30, 0.0],
             4 => [0.25, 0.45],
@@ -70,8 +71,13 @@ impl Shape {
         let drawn = draws.uniform(0.0, 1.0);
         if drawn < patches {
             Self::Patches { size_mm: draws.uniform(40.0, 52.0), threshold: draws.uniform(0.16, 0.26) }
-        } else if drawn < patches + wedge {
-            Self::Wedge { depth_mm: draws.uniform(52.0, 68.0), centre: draws.uniform(0.14, 0.5), half: draws.uniform(0.15, 0.2) }
+        } else if drawn < patches + masses {
+            let right = draws.uniform(0.12, 0.3);
+            let centres = [right, right + draws.uniform(0.15, 0.35)];
+            Self::Masses {
+                radius_mm: draws.uniform(30.0, 38.0),
+                centres: if draws.chance(0.5) { centres } else { [centres[1], centres[0]] },
+            }
         } else {
             Self::Crescent { thickness_mm: draws.uniform(21.0, 28.0), centre: draws.uniform(0.16, 0.42), half: draws.uniform(0.24, 0.36) }
         }
@@ -93,23 +99,23 @@ impl Zone {
         let wave = |mm: f32, salt: u32| rough(side_seed ^ salt, [p_mm[0] / mm, p_mm[1] / mm, p_mm[2] / (1.8 * mm)]);
         let fade = step(0.0, 14.0, within);
         let inward = -d.costal;
-        let around = around_pleura(level, xy) + 0.06 * wave(55.0, 0x77);
+        let around = around_pleura(level, xy) + 0.09 * wave(48.0, 0x77) + 0.03 * wave(17.0, 0x78);
+        let ragged = 3.0 * wave(15.0, 0x79);
         match self.shape {
             Shape::Crescent { thickness_mm, centre, half } => {
                 let ends = 110.0 * (half * strength * (0.55 + 0.45 * fade) - (around - centre).abs());
                 let thickness = thickness_mm * strength * (1.0 + 0.32 * wave(38.0, 0));
-                (thickness - inward).min(ends)
+                (thickness + ragged - inward).min(ends)
             }
             Shape::Patches { size_mm, threshold } => {
                 let rim = 0.22 * (1.0 - (inward / 45.0).min(1.0));
                 let threshold = threshold + 0.5 * (1.0 - fade) + 0.3 * (1.0 - strength).max(0.0);
-                0.5 * size_mm * (wave(size_mm, 0) + rim - threshold)
+                0.5 * size_mm * (wave(size_mm, 0) + rim - threshold) + ragged
             }
-            Shape::Wedge { depth_mm, centre, half } => {
-                let narrowing = 1.0 - 0.6 * (inward.max(0.0) / depth_mm);
-                let arc = 95.0 * (half * narrowing * (0.6 + 0.4 * fade) - (around - centre).abs());
-                let reach = depth_mm * strength * (0.85 + 0.3 * wave(34.0, 0x33)) - inward;
-                arc.min(reach)
+            Shape::Masses { radius_mm, centres } => {
+                let along = 105.0 * (around_pleura(level, xy) - centres[usize::from(xy[0] > 0.0)]);
+                let above = 0.45 * (level.z - 0.5 * (low + high));
+                radius_mm * (1.0 + 0.25 * wave(26.0, 0x33)) + ragged - norm([along, 1.15 * (inward - 12.0), above])
             }
         }
     }

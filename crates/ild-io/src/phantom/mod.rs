@@ -4,8 +4,8 @@
 //! has the five patterns of the default label table, and labels are as sparse as a radiologist's. Everything follows from the seed:
 //! the same seed gives the same voxels, on any machine and with any number of threads.
 //!
-//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient` and `thorax` (shapes) → `disease` and `extent`
-//! (where) → `render` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
+//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient`, `thorax` and `surfaces` (shapes) → `disease` and `extent`
+//! (where) → `render` and `paint` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
 
 mod annotation;
 mod cohort;
@@ -15,12 +15,14 @@ mod draws;
 mod extent;
 mod grid;
 mod noise;
+mod paint;
 mod patient;
 mod render;
 mod scanner;
 mod skeleton;
 mod solid;
 mod summary;
+mod surfaces;
 mod texture;
 mod thorax;
 mod tissue;
@@ -31,6 +33,7 @@ use ndarray::{Array3, Axis, s};
 use rayon::prelude::*;
 
 use crate::{LabelMap, Volume, Voxels};
+use annotation::Areas;
 pub use dataset::{Settings, write_cohort};
 use disease::zones;
 use draws::Draws;
@@ -62,9 +65,15 @@ pub fn generate(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
     let mut anatomy = anatomy(patient, &classes, &mut draws);
     anatomy.texture.pixel = grid.slice(0).pixel;
     let slices: Vec<Slice> = (0..shape_zyx[0]).into_par_iter().map(|k| anatomy.slice(k, &grid.slice(k))).collect();
-    let diseased: Vec<bool> = slices.iter().map(|slice| slice.disease.iter().any(|&label| label != 0)).collect();
-    let outlined = annotation::outlined(&diseased, &mut draws);
+    let areas: Vec<Areas> = slices.iter().map(areas).collect();
+    let outlined = annotation::outlined(&areas, &mut draws);
     stored(slices, &outlined, &grid, classes)
+}
+
+fn areas(slice: &Slice) -> Areas {
+    let mut areas = Areas::default();
+    slice.disease.iter().filter(|&&label| label != 0).for_each(|&label| areas[usize::from(label) - 1] += 1);
+    areas
 }
 
 fn anatomy(patient: Patient, classes: &[u8], draws: &mut Draws) -> Anatomy {

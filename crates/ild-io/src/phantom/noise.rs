@@ -33,6 +33,9 @@ pub(crate) fn normal(hash: u32) -> f32 {
     (bytes as f32 - 510.0) / 147.799_86
 }
 
+/// Tells the seeds of the two octaves of [`rough`] apart.
+const SECOND_OCTAVE: u32 = 0x5bd1_e995;
+
 #[inline]
 fn fade(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
@@ -50,7 +53,60 @@ pub(crate) fn value(seed: u32, p: [f32; 3]) -> f32 {
 
 /// Two octaves of [`value`], still within `[−1, 1]`.
 pub(crate) fn rough(seed: u32, p: [f32; 3]) -> f32 {
-    0.7 * value(seed, p) + 0.3 * value(seed ^ 0x5bd1_e995, p.map(|c| 2.3 * c))
+    0.7 * value(seed, p) + 0.3 * value(seed ^ SECOND_OCTAVE, p.map(|c| 2.3 * c))
+}
+
+/// [`value`] noise on one plane of constant z, with the lattice drawn once: for fields that every pixel of a slice asks for.
+pub(crate) struct Plane {
+    /// Lattice points per unit of length.
+    density: f32,
+    origin: [i32; 2],
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Plane {
+    /// Covers `low..=high` (x, y) at height `z`; features are about `wavelength` wide. Same units for all.
+    pub(crate) fn new(seed: u32, wavelength: f32, low: [f32; 2], high: [f32; 2], z: f32) -> Self {
+        let density = 1.0 / wavelength;
+        let origin = low.map(|c| floor(c * density));
+        let [width, height] = [0, 1].map(|axis| (floor(high[axis] * density) - origin[axis]) as usize + 2);
+        let below = floor(z * density);
+        let t = fade(z * density - below as f32);
+        let lattice = |x, y, z| 2.0 * unit(hash(seed, x, y, z)) - 1.0;
+        let point = |index: usize| {
+            let (x, y) = (origin[0] + (index % width) as i32, origin[1] + (index / width) as i32);
+            mix(lattice(x, y, below), lattice(x, y, below + 1), t)
+        };
+        Self { density, origin, width, values: (0..width * height).map(point).collect() }
+    }
+
+    /// Value in `[−1, 1]`.
+    #[inline]
+    pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
+        let (x, y) = (x * self.density, y * self.density);
+        let (i, j) = (floor(x), floor(y));
+        let (tx, ty) = (fade(x - i as f32), fade(y - j as f32));
+        let first = (j - self.origin[1]) as usize * self.width + (i - self.origin[0]) as usize;
+        let v = &self.values;
+        mix(mix(v[first], v[first + 1], tx), mix(v[first + self.width], v[first + self.width + 1], tx), ty)
+    }
+}
+
+/// [`rough`] noise on one plane of constant z.
+pub(crate) struct RoughPlane([Plane; 2]);
+
+impl RoughPlane {
+    /// As [`Plane::new`].
+    pub(crate) fn new(seed: u32, wavelength: f32, low: [f32; 2], high: [f32; 2], z: f32) -> Self {
+        Self([Plane::new(seed, wavelength, low, high, z), Plane::new(seed ^ SECOND_OCTAVE, wavelength / 2.3, low, high, z)])
+    }
+
+    /// Value in `[−1, 1]`.
+    #[inline]
+    pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
+        0.7 * self.0[0].at(x, y) + 0.3 * self.0[1].at(x, y)
+    }
 }
 
 /// Distance from `p` to the nearest and to the second-nearest of points strewn one per unit cell (Worley noise).
@@ -126,6 +182,15 @@ mod tests {
             // Slope of the fade is at most 1.5 per unit over a range of 2.
             assert!(i == 1 || (next - last).abs() <= 0.0301, "{last} → {next}");
             last = next;
+        }
+    }
+
+    #[test]
+    fn a_plane_is_the_field_at_that_height() {
+        let plane = RoughPlane::new(5, 7.0, [-30.0, -20.0], [30.0, 25.0], 11.3);
+        for (x, y) in [(-30.0, -20.0), (0.0, 0.1), (12.7, -3.3), (30.0, 25.0)] {
+            // Rounding of coordinates and of the order of interpolation.
+            assert!((plane.at(x, y) - rough(5, [x / 7.0, y / 7.0, 11.3 / 7.0])).abs() < 1e-4);
         }
     }
 

@@ -60,14 +60,14 @@ impl Patient {
         Self {
             scale: [size * draws.about(1.0, 0.04), size * draws.about(1.0, 0.05), size * draws.about(1.0, 0.06)],
             seed: draws.seed(),
-            fat_mm: draws.uniform(5.0, 20.0),
+            fat_mm: draws.uniform(6.0, 24.0),
             breast_mm: if woman { draws.uniform(18.0, 42.0) } else { 0.0 },
             heart_x_mm: draws.about(17.0, 6.0),
             heart_size: draws.about(1.0, 0.1),
             dome_mm: [draws.about(62.0, 8.0), draws.about(50.0, 8.0)],
             contrast_hu: if draws.chance(0.35) { draws.uniform(60.0, 200.0) } else { 0.0 },
-            lung_hu: draws.about(-878.0, 18.0),
-            gravity_hu: draws.uniform(15.0, 45.0),
+            lung_hu: draws.about(-868.0, 22.0),
+            gravity_hu: draws.uniform(35.0, 100.0),
             stomach_gas: draws.chance(0.6),
             fissures: draws.chance(0.7),
             rib_phase_mm: draws.uniform(0.0, 25.0),
@@ -80,8 +80,8 @@ impl Scanner {
     fn draw(draws: &mut Draws, body_size: f32) -> Self {
         let sharp = draws.chance(0.4);
         Self {
-            field_mm: body_size * draws.about(372.0, 18.0),
-            noise_hu: if sharp { draws.uniform(20.0, 32.0) } else { draws.uniform(9.0, 18.0) },
+            field_mm: body_size * draws.about(374.0, 18.0),
+            noise_hu: if sharp { draws.uniform(24.0, 38.0) } else { draws.uniform(10.0, 19.0) },
             sharpness: if sharp { draws.uniform(0.5, 0.8) } else { draws.uniform(0.1, 0.4) },
             round_field: draws.chance(0.3),
             table_gap_mm: draws.uniform(3.0, 9.0),

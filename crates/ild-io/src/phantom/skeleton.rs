@@ -9,6 +9,8 @@ use super::thorax::Level;
 const RIB_PITCH_MM: f32 = 25.0;
 /// How much lower the front end of a rib is than its head.
 const RIB_DROP_MM: f32 = 88.0;
+/// A bone further away than this does not colour a pixel.
+const BONE_REACH_MM: f32 = 12.0;
 /// Nothing within this distance.
 const FAR_MM: f32 = 1e3;
 
@@ -33,6 +35,9 @@ impl Patient {
         }
         if level.z > 115.0 {
             distance = distance.min(shoulder(level, [x.abs(), y]));
+        }
+        if distance > BONE_REACH_MM {
+            return Bone { distance, hu: 0.0 };
         }
         let marrow = 190.0 + 90.0 * rough(self.seed ^ 0xB0E5, [x / 5.0, y / 5.0, level.z / 5.0]);
         let cortex = step(-3.2, -1.2, distance);

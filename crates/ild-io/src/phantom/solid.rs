@@ -47,6 +47,11 @@ pub(crate) fn meet(a: f32, b: f32, radius: f32) -> f32 {
     a.max(b) + overlap * overlap / (4.0 * radius)
 }
 
+/// Union of two solids with the crease filled over about `radius` mm.
+pub(crate) fn join(a: f32, b: f32, radius: f32) -> f32 {
+    -meet(-a, -b, radius)
+}
+
 /// Share of a pixel of width `size` that lies inside a surface at signed distance `distance`.
 #[inline]
 pub(crate) fn coverage(distance: f32, size: f32) -> f32 {

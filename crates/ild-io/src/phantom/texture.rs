@@ -3,7 +3,7 @@
 use super::noise::{cells, mix, rough, step, value};
 
 /// Spacing of reticular lines and of honeycomb cysts, mm.
-const MESH_MM: f32 = 7.5;
+const MESH_MM: f32 = 5.6;
 const CYST_MM: f32 = 9.5;
 
 /// The look of disease in one patient.
@@ -21,7 +21,7 @@ impl Texture {
     pub(crate) fn hu(&self, class: u8, p: [f32; 3], lung_hu: f32) -> f32 {
         match class {
             1 => lung_hu + self.haze(p),
-            2 => self.mesh(p, lung_hu + 55.0),
+            2 => self.mesh(p, lung_hu + 30.0),
             3 => self.mesh(p, lung_hu + 0.85 * self.haze(p)),
             4 => self.consolidation(p),
             _ => self.honeycomb(p),
@@ -35,23 +35,26 @@ impl Texture {
 
     /// Thickened septa: the walls of cells, on `ground`.
     fn mesh(&self, p: [f32; 3], ground: f32) -> f32 {
-        let size = MESH_MM.max(4.6 * self.pixel);
-        let [nearest, second] = cells(self.seed ^ 0x4E7, p.map(|c| c / size));
-        let half_line = (0.12f32).max(0.55 * self.pixel / size);
-        let line = 1.0 - step(half_line, 2.0 * half_line, second - nearest);
-        let strength = 0.75 + 0.25 * value(self.seed ^ 0x57, p.map(|c| c / 12.0));
-        mix(ground, -180.0, line * strength)
+        let size = MESH_MM.max(4.2 * self.pixel);
+        // Shifted to and fro, so that the lines are not the straight edges of cells.
+        let shift = |salt: u32| 0.3 * value(self.seed ^ salt, p.map(|c| c / (1.3 * size)));
+        let [nearest, second] = cells(self.seed ^ 0x4E7, [p[0] / size + shift(1), p[1] / size + shift(2), p[2] / size]);
+        let half_line = (0.09f32).max(0.32 * self.pixel / size);
+        let line = 1.0 - step(half_line, 2.4 * half_line, second - nearest);
+        let strength = 0.72 + 0.28 * value(self.seed ^ 0x57, p.map(|c| c / 9.0));
+        mix(ground, -380.0, line * strength)
     }
 
     fn consolidation(&self, p: [f32; 3]) -> f32 {
-        let mottle = rough(self.seed ^ 0xC0, p.map(|c| c / 8.0));
+        let mottle = rough(self.seed ^ 0xC0, p.map(|c| c / 8.5));
         // Islands that still hold some air.
-        -30.0 + 45.0 * mottle - 330.0 * step(0.38, 0.75, mottle)
+        4.0 + 30.0 * mottle - 480.0 * step(0.2, 0.62, mottle)
     }
 
     /// Cysts of air in layers with thick walls.
     fn honeycomb(&self, p: [f32; 3]) -> f32 {
-        let size = CYST_MM.max(5.0 * self.pixel);
+        // Cysts of 3 to 12 mm, larger ones together.
+        let size = CYST_MM.max(5.0 * self.pixel) * (1.0 + 0.12 * value(self.seed ^ 0x512E, p.map(|c| c / 40.0)));
         let [nearest, second] = cells(self.seed ^ 0x40E7, p.map(|c| c / size));
         let half_wall = (0.15f32).max(0.6 * self.pixel / size);
         let air = step(half_wall, 1.9 * half_wall, second - nearest);

@@ -5,12 +5,14 @@
 
 use super::noise::{step, through, value};
 use super::patient::{HEIGHT_MM, Patient};
-use super::solid::{ellipse, ellipsoid, meet, squircle};
+use super::solid::{ellipse, ellipsoid, join, meet, squircle};
 
 /// Rounding where two surfaces of the lung meet.
 const EDGE_MM: f32 = 7.0;
+/// Beyond this a surface changes nothing.
+const NEAR_MM: f32 = 20.0;
 /// Wavelength and height of the warp.
-const WARP_MM: [f32; 2] = [62.0, 7.0];
+pub(crate) const WARP_MM: [f32; 2] = [62.0, 7.0];
 
 /// The reference thorax at one height: everything that depends on z alone.
 pub(crate) struct Level {
@@ -57,7 +59,7 @@ impl Level {
                 through(&[(0.0, 112.0), (150.0, 110.0), (270.0, 98.0)], z),
             ],
             column: [
-                through(&[(0.0, 20.0), (90.0, 24.0), (140.0, 37.0), (185.0, 33.0), (230.0, 30.0), (270.0, 42.0)], z),
+                through(&[(0.0, 20.0), (90.0, 25.0), (132.0, 40.0), (150.0, 42.0), (185.0, 36.0), (230.0, 30.0), (270.0, 42.0)], z),
                 through(&[(0.0, 26.0), (90.0, 34.0), (140.0, 52.0), (185.0, 52.0), (270.0, 44.0)], z),
                 through(&[(0.0, 48.0), (90.0, 38.0), (140.0, 8.0), (270.0, 12.0)], z),
             ],
@@ -71,9 +73,16 @@ impl Patient {
     pub(crate) fn warp(&self, p_mm: [f32; 3]) -> [f32; 2] {
         let [wavelength, height] = WARP_MM;
         let q = p_mm.map(|c| c / wavelength);
-        // Quiet at the midline, where spine and great vessels are.
-        let height = height * step(0.0, 70.0, p_mm[0].abs());
-        [height * value(self.seed, q), height * value(self.seed ^ 0x1111, q)]
+        [0, 1].map(|axis| height * Self::warp_share(p_mm[0]) * value(self.warp_seed(axis), q))
+    }
+
+    /// Quiet at the midline, where spine and great vessels are.
+    pub(crate) fn warp_share(x_mm: f32) -> f32 {
+        step(0.0, 70.0, x_mm.abs())
+    }
+
+    pub(crate) fn warp_seed(&self, axis: u32) -> u32 {
+        self.seed ^ (0x1111 * axis)
     }
 
     /// Patient frame to reference frame.
@@ -86,16 +95,19 @@ impl Patient {
         let [x, y] = xy;
         let p = [x, y, level.z];
         let cavity = squircle(xy, [0.0, 0.0], level.cavity, 0.35);
-        let dome = self.dome(p);
-        let heart = self.heart(p);
+        let dome = if level.z > self.dome_mm[0].max(self.dome_mm[1]) + NEAR_MM { NEAR_MM } else { self.dome(p) };
+        let heart = if (10.0..155.0).contains(&level.z) { self.heart(p) } else { NEAR_MM };
         let costal = meet(cavity, apex(p), EDGE_MM);
         let column = ellipse(xy, [2.0, level.column[2]], [level.column[0], level.column[1]]);
-        let spine = ellipse(xy, [0.0, 80.0], [31.0, 33.0]);
+        let spine = ellipse(xy, [0.0, 80.0], [27.0, 33.0]);
         let floor = through(&[(-85.0, 26.0), (0.0, 8.0), (85.0, -14.0)], y) - level.z;
+        // The lungs nearly touch behind the breastbone; the line between them wavers.
+        let septum = if x.abs() > 20.0 { -20.0 } else { self.septum([x, y], level.z) };
         let mut lung = meet(costal, -dome, EDGE_MM);
-        for other in [-heart, -column, -spine, 3.5 - x.abs(), floor] {
+        for other in [-heart, -column, -spine, septum, floor] {
             lung = meet(lung, other, EDGE_MM);
         }
+        lung = lung.max(1.5 - x.abs());
         Distances { lung, costal, cavity, heart, dome }
     }
 
@@ -105,12 +117,20 @@ impl Patient {
         (self.distances(level, [x, y]), [x, y])
     }
 
+    fn septum(&self, [x, y]: [f32; 2], z: f32) -> f32 {
+        let waver = 7.0 * value(self.seed ^ 0x5E9, [0.0, y / 28.0, z / 40.0]);
+        2.5 + 2.5 * step(-20.0, -80.0, y) - (x - waver).abs()
+    }
+
     fn heart(&self, p: [f32; 3]) -> f32 {
         let [x, y, z] = p;
         // The long axis points to the left, forward and down.
         let tilted = [x + 0.30 * (z - 85.0), y - 0.10 * (z - 85.0), z];
         let size = self.heart_size;
-        ellipsoid(tilted, [self.heart_x_mm, -24.0, 85.0], [55.0 * size, 45.0 * size, 62.0])
+        let ventricles = ellipsoid(tilted, [self.heart_x_mm, -33.0, 82.0], [58.0 * size, 45.0 * size, 58.0]);
+        let right_atrium = ellipsoid(p, [-20.0, -18.0, 98.0], [27.0 * size, 32.0 * size, 38.0]);
+        let left_atrium = ellipsoid(p, [6.0, 14.0, 112.0], [34.0 * size, 22.0 * size, 24.0]);
+        join(ventricles, join(right_atrium, left_atrium, 8.0), 10.0)
     }
 
     fn dome(&self, p: [f32; 3]) -> f32 {

@@ -2,8 +2,9 @@
 
 use super::noise::{mix, rough, step, value};
 use super::patient::Patient;
-use super::solid::{coverage, ellipsoid, squircle};
-use super::thorax::{Distances, Level};
+use super::solid::{coverage, ellipse, ellipsoid, join, squircle};
+use super::surfaces::Surface;
+use super::thorax::Level;
 
 /// Air around the patient.
 pub(crate) const AIR_HU: f32 = -1000.0;
@@ -14,26 +15,33 @@ const SKIN_MM: f32 = 2.2;
 impl Patient {
     /// Signed distance to the skin, and to the muscle under the fat, at a point of the reference frame.
     pub(crate) fn skin(&self, level: &Level, xy: [f32; 2]) -> [f32; 2] {
-        let muscle = squircle(xy, [0.0, level.body_y], level.muscle, 0.32);
+        let trunk = squircle(xy, [0.0, level.body_y], level.muscle, 0.30);
+        if trunk > 120.0 {
+            return [trunk, trunk];
+        }
+        // The strong muscles on both sides of the spine leave a groove along the back.
+        let groove = |trunk: f32| join(trunk, ellipse([xy[0].abs(), xy[1]], [38.0, 101.0], [36.0, 25.0]), 12.0);
+        let muscle = if xy[1] > 50.0 { groove(trunk) } else { trunk };
         let fat = self.fat_mm * (0.75 + 0.5 * (xy[0] / 160.0).abs().min(1.0));
         let mut skin = muscle - fat;
         if self.breast_mm > 0.0 && xy[1] < 0.0 {
             let (reach, front) = (self.breast_mm, level.body_y - level.muscle[1]);
             let breast = ellipsoid([xy[0].abs(), xy[1], level.z], [78.0, front + 8.0, 120.0], [58.0, reach + self.fat_mm, 62.0]);
-            skin = skin.min(breast);
+            skin = join(skin, breast, 16.0);
         }
         [skin, muscle]
     }
 
     /// HU at a point of the reference frame that is outside both lungs and inside the skin. `pixel` is the width of a pixel, mm.
-    pub(crate) fn soft_hu(&self, level: &Level, xy: [f32; 2], d: &Distances, skin: [f32; 2], pixel: f32) -> f32 {
-        let p = [xy[0], xy[1], level.z];
-        let soft = if d.cavity > 0.0 { self.wall_hu(p, d.cavity, skin, pixel) } else { self.inner_hu(p, d, pixel) };
-        let bone = self.bone(level, xy, d.cavity);
+    pub(crate) fn soft_hu(&self, level: &Level, surface: &Surface, pixel: f32) -> f32 {
+        let p = [surface.xy[0], surface.xy[1], level.z];
+        let soft = if surface.cavity > 0.0 { self.wall_hu(p, surface, pixel) } else { self.inner_hu(p, surface, pixel) };
+        let bone = self.bone(level, surface.xy, surface.cavity);
         mix(soft, bone.hu, coverage(bone.distance, pixel))
     }
 
-    fn wall_hu(&self, p: [f32; 3], cavity: f32, [skin, muscle]: [f32; 2], pixel: f32) -> f32 {
+    fn wall_hu(&self, p: [f32; 3], surface: &Surface, pixel: f32) -> f32 {
+        let &Surface { cavity, skin, muscle, .. } = surface;
         let grain = value(self.seed ^ 0xFA7, p.map(|c| c / 9.0));
         let mut fat = FAT_HU + 12.0 * grain;
         if self.breast_mm > 0.0 && p[1] < -60.0 && p[0].abs() > 30.0 && muscle > 4.0 {
@@ -49,13 +57,21 @@ impl Patient {
         mix(lining, 12.0, coverage(-SKIN_MM - skin, pixel))
     }
 
-    fn inner_hu(&self, p: [f32; 3], d: &Distances, pixel: f32) -> f32 {
-        let strands = rough(self.seed ^ 0x3ED1, p.map(|c| c / 7.0));
-        let fat = mix(FAT_HU + 8.0, 20.0, step(0.42, 0.62, strands));
-        let heart = self.heart_hu(p, d.heart);
-        let organs = self.organ_hu(p, d.dome, pixel);
-        let chest = mix(fat, heart, coverage(d.heart + 3.0, pixel));
-        mix(chest, organs, coverage(d.dome, pixel))
+    fn inner_hu(&self, p: [f32; 3], surface: &Surface, pixel: f32) -> f32 {
+        let (heart, organs) = (coverage(surface.heart + 3.0, pixel), coverage(surface.dome, pixel));
+        let mut hu = 0.0;
+        if heart < 1.0 {
+            // Nodes, thymus and small vessels in the fat between the lungs.
+            let strands = rough(self.seed ^ 0x3ED1, p.map(|c| c / 8.0));
+            hu = mix(FAT_HU + 8.0, 28.0, step(0.18, 0.42, strands));
+        }
+        if heart > 0.0 {
+            hu = mix(hu, self.heart_hu(p, surface.heart), heart);
+        }
+        if organs > 0.0 {
+            hu = mix(hu, self.organ_hu(p, surface.dome, pixel), organs);
+        }
+        hu
     }
 
     /// Chambers brighter than the wall with contrast; a coat of fat in the grooves.
@@ -74,17 +90,12 @@ impl Patient {
         if p[0] < 8.0 || dome > -3.5 {
             return 57.0 + 0.3 * self.contrast_hu + grain;
         }
-        let centre = self.dome_mm[1] - 48.0;
-        let stomach = ellipsoid(p, [50.0, -24.0, centre], [38.0, 44.0, 42.0]);
-        let gas = self.stomach_gas && p[1] < -22.0;
-        let content = if stomach > -3.0 {
-            42.0
-        } else if gas {
-            -960.0
-        } else {
-            18.0
-        };
-        let spleen = ellipsoid(p, [82.0, 34.0, centre - 8.0], [38.0, 42.0, 46.0]);
+        let centre = self.dome_mm[1] - 44.0;
+        let stomach = ellipsoid(p, [54.0, -22.0, centre], [47.0, 50.0, 42.0]);
+        let gas = self.stomach_gas && p[1] < -34.0;
+        let filling = if gas { -960.0 } else { 24.0 + 3.0 * grain };
+        let content = mix(filling, 42.0, coverage(-3.0 - stomach, pixel));
+        let spleen = ellipsoid(p, [84.0, 36.0, centre - 6.0], [44.0, 52.0, 48.0]);
         let around = mix(FAT_HU + 6.0, 50.0 + 0.4 * self.contrast_hu + grain, coverage(spleen, pixel));
         mix(around, content, coverage(stomach, pixel))
     }

@@ -11,9 +11,9 @@ use super::thorax::Level;
 use super::tubes::{Kind, Tube};
 
 /// Ends of one tree in one lung.
-const ENDS: usize = 620;
+const ENDS: usize = 900;
 /// Radius of a last twig, patient mm.
-const TWIG_MM: f32 = 0.55;
+const TWIG_MM: f32 = 0.58;
 /// A way along existing branches counts this much of its length.
 const DETOUR: f32 = 0.45;
 /// Longest straight piece.
@@ -112,10 +112,10 @@ fn pieces(nodes: &[Node]) -> impl Iterator<Item = ([f32; 3], [f32; 3], [f32; 2])
     })
 }
 
-/// The bronchus that runs beside an artery.
+/// The bronchus that runs beside an artery, as wide as it; a little wider at the ends, as infection and fibrosis make them.
 fn beside((a, b, radii): ([f32; 3], [f32; 3], [f32; 2])) -> Option<Tube> {
-    let lumen = radii.map(|r| 0.8 * r);
-    if lumen[1] < 0.5 {
+    let lumen = radii.map(|r| 0.8 * r + 0.25);
+    if radii[1] < 0.7 {
         return None;
     }
     let aside = |p: [f32; 3], r: f32| [p[0], p[1] + 2.1 * r + 0.6, p[2] + 0.4 * r];
