@@ -139,7 +139,8 @@ impl Compared {
             let [n, larger, smaller, equal] = counts;
             table.add_row([metric.clone(), class.clone(), difference, interval(paired.interval), n, larger, smaller, equal, p]);
         }
-        let alone = if self.only_in_one.is_empty() { String::new() } else { format!("\nin one evaluation only: {}", self.only_in_one.join(", ")) };
+        let alone =
+            if self.only_in_one.is_empty() { String::new() } else { format!("\nin one evaluation only: {}", self.only_in_one.join(", ")) };
         format!("A: {}\nB: {}\n{table}\n{} cases in both; p values are not corrected for their number{alone}", self.a, self.b, self.cases)
     }
 }

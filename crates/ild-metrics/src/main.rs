@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, Rejected, RunReport};
 use ild_metrics::{
-    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification, QuantifyInput, QuantifySettings, printed, printed_quantification,
-    write_evaluation, write_quantification,
+    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification, QuantifyInput, QuantifySettings, printed,
+    printed_quantification, write_evaluation, write_quantification,
 };
 
 /// How good is a segmentation, and how sure is that?

@@ -281,7 +281,8 @@ fn a_mask_is_quantified_with_and_without_a_lung() {
     lung.slice_mut(s![1..7, 2..18, 2..22]).fill(1);
     write_map(&at.join("lung.nii.gz"), lung, grid());
     let quantify = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics")).current_dir(at).args(["quantify", "mask.nii.gz"]).args(args).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_ild-metrics")).current_dir(at).args(["quantify", "mask.nii.gz"]).args(args).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
     };
     let (code, text) = quantify(&[]);
