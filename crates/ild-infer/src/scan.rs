@@ -41,7 +41,7 @@ impl Scan {
         let mut notes = Vec::new();
         let (grid, z_index) = place(&stack, path, &mut notes)?;
         let label_table = table.cloned().or(stack.label_table).unwrap_or_else(|| {
-            notes.push("the NPZ carries no label table: the default names are used (--label-table gives others)".to_owned());
+            notes.push("the NPZ carries no label table: the default names are used (--labels gives others)".to_owned());
             LabelTable::default()
         });
         let colour = matches!(stack.images, Images::Rgb(_)).then_some(Windowing::RGB);
