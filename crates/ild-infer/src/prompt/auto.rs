@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(textures, [Texture::GroundGlass, Texture::Honeycombing], "{found:?}");
         for candidate in &found {
             assert!(candidate.span[0] <= 11 && candidate.span[1] >= 28, "{candidate:?}");
-            assert!((18..22).contains(&candidate.start), "the middle of equally wide slices: {candidate:?}");
+            assert!((17..=22).contains(&candidate.start), "within a block of the middle of equally wide slices: {candidate:?}");
             let [x0, y0, x1, y1] = candidate.start_box;
             assert!(x0 <= 14.0 && (34.0..=42.0).contains(&x1) && y1 - y0 >= 20.0, "{candidate:?}");
         }
