@@ -43,7 +43,7 @@ pub enum Error {
     #[error(transparent)]
     Write(#[from] anyhow::Error),
     /// Ctrl-C or SIGTERM.
-    #[error(transparent)]
+    #[error("stopped on request")]
     Interrupted(#[from] ild_cli::Interrupted),
     /// The thread that encodes slices is gone.
     #[error("the encoder stopped before slice {0} was encoded")]

@@ -30,7 +30,7 @@ pub enum Error {
     #[error(transparent)]
     Write(#[from] anyhow::Error),
     /// Ctrl-C or SIGTERM.
-    #[error(transparent)]
+    #[error("stopped on request")]
     Interrupted(#[from] ild_cli::Interrupted),
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Cohort, expect};
+use common::{Cohort, expect, summary};
 
 const CASES: usize = 20;
 
@@ -88,22 +88,31 @@ fn strays(cohort: &Cohort, folder: &str) -> usize {
     found
 }
 
+/// Ctrl-C once the first case is finished; the exit code, or `None` when the run was done before the signal reached it.
+#[cfg(unix)]
+fn interrupt_after_first_case(cohort: &Cohort, output: &str) -> Option<i32> {
+    let mut child = cohort.nii_to_npz(output).arg("--workers").arg("1").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !cohort.path(output).join("npz_train/CT_ILD").exists() && Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+    let status = child.wait().unwrap();
+    (status.code() != Some(0)).then(|| status.code().expect("ended by itself, not by the signal"))
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_ends_with_130_and_goes_on_from_there() {
     let cohort = Cohort::of(CASES);
-    let mut command = cohort.nii_to_npz("npz");
-    let mut child = command.arg("--workers").arg("1").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // Once the first case is finished.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !cohort.path("npz/npz_train/CT_ILD").exists() && Instant::now() < deadline && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let code = child.wait().unwrap().code();
-    if asked.success() && code != Some(0) {
-        assert_eq!(code, Some(130));
-    }
-    let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 0);
+    let (output, code) = (0..20)
+        .find_map(|i| Some((format!("npz{i}"), interrupt_after_first_case(&cohort, &format!("npz{i}"))?)))
+        .expect("one of twenty signals reaches a run of twenty cases");
+    assert_eq!(code, 130);
+    let finished = cohort.names(&output).iter().filter(|name| name.ends_with(".npz")).count();
+    assert!((1..CASES).contains(&finished), "{finished} cases were finished when the run stopped");
+    let (table, _) = expect(&mut cohort.nii_to_npz(&output), 0);
     assert!(table.contains(&format!("total   {CASES}")), "{table}");
+    let unchanged = summary(&cohort.path(&output))["cases"].as_array().unwrap().iter().filter(|case| case["status"] == "unchanged").count();
+    assert_eq!(unchanged, finished, "finished cases are not done again");
 }

@@ -277,3 +277,13 @@ fn the_report_names_inputs_window_and_outputs() {
     assert_eq!(report["summary"]["total"]["slices"], 8);
     assert!(report["seconds"].is_number() && report["outputs"].is_array());
 }
+
+#[test]
+fn shares_that_are_not_three_numbers_are_wrong_usage() {
+    let cohort = Cohort::of(1);
+    for shares in ["70,30", "70,10,10,10", "70,10,x", "0,0,0", "70,-10,40", ""] {
+        let (_, log) = expect(cohort.nii_to_npz("npz").arg(format!("--ratios={shares}")), 2);
+        assert!(log.contains("expected three shares of 0 or more, e.g. 70,10,20") || log.contains("a value is required"), "{log}");
+    }
+    assert!(!cohort.path("npz").exists(), "nothing is begun");
+}

@@ -17,6 +17,8 @@ use super::value::{Arena, Id, Value};
 const MAX_PICKLE_BYTES: u64 = 256 << 20;
 /// An expanded tensor (stride 0) holds more values than the file; beyond this it is an attack or a mistake.
 const MAX_EXPANSION: usize = 16;
+/// Dicts around the state dict; trainers wrap it once or twice.
+const MAX_NESTING: usize = 4;
 
 /// An opened PyTorch file: its tree of values in memory, its tensors read one by one.
 pub struct TorchFile {
@@ -78,10 +80,13 @@ impl TorchFile {
 
     fn read_state_dict(&self) -> Checked<BTreeMap<String, Tensor>> {
         let mut dict = self.root();
-        while let Some(inner) =
-            ["model", "state_dict", "model_state_dict"].iter().find_map(|name| dict.key(name).filter(|value| value.is_dict()))
-        {
-            dict = inner;
+        // Only so deep: a dict can be made to hold itself.
+        for _ in 0..MAX_NESTING {
+            let names = ["model", "state_dict", "model_state_dict"];
+            match names.iter().find_map(|name| dict.key(name).filter(|value| value.is_dict())) {
+                Some(inner) => dict = inner,
+                None => break,
+            }
         }
         if !dict.entries().any(|(_, value)| value.is_tensor()) {
             let found = if dict.is_dict() { "a dict without tensors".to_owned() } else { dict.describe() };
