@@ -19,6 +19,10 @@ fn cargo(args: &[&str], rest: &[String]) -> anyhow::Result<()> {
 /// Builds the programs and says in which folder they are: beside this one.
 pub fn build_programs() -> anyhow::Result<PathBuf> {
     cargo(&["build", "--quiet", "--release", "--workspace", "--bins", "--exclude", "xtask"], &[])?;
+    beside_this_one()
+}
+
+fn beside_this_one() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     Ok(here.parent().context("a program without a folder")?.to_path_buf())
 }
@@ -31,6 +35,12 @@ pub fn test(rest: &[String]) -> anyhow::Result<()> {
 /// Benches.
 pub fn bench(rest: &[String]) -> anyhow::Result<()> {
     cargo(&["bench", "--workspace"], rest)
+}
+
+/// Builds programs and examples and says in which folder they are.
+pub fn build_programs_and_examples() -> anyhow::Result<PathBuf> {
+    cargo(&["build", "--quiet", "--release", "--workspace", "--bins", "--examples", "--exclude", "xtask"], &[])?;
+    beside_this_one()
 }
 
 /// Everything that has to be green.

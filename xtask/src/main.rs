@@ -5,6 +5,7 @@
 
 mod arrows;
 mod cargo;
+mod peers;
 mod run;
 mod settings;
 mod stage;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask pipeline --config my.toml                your own data
   cargo xtask train --set train.epochs=50              stages up to training, one setting changed
   cargo xtask infer --set infer.checkpoint=best.safetensors
+  cargo xtask bench metrics --python venv/bin/python   against the usual Python programs
   cargo xtask settings                                 every setting of the run, as TOML to copy";
 
 #[derive(Subcommand)]
@@ -55,12 +57,8 @@ enum Task {
     },
     /// Format, lints, tests, docs and crate arrows: what has to be green before a change lands.
     Check,
-    /// Benches of the workspace.
-    Bench {
-        /// Handed to the bench runner, e.g. `-p ild-model`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Time a part against its peers in Python (scripts in tests/peers), or run the workspace's own benches.
+    Bench(peers::BenchArgs),
 }
 
 #[derive(Args)]
@@ -82,7 +80,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     let (task, args) = match &cli.task {
         Task::Test { rest } => return cargo::test(rest),
         Task::Check => return cargo::check(),
-        Task::Bench { rest } => return cargo::bench(rest),
+        Task::Bench(args) => return peers::bench(args, &cli.common),
         Task::Pipeline(args) => ("pipeline", args),
         Task::Preprocess(args) => ("preprocess", args),
         Task::Train(args) => ("train", args),

@@ -32,6 +32,9 @@ pub enum Error {
     /// A table could not be made.
     #[error("table")]
     Table(#[from] polars::prelude::PolarsError),
+    /// The user or the scheduler asked the run to stop.
+    #[error("evaluation stopped")]
+    Interrupted(#[from] ild_cli::Interrupted),
     /// The page could not be made.
     #[error("report")]
     Report(#[from] minijinja::Error),
@@ -46,6 +49,12 @@ impl Error {
     /// Whether an input is at fault (exit code 3); what the binary hands to `ild_cli::main`.
     #[must_use]
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(|e| matches!(e, Self::Rejected { .. })) || ild_io::Error::rejects(error)
+        match error.downcast_ref::<Self>() {
+            Some(Self::Rejected { .. }) => true,
+            // A transparent error hides its inner one from the chain of causes.
+            Some(Self::Io(inner)) => inner.is_rejection(),
+            Some(_) => false,
+            None => ild_io::Error::rejects(error),
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Evaluation {
             CaseJob { case, reference, predictions }
         });
         let scored = jobs.collect::<Vec<_>>().into_par_iter().map(|job| -> Result<_> {
-            ild_cli::stop_if_interrupted().map_err(anyhow::Error::new)?;
+            ild_cli::stop_if_interrupted()?;
             let scored = job.score(settings, given_table.as_ref());
             bar.inc(1);
             Ok((job, scored))

@@ -53,7 +53,7 @@ impl Surfaces {
         let (j, i) = (row / self.step, column / self.step);
         let part = |index: usize| (index % self.step) as f32 / self.step as f32;
         let upper = self.knots[[j, i]].mix(&self.knots[[j, i + 1]], part(column));
-        if row % self.step == 0 {
+        if row.is_multiple_of(self.step) {
             return upper;
         }
         let lower = self.knots[[j + 1, i]].mix(&self.knots[[j + 1, i + 1]], part(column));

@@ -1,0 +1,86 @@
+//! Scores one pair of label maps on request, so that `tests/peers/metrics.py` can time it in alternation with other programs.
+//!
+//! Each line on stdin is one request: `surfel` (what surface-distance computes), `voxel` (what MedPy computes) or `all` (every
+//! number of a case). Each answer is one line of JSON with wall and CPU seconds, peak memory, and the sum of the scores.
+
+use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use ild_metrics::{
+    Aligned, Annotated, AnnotatedCase, BorderDistances, CaseScores, Mask, PairScan, Prediction, ScoreSettings, SurfelDistances,
+};
+use rayon::prelude::*;
+use serde_json::json;
+
+/// Times the metrics on request.
+#[derive(Parser)]
+#[command(name = "metrics_engine")]
+struct Cli {
+    #[command(flatten)]
+    common: ild_cli::Common,
+    /// Ground truth, NIfTI.
+    reference: PathBuf,
+    /// Prediction, NIfTI.
+    predicted: PathBuf,
+}
+
+const SETTINGS: ScoreSettings = ScoreSettings { nsd_tolerance_mm: 2.0, lesion_overlap: 0.1 };
+
+fn surfel([reference, predicted]: [Mask; 2], scan: &PairScan, spacing: [f64; 3]) -> f64 {
+    let Some(found) = SurfelDistances::new(reference, predicted, scan.extents[&reference.id], spacing) else { return 0.0 };
+    found.nsd(SETTINGS.nsd_tolerance_mm) + found.hausdorff_mm(95.0) + found.average_mm().iter().sum::<f64>()
+}
+
+fn voxel([reference, predicted]: [Mask; 2], scan: &PairScan, spacing: [f64; 3]) -> f64 {
+    let Some(found) = BorderDistances::new(reference, predicted, scan.extents[&reference.id], spacing) else { return 0.0 };
+    found.hd95_mm().unwrap_or(0.0) + found.assd_mm().unwrap_or(0.0)
+}
+
+fn run(pair: &Aligned, request: &str) -> anyhow::Result<f64> {
+    let one = match request {
+        "all" => {
+            let scores = CaseScores::new(pair, &BTreeSet::new(), SETTINGS);
+            return Ok(scores.classes.values().filter_map(|class| Some(class.surfel?.hd95_mm + class.border?.hd95_mm)).sum());
+        }
+        "surfel" => surfel,
+        "voxel" => voxel,
+        other => anyhow::bail!("expected surfel, voxel or all, found {other:?}"),
+    };
+    let predicted = pair.predicted.of(1).ok_or_else(|| anyhow::anyhow!("expected one label map"))?;
+    let scan = PairScan::new(pair.reference.view(), predicted);
+    let ids: Vec<u8> = scan.extents.keys().copied().collect();
+    Ok(ids
+        .par_iter()
+        .map(|&id| one([pair.reference.view(), predicted].map(|labels| Mask { labels, id }), &scan, pair.spacing_zyx_mm))
+        .sum())
+}
+
+/// User and system seconds of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |i: usize| after_name.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let truth = AnnotatedCase::read(&cli.reference, Annotated::All)?;
+    let prediction = Prediction::read(&cli.predicted, &ild_io::LabelTable::default())?;
+    let pair = Aligned::new(&truth, Some(&prediction), &cli.predicted)?;
+    println!("{}", json!({ "ready": true }));
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        let sum = run(&pair, line.trim())?;
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        println!("{}", json!({ "wall": wall, "cpu": cpu, "peak": ild_cli::peak_memory_bytes(), "sum": sum }));
+    }
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    ild_cli::main(|cli: &Cli| &cli.common, |cli| serve(&cli), ild_metrics::Error::rejects)
+}
