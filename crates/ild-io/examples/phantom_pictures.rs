@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ild_io::lung::{LungMask, hounsfield};
 use ild_io::picture::{Outline, overlay, save_png, tile};
-use ild_io::{LabelTable, Volume, read_label_map, read_volume};
+use ild_io::{Affine, Geometry, LabelTable, Volume, Voxels, read_label_map, read_volume};
 use image::RgbImage;
 use ndarray::{Array2, Axis, s};
 use plotters::prelude::*;
@@ -24,6 +24,10 @@ const RANGE_HU: [i16; 2] = [-1030, 150];
 const WINDOW_HU: [f32; 2] = [-1350.0, 150.0];
 /// Grey levels of the slices: noise does not compress, and 32 levels look the same.
 const GREYS: f32 = 31.0;
+
+/// Slices of the slab made from a single slice, and their distance.
+const SLAB: usize = 60;
+const SLAB_SPACING_MM: f64 = 5.0;
 
 #[derive(Parser)]
 struct Cli {
@@ -57,7 +61,7 @@ fn main() -> Result<()> {
 
 /// Share of lung voxels in each bin, in percent per 10 HU.
 fn lung_histogram(path: &Path) -> Result<Vec<(f64, f64)>> {
-    let ct = read_volume(path)?;
+    let ct = thickened(read_volume(path)?);
     let mask = LungMask::of(&ct);
     let mut counts = vec![0u64; ((RANGE_HU[1] - RANGE_HU[0]) / BIN_HU) as usize];
     let (mut total, mut sum) = (0u64, 0i64);
@@ -73,6 +77,19 @@ fn lung_histogram(path: &Path) -> Result<Vec<(f64, f64)>> {
         (f64::from(RANGE_HU[0]) + (index as f64 + 0.5) * f64::from(BIN_HU), 100.0 * count as f64 / total.max(1) as f64)
     };
     Ok(counts.iter().enumerate().map(bin).collect())
+}
+
+/// A single slice repeated to a slab, because a lung is looked for in three dimensions; other volumes as they are.
+fn thickened(ct: Volume) -> Volume {
+    let [depth, height, width] = ct.geometry.shape_zyx;
+    if depth > 1 {
+        return ct;
+    }
+    let shape = [SLAB, height, width];
+    let slab = hounsfield(&ct).broadcast(shape).map(|slice| slice.to_owned());
+    let [x, y, _] = ct.geometry.spacing_xyz_mm;
+    let geometry = Geometry::new(shape, Affine::from_spacing_xyz_mm([x, y, SLAB_SPACING_MM]));
+    slab.map_or(ct, |slab| Volume { voxels: Voxels::I16(slab), geometry })
 }
 
 fn histogram_picture(path: &Path, real: &[PathBuf], synthetic: &[PathBuf]) -> Result<()> {

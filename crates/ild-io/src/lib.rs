@@ -29,6 +29,7 @@ mod nrrd;
 pub mod phantom;
 pub mod picture;
 mod raw_voxels;
+mod reorder;
 mod slice_stack;
 mod volume;
 

@@ -145,19 +145,18 @@ fn the_five_patterns_differ_from_lung_and_from_each_other() {
 #[test]
 fn labels_are_sparse_irregular_and_mostly_of_one_class_per_slice() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { cases: 20, size: [60, 64, 64], seed: 3 };
+    let settings = Settings { cases: 60, size: [60, 64, 64], seed: 3 };
     let (cohort, _) = write(folder.path(), settings, false).unwrap();
-    for case in &cohort.cases {
-        let share = case.outlined_slices.len() as f64 / 60.0;
-        // 10 to 25 % is aimed at; runs are whole slices, so one patient can end a little outside.
-        assert!((0.05..=0.30).contains(&share), "{}: {share}", case.case);
-    }
+    let shares: Vec<f64> = cohort.cases.iter().map(|case| case.outlined_slices.len() as f64 / 60.0).collect();
+    // 10 to 25 % is aimed at; runs are whole slices of at most three, so single patients end a little outside.
+    assert!(shares.iter().filter(|share| (0.10..=0.25).contains(*share)).count() >= 50, "{shares:?}");
+    assert!(shares.iter().all(|share| (0.05..=0.35).contains(share)), "{shares:?}");
     assert!((0.13..0.22).contains(&cohort.outlined_share().unwrap()));
-    // 92 % in the cohort that this imitates; twenty patients have about 200 outlined slices.
-    assert!((0.86..0.97).contains(&cohort.single_class_share().unwrap()), "{:?}", cohort.single_class_share());
+    // 92 % in the cohort that this imitates; mixed slices come by the patient, so a few patients more or less move the share by a percent.
+    assert!((0.89..0.95).contains(&cohort.single_class_share().unwrap()), "{:?}", cohort.single_class_share());
     assert!((3..=6).contains(&cohort.median_gap().unwrap()), "{:?}", cohort.median_gap());
     for (id, class) in cohort.classes() {
-        assert!((4..=10).contains(&class.patients), "class {id}: {} of 20 patients", class.patients);
+        assert!((12..=30).contains(&class.patients), "class {id}: {} of 60 patients", class.patients);
         // A filled box must be a bad answer: at 35 % its DSC is 0.52.
         assert!(class.mean_box_fill() < 0.36, "class {id} fills {:.2} of its box", class.mean_box_fill());
     }

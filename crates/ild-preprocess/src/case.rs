@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ild_io::{Geometry, Images, LabelTable, SliceStack, read_label_map, read_volume, same_grid};
+use ild_io::{Geometry, Images, LabelMap, LabelTable, SliceStack, read_label_map, read_volume, same_grid};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,10 @@ const FLATTENED_WARNING: f64 = 0.5;
 /// # Errors
 /// When the label file is refused, or has more tumours than ids are left for.
 pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
-    let map = read_label_map(&pair.label)?;
+    clean(read_label_map(&pair.label)?, pair, settings)
+}
+
+fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
     let mut runs = LabelRuns::new(map.labels.view(), &settings.removed_ids);
     if let Some(tumor_id) = settings.tumor_id {
         let table_max = settings.label_table.0.keys().max().copied().unwrap_or(0);
@@ -123,16 +126,25 @@ pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> 
 /// Reads the CT of a case and puts its labelled slices together.
 ///
 /// # Errors
-/// When the CT is refused, or the label is on another grid.
+/// When the CT is refused, or the label is on another grid (a grid that only stores the same voxels in another order is put right).
 pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) -> Result<(SliceStack, CaseFacts)> {
     let volume = read_volume(&pair.image)?;
     let other_grid = same_grid(&volume.geometry, &labels.geometry, &pair.label);
+    let stored_as = labels.geometry.affine.axis_codes();
+    let reordered = if other_grid.is_err() && !settings.any_grid { reordered(pair, &volume.geometry, settings)? } else { None };
+    let (labels, other_grid) = reordered.as_ref().map_or((labels, other_grid), |labels| (labels, Ok(())));
     let slices = labels.runs.labelled_slices();
     let mut facts = label_facts(&labels.runs, &slices, settings);
     match other_grid {
         // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
         Err(error) if settings.any_grid && volume.geometry.shape_zyx == labels.geometry.shape_zyx => facts.notes.push(error.to_string()),
         checked => checked?,
+    }
+    if reordered.is_some() {
+        facts.notes.push(format!(
+            "the label is stored {stored_as}, the CT {}: the same voxels, put in the CT's order",
+            volume.geometry.affine.axis_codes()
+        ));
     }
     let images = match settings.modality {
         Modality::Ct => {
@@ -162,6 +174,12 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
         is_2d: false,
     };
     Ok((stack, facts))
+}
+
+/// The labels put in the CT's storage order, when that is all their grids differ by.
+fn reordered(pair: &Pair, ct: &Geometry, settings: &CaseSettings) -> Result<Option<CaseLabels>> {
+    let map = read_label_map(&pair.label)?.in_order_of(ct);
+    map.map(|map| clean(map, pair, settings)).transpose()
 }
 
 fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> CaseFacts {

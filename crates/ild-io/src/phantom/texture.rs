@@ -21,8 +21,8 @@ impl Texture {
     pub(crate) fn hu(&self, class: u8, p: [f32; 3], lung_hu: f32) -> f32 {
         match class {
             1 => lung_hu + self.haze(p),
-            2 => self.mesh(p, lung_hu + 30.0),
-            3 => self.mesh(p, lung_hu + 0.85 * self.haze(p)),
+            2 => self.mesh(p, lung_hu + 30.0, -380.0),
+            3 => self.mesh(p, lung_hu + 0.85 * self.haze(p), -240.0),
             4 => self.consolidation(p),
             _ => self.honeycomb(p),
         }
@@ -33,8 +33,8 @@ impl Texture {
         self.haze_hu + 45.0 * rough(self.seed ^ 0x6600, p.map(|c| c / 16.0))
     }
 
-    /// Thickened septa: the walls of cells, on `ground`.
-    fn mesh(&self, p: [f32; 3], ground: f32) -> f32 {
+    /// Thickened septa: the walls of cells, lines of `line_hu` on `ground`.
+    fn mesh(&self, p: [f32; 3], ground: f32, line_hu: f32) -> f32 {
         let size = MESH_MM.max(4.2 * self.pixel);
         // Shifted to and fro, so that the lines are not the straight edges of cells.
         let shift = |salt: u32| 0.3 * value(self.seed ^ salt, p.map(|c| c / (1.3 * size)));
@@ -42,7 +42,7 @@ impl Texture {
         let half_line = (0.09f32).max(0.32 * self.pixel / size);
         let line = 1.0 - step(half_line, 2.4 * half_line, second - nearest);
         let strength = 0.72 + 0.28 * value(self.seed ^ 0x57, p.map(|c| c / 9.0));
-        mix(ground, -380.0, line * strength)
+        mix(ground, line_hu, line * strength)
     }
 
     fn consolidation(&self, p: [f32; 3]) -> f32 {
