@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Cohort, SHAPE, expect, geometry, lesions, summary};
-use ild_io::{Images, read_npz, write_label_map};
+use ild_io::{Images, read_label_map, read_npz, write_label_map};
 use ndarray::{Array3, s};
 
 #[test]
@@ -89,6 +89,28 @@ fn a_label_on_another_grid_is_refused_with_the_distance() {
     // The older scripts compared shapes only; parity mode does as they did, and says what it saw.
     let (table, log) = expect(cohort.nii_to_npz("npz").arg("--parity"), 0);
     assert!(table.contains("1 written") && log.contains("up to 3.00 mm away"), "{table}\n{log}");
+}
+
+#[test]
+fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
+    let (plain, mirrored) = (Cohort::of(1), Cohort::of(1));
+    // Upside down and mirrored in storage, at the same places in the patient.
+    let mut map = read_label_map(&mirrored.label("case00")).unwrap();
+    map.labels.invert_axis(ndarray::Axis(0));
+    map.labels.invert_axis(ndarray::Axis(2));
+    let affine = map.geometry.affine;
+    let corner = affine.world_mm([(SHAPE[2] - 1) as f64, 0.0, (SHAPE[0] - 1) as f64]);
+    for row in 0..3 {
+        map.geometry.affine.0[row] = [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner[row]];
+    }
+    map.geometry.nifti = None;
+    write_label_map(&mirrored.label("case00"), &map).unwrap();
+    expect(&mut plain.nii_to_npz("npz"), 0);
+    let (_, log) = expect(&mut mirrored.nii_to_npz("npz"), 0);
+    assert!(log.contains("the label is stored RPI, the CT LPS: the same voxels, put in the CT's order"), "{log}");
+    let npz = |cohort: &Cohort| read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
+    let (plain, mirrored) = (npz(&plain), npz(&mirrored));
+    assert_eq!((plain.labels, plain.z_index), (mirrored.labels, mirrored.z_index));
 }
 
 #[test]
