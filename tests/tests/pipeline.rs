@@ -30,11 +30,17 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("run");
     let said = run(&output, &[]);
-    assert_eq!(stages_that_ran(&said), 8, "{said}");
+    assert_eq!(stages_that_ran(&said), 9, "{said}");
 
     let truth = output.join("npz/npz_test/CT_ILD");
     let table = output.join("evaluation/mean_dsc.csv");
-    for (system, predictions) in [("prediction", "infer"), ("before training", "infer-initial"), ("box filled in", "infer-box-fill")] {
+    let systems = [
+        ("prediction", "infer"),
+        ("automatic prompt", "infer-auto"),
+        ("before training", "infer-initial"),
+        ("box filled in", "infer-box-fill"),
+    ];
+    for (system, predictions) in systems {
         let counted = mean_volume_dice(&truth, &output.join(predictions)).unwrap();
         let reported = column_by_class(&table, system, "mean_volume_dsc").unwrap();
         assert!(!counted.is_empty());
@@ -42,7 +48,9 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
             assert!((reported[&class] - dice).abs() < SAME_NUMBER, "{system} {class}: counted {dice}, reported {}", reported[&class]);
         }
     }
-    predictions_lie_on_the_grid_of_their_ct(&output);
+    for predictions in ["infer", "infer-auto"] {
+        predictions_lie_on_the_grid_of_their_ct(&output, predictions);
+    }
     assert!(fs::metadata(output.join("evaluation/report.html")).unwrap().len() > 10_000);
 
     let again = run(&output, &[]);
@@ -53,9 +61,9 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
     assert_eq!(stages_that_ran(&run(&output, &["--set", "evaluate.nsd-tolerance-mm=3.0"])), 1, "only the evaluation has another setting");
 }
 
-fn predictions_lie_on_the_grid_of_their_ct(output: &Path) {
+fn predictions_lie_on_the_grid_of_their_ct(output: &Path, predictions: &str) {
     let mut compared = 0;
-    for entry in fs::read_dir(output.join("infer")).unwrap() {
+    for entry in fs::read_dir(output.join(predictions)).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(case) = name.strip_suffix(".nii.gz") else { continue };

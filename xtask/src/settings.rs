@@ -10,6 +10,9 @@ const SAMPLE: &str = include_str!("../pipeline/sample.toml");
 /// The table of settings that every stage shares.
 pub const SHARED: &str = "pipeline";
 
+/// A setting may stand for one that stands for another, but not in a circle.
+const MOST_STEPS: usize = 4;
+
 /// All tables, `{output}` not yet filled in.
 #[derive(Debug)]
 pub struct Settings {
@@ -64,11 +67,35 @@ impl Settings {
         }
     }
 
-    /// One table with `{output}` filled in; keys with an empty value are left out (that is how a default is switched off).
+    /// One table with `{output}` and `{table.key}` filled in; keys with an empty value, or that stand for a setting that is not
+    /// there, are left out (that is how a default is switched off).
     pub fn table(&self, name: &str) -> Table {
-        let output = self.output();
         let raw = self.tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
-        raw.into_iter().filter(|(_, value)| value.as_str() != Some("")).map(|(key, value)| (key, filled(value, &output))).collect()
+        let filled = raw.into_iter().map(|(key, value)| (key, self.filled(value, MOST_STEPS)));
+        filled.filter(|(_, value)| value.as_str() != Some("")).collect()
+    }
+
+    fn filled(&self, value: Value, steps: usize) -> Value {
+        match value {
+            Value::String(text) => self.fill(&text, steps),
+            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.filled(item, steps)).collect()),
+            other => other,
+        }
+    }
+
+    /// A text that is nothing but `{table.key}` becomes that setting, of whatever type; within a longer text it becomes its words.
+    fn fill(&self, text: &str, steps: usize) -> Value {
+        let mut text = text.replace("{output}", &self.output());
+        let places = if steps == 0 { Vec::new() } else { places(&text) };
+        for (table, key, place) in places {
+            let setting = self.tables.get(&table).and_then(|t| t.get(&key)).cloned().unwrap_or_else(|| Value::String(String::new()));
+            match self.filled(setting, steps - 1) {
+                Value::String(inner) => text = text.replace(&place, &inner),
+                other if text == place => return other,
+                other => text = text.replace(&place, &other.to_string()),
+            }
+        }
+        Value::String(text)
     }
 
     /// The folder of the run.
@@ -86,12 +113,12 @@ fn hyphened(table: Table) -> impl Iterator<Item = (String, Value)> {
     table.into_iter().map(|(key, value)| (key.replace('_', "-"), value))
 }
 
-fn filled(value: Value, output: &str) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("{output}", output)),
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| filled(item, output)).collect()),
-        other => other,
-    }
+/// Each `{table.key}` in `text`: table, key, and the place as it is written.
+fn places(text: &str) -> Vec<(String, String, String)> {
+    let inside = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+    let named =
+        inside.filter_map(|inside| inside.split_once('.').map(|(table, key)| (table.to_owned(), key.to_owned(), format!("{{{inside}}}"))));
+    named.collect()
 }
 
 #[cfg(test)]
@@ -105,6 +132,17 @@ mod tests {
         assert_eq!(train["epochs"], Value::Integer(3));
         assert_eq!(train["model"], Value::String("b+".into()));
         assert_eq!(train["run-dir"], Value::String("x/train".into()));
+    }
+
+    #[test]
+    fn a_setting_can_stand_for_another_one() {
+        let settings = Settings::load(None, &["infer.checkpoint=sam2.pt".into(), "nii-to-npz.img-path=scans".into()]).unwrap();
+        let auto = settings.table("infer-auto");
+        assert_eq!(auto["checkpoint"], Value::String("sam2.pt".into()));
+        assert_eq!(auto["input"], Value::String("scans".into()));
+        assert_eq!(auto["model"], Value::String("nano".into()), "through infer.model to train.model");
+        assert!(!auto.contains_key("img-name-suffix"), "nothing says it, so the program's own default counts: {auto}");
+        assert_eq!(settings.table("evaluate")["pred"], Value::String("runs/sample/infer".into()));
     }
 
     #[test]

@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn the_sample_runs_every_stage() {
-        assert_eq!(plan(&[]).len(), 8);
+        assert_eq!(plan(&[]).len(), 9);
     }
 
     #[test]
     fn own_images_need_no_synthetic_ones() {
         let stages = plan(&["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"]);
-        assert!(!stages.contains(&"phantom".to_owned()) && stages.len() == 7, "{stages:?}");
+        assert!(!stages.contains(&"phantom".to_owned()) && stages.len() == 8, "{stages:?}");
     }
 
     #[test]

@@ -72,9 +72,16 @@ pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
 fn cases_among(paths: &[PathBuf], suffix: &str) -> Result<Vec<CaseFile>> {
     let is_case = |path: &&PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        path.is_file() && !is_hidden(path) && (name.ends_with(suffix) || name.ends_with(".npz"))
+        let fits = name.ends_with(".npz") || (name.ends_with(suffix) && !is_for_looking(path, &name));
+        fits && path.is_file() && !is_hidden(path)
     };
     paths.iter().filter(is_case).map(|path| CaseFile::named(path, suffix)).collect()
+}
+
+/// Whether the file is one that `ild-preprocess nii-to-npz --save-nii` puts beside `<case>.npz`: grey values to look at, no CT.
+fn is_for_looking(path: &Path, name: &str) -> bool {
+    let case = ["_img.nii.gz", "_gt.nii.gz"].iter().find_map(|end| name.strip_suffix(end));
+    case.is_some_and(|case| path.with_file_name(format!("{case}.npz")).is_file())
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -157,6 +164,16 @@ mod tests {
         std::fs::create_dir(folder.path().join("CT_ILD")).unwrap();
         std::fs::write(folder.path().join("CT_ILD/x.npz"), b"x").unwrap();
         assert_eq!(find_cases(folder.path(), "_0000.nii.gz").unwrap()[0].id, "x");
+    }
+
+    #[test]
+    fn pictures_beside_an_npz_are_no_cases() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.npz", "x_img.nii.gz", "x_gt.nii.gz", "y_img.nii.gz"] {
+            std::fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        let ids: Vec<String> = find_cases(folder.path(), ".nii.gz").unwrap().into_iter().map(|case| case.id).collect();
+        assert_eq!(ids, ["x", "y_img"], "y_img belongs to no NPZ");
     }
 
     #[test]

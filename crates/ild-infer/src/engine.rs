@@ -22,6 +22,8 @@ pub struct Engine {
     pub window: Option<Windowing>,
     /// Labels of its training data.
     pub label_table: Option<LabelTable>,
+    /// Whether its own scores (predicted IoU, object score) were ever taught anything.
+    pub scores_are_trained: bool,
 }
 
 /// Which weights, which size, where.
@@ -67,6 +69,7 @@ impl Engine {
             batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
             origin,
             window: weights.metadata.get("window").and_then(|text| window_choice::of_metadata(text)),
+            scores_are_trained: weights.scores_are_trained(),
             label_table: weights.metadata.get("label_table").and_then(|text| serde_json::from_str(text).ok()),
         })
     }

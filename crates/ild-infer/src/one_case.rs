@@ -84,6 +84,7 @@ pub struct JudgedCandidate {
     candidate: Candidate,
     predicted_iou: f32,
     object_score: f32,
+    stability: f32,
     kept: bool,
 }
 
@@ -267,10 +268,13 @@ impl Context<'_> {
         let lung = LungMask::of(ct);
         let problems = lung.quality.problems();
         scan.notes.extend(problems.iter().map(|problem| format!("lung mask is doubtful: {problem}")));
+        if !engine.scores_are_trained {
+            scan.notes.push("these weights began at random, so their predicted IoU and object score say nothing: candidates were judged by stability alone".to_owned());
+        }
         let judged = self.judge(&scan, auto::candidates(ct, &lung), engine, progress)?;
         let tracks: Vec<Track> = judged.iter().filter(|j| j.kept).map(|j| j.candidate.track(&scan.label_table)).collect();
         if tracks.is_empty() {
-            scan.notes.push(format!("nothing segmented: {} candidates in the lung, none kept by the model", judged.len()));
+            scan.notes.push(nothing_kept(&judged, self.settings.auto_min_stability));
         }
         let (merger, encoded) = self.travel(&scan, &tracks, engine, Some(&lung.mask), progress)?;
         let mut provenance = self.provenance(None, &tracks, &scan);
@@ -287,6 +291,8 @@ impl Context<'_> {
         let rules = self.rules(scan, engine);
         let order: Vec<usize> = candidates.iter().map(|candidate| candidate.start).collect();
         progress.inc_length(order.len() as u64);
+        let scores = [self.settings.auto_min_iou, self.settings.auto_min_object_score];
+        let limits = auto::Limits { stability: self.settings.auto_min_stability, scores: engine.scores_are_trained.then_some(scores) };
         let mut judged = Vec::with_capacity(candidates.len());
         self.with_model(scan, engine, &Plan::new(&order, 2 * engine.batch), |mut segmenter| {
             for candidate in candidates {
@@ -294,15 +300,30 @@ impl Context<'_> {
                 let [height, width] = rules.slice_size;
                 let prompt = Prompt::Box(candidate.start_box).to_input(height, width, rules.side);
                 for answer in segmenter.segment(candidate.start, std::slice::from_ref(&prompt))? {
-                    let kept = auto::keep_confident(&answer, self.settings.auto_min_iou, self.settings.auto_min_object_score);
-                    let candidate = candidate.clone();
-                    judged.push(JudgedCandidate { candidate, predicted_iou: answer.iou, object_score: answer.object_score, kept });
+                    judged.push(JudgedCandidate {
+                        candidate: candidate.clone(),
+                        predicted_iou: answer.iou,
+                        object_score: answer.object_score,
+                        stability: auto::stability(answer.probability.view()),
+                        kept: limits.keep(&answer),
+                    });
                 }
                 progress.inc(1);
             }
             Ok(())
         })?;
         Ok(judged)
+    }
+}
+
+fn nothing_kept(judged: &[JudgedCandidate], min_stability: f32) -> String {
+    let firmest = judged.iter().map(|j| j.stability).fold(0.0, f32::max);
+    match judged.len() {
+        0 => "nothing segmented: no suspicious region in the lung".to_owned(),
+        n => format!(
+            "nothing segmented: {n} candidates in the lung, none kept by the model \
+             (stability up to {firmest:.2}, --auto-min-stability is {min_stability})"
+        ),
     }
 }
 

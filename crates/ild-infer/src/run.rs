@@ -1,5 +1,6 @@
 //! All cases of a run: what is finished is skipped, what fails is reported and the others go on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -104,6 +105,14 @@ impl Run {
     /// When there are no cases, or the model or the label table is refused.
     pub fn new(settings: Settings, common: &Common) -> Result<Self> {
         let mut cases = find_cases(&settings.input, &settings.img_name_suffix)?;
+        if let Some(folder) = &settings.cases_of {
+            let wanted: BTreeSet<String> = find_cases(folder, &settings.img_name_suffix)?.into_iter().map(|case| case.id).collect();
+            cases.retain(|case| wanted.contains(&case.id));
+            if cases.is_empty() {
+                let next = "compare the file names: a case is what stands before .npz and --img-name-suffix";
+                return Err(Error::refused(&settings.input, format!("cases that {} holds too", folder.display()), "none", next));
+            }
+        }
         if let Some(shard) = settings.shard {
             cases = shard.of(cases);
         }

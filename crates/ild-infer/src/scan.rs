@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ild_io::{Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume, read_label_map, read_npz, read_volume};
-use ild_preprocess::{Windowing, window_volume};
+use ild_preprocess::{Scaling, Windowing, window_ct};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 use crate::Result;
@@ -57,17 +57,21 @@ impl Scan {
         let ct = read_volume(path)?;
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
-        let images = window_volume(&case.ct, &windowing);
+        let slices: Vec<usize> = (0..case.ct.geometry.shape_zyx[0]).collect();
+        let windowed = window_ct(&case.ct.voxels, &slices, &windowing, Scaling::WindowBounds);
+        let lowest = windowed.range[0];
+        let no_air = format!("the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units");
+        let notes = if lowest > AIR_HU { vec![no_air] } else { Vec::new() };
         Ok(Self {
             id: id.to_owned(),
-            images,
-            z_index: (0..case.ct.geometry.shape_zyx[0]).collect(),
+            images: windowed.images,
+            z_index: slices,
             grid: case.ct.geometry.clone(),
             truth: case.label.map(|label| label.labels),
             label_table: table.clone(),
             windowing: Some(windowing),
             ct: Some(case.ct),
-            notes: Vec::new(),
+            notes,
         })
     }
 
@@ -100,6 +104,9 @@ impl Scan {
         }
     }
 }
+
+/// Above this lowest value a CT shows no air.
+const AIR_HU: f64 = -800.0;
 
 /// Grid and slice indices of a stack.
 fn place(stack: &SliceStack, path: &Path, notes: &mut Vec<String>) -> Result<(Geometry, Vec<usize>)> {

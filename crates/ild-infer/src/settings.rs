@@ -65,6 +65,10 @@ pub struct Settings {
     /// Its label file is called `<case><suffix>`.
     #[arg(long, default_value = ".nii.gz", value_name = "SUFFIX")]
     pub gt_name_suffix: String,
+    /// Only the cases that this folder holds too, by name: the NPZ of one split, for CT from the folder of all.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
+    pub cases_of: Option<PathBuf>,
     /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: the NPZ's or the checkpoint's own].
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -80,10 +84,14 @@ pub struct Settings {
     #[serde(skip)]
     pub shard: Option<Shard>,
 
-    /// `auto`: candidates whose start slice the model rates below this IoU are dropped.
+    /// `auto`: candidates are dropped when less than this share of the mask on their start slice is stable, that is stays when the
+    /// threshold moves from probability 0.27 to 0.73 (SAM's stability score).
+    #[arg(long, default_value_t = 0.5, value_name = "0..1")]
+    pub auto_min_stability: f32,
+    /// `auto`: candidates whose start slice the model rates below this IoU are dropped. Not asked of weights whose scores were never trained.
     #[arg(long, default_value_t = 0.5, value_name = "0..1")]
     pub auto_min_iou: f32,
-    /// `auto`: candidates whose object score (a logit) is below this are dropped.
+    /// `auto`: candidates whose object score (a logit) is below this are dropped; likewise.
     #[arg(long, default_value_t = 0.0, value_name = "LOGIT", allow_negative_numbers = true)]
     pub auto_min_object_score: f32,
     /// Memory for features of slices that are needed again, MiB; what does not fit is encoded again.

@@ -268,6 +268,30 @@ fn shards_share_the_cases() {
     assert!(bench.out("b.nii.gz").exists() && !bench.out("a.nii.gz").exists() && !bench.out("c.nii.gz").exists());
 }
 
+#[test]
+fn only_the_cases_of_another_folder_are_taken_when_asked() {
+    let bench = Bench::new();
+    std::fs::copy(bench.path("ct/a_0000.nii.gz"), bench.path("ct/b_0000.nii.gz")).unwrap();
+    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    let split = bench.path("npz");
+    ok(&bench.run("ct", "boxes.json", &["--cases-of", split.to_str().unwrap()]));
+    assert!(bench.out("a.nii.gz").exists() && !bench.out("b.nii.gz").exists());
+    std::fs::rename(bench.path("npz/a.npz"), bench.path("npz/z.npz")).unwrap();
+    assert!(refused(&bench.run("ct", "boxes.json", &["--cases-of", split.to_str().unwrap()])).contains("holds too"));
+}
+
+#[test]
+fn a_volume_that_is_not_in_hounsfield_units_is_remarked_upon() {
+    let bench = Bench::new();
+    let grey = Volume { voxels: Voxels::I16(hu().mapv(|v| v + 1024)), geometry: geometry() };
+    write_volume(&bench.path("grey/a_0000.nii.gz"), &grey).unwrap();
+    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    let output = bench.run("grey", "boxes.json", &[]);
+    ok(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hardly Hounsfield units"));
+    assert!(bench.json("a.json")["notes"][0].as_str().unwrap().contains("hardly Hounsfield units"));
+}
+
 /// `ILD_PYTHON` (or python3) when it has SimpleITK and nibabel.
 fn python_with_readers() -> Option<String> {
     let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
@@ -278,17 +302,39 @@ fn python_with_readers() -> Option<String> {
     found.then_some(python)
 }
 
+/// Rotated about two axes: oblique, and orthogonal as ITK demands (which [`geometry`] is not).
+fn oblique() -> Affine {
+    let ([sa, ca], [sb, cb]) = ([0.2_f64.sin(), 0.2_f64.cos()], [0.35_f64.sin(), 0.35_f64.cos()]);
+    let rotation = [[cb, -sb * ca, sb * sa], [sb, cb * ca, -cb * sa], [0.0, sa, ca]];
+    let spacing = [0.7, 0.69, 2.5];
+    let row = |i: usize, origin: f64| [0, 1, 2].map(|j| rotation[i][j] * spacing[j]).into_iter().chain([origin]).collect::<Vec<_>>();
+    let rows = [row(0, 31.5), row(1, -12.25), row(2, 400.125), vec![0.0, 0.0, 0.0, 1.0]];
+    Affine(rows.map(|row| std::array::from_fn(|j| row[j])))
+}
+
+/// Stored as sagittal slices: the first axis runs backwards, the second up, the third to the left.
+fn sagittal() -> Affine {
+    Affine([[0.0, 0.0, -2.5, 40.0], [-0.7, 0.0, 0.0, 9.5], [0.0, 0.69, 0.0, -300.25], [0.0, 0.0, 0.0, 1.0]])
+}
+
 #[test]
 fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
     let Some(python) = python_with_readers() else { return };
     let bench = Bench::new();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");
-    for input in ["npz", "ct"] {
-        let gt = bench.path("gt");
-        ok(&bench.run(input, "gt", &["--force", "--gt-path", gt.to_str().unwrap()]));
-        let seen = Command::new(&python).arg(&script).arg(bench.path("ct/a_0000.nii.gz")).arg(bench.out("a.nii.gz")).output().unwrap();
-        assert!(seen.status.success(), "{input}: {}", String::from_utf8_lossy(&seen.stderr));
-        assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "ild: prompt from ground truth");
+    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    for affine in [oblique(), sagittal()] {
+        let ct = Volume { voxels: Voxels::I16(hu()), geometry: Geometry::new(SHAPE, affine) };
+        write_volume(&bench.path("turned/t_0000.nii.gz"), &ct).unwrap();
+        ok(&bench.run("turned", "boxes.json", &["--force", "--save-nii", "--save-probabilities"]));
+        for (file, kind) in
+            [("t.nii.gz", "labels"), ("labels/t_Honeycombing.nii.gz", "labels"), ("probabilities/t_Honeycombing.nii.gz", "values")]
+        {
+            let seen =
+                Command::new(&python).arg(&script).arg(bench.path("turned/t_0000.nii.gz")).arg(bench.out(file)).arg(kind).output().unwrap();
+            assert!(seen.status.success(), "{file}: {}", String::from_utf8_lossy(&seen.stderr));
+            assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "ild: prompt from a file of boxes or points");
+        }
     }
 }
 
@@ -313,7 +359,7 @@ fn chest() -> Volume {
 fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
     let bench = Bench::new();
     write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
-    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "0", "--auto-min-object-score=-1000"]));
+    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "0", "--auto-min-object-score=-1000", "--auto-min-stability", "0"]));
     assert!(text.contains("automatic prompt") && !text.contains("ground truth"), "{text}");
     let about = bench.json("c.json");
     assert_eq!(about["prompt"]["source"], "auto");
@@ -330,4 +376,19 @@ fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
     let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1"]));
     assert!(text.contains("none"), "{text}");
     assert!(read_label_map(&bench.out("c.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
+    assert!(bench.json("c.json")["notes"][0].as_str().unwrap().contains("1 candidates in the lung, none kept"));
+}
+
+#[test]
+fn scores_that_nothing_has_taught_do_not_decide_about_candidates() {
+    let bench = Bench::new();
+    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
+    let weights = Weights::random(&Sam2Config::from_name_or_file("nano").unwrap(), 3).unwrap();
+    let mut metadata = Weights::read(&bench.path("nano.safetensors")).unwrap().metadata;
+    metadata.extend(weights.metadata.clone());
+    weights.write_safetensors(&bench.path("nano.safetensors"), &metadata).unwrap();
+    ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1", "--auto-min-stability", "0"]));
+    let about = bench.json("c.json");
+    assert_eq!(about["prompt"]["candidates"][0]["kept"], true);
+    assert!(about["notes"][0].as_str().unwrap().contains("began at random"), "{}", about["notes"]);
 }

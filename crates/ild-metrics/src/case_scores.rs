@@ -86,6 +86,8 @@ pub struct ScoreSettings {
 pub struct CaseScores {
     /// By class; a class that is in neither map has a [`ClassScores`] without values.
     pub classes: BTreeMap<u8, ClassScores>,
+    /// Voxels on annotated slices, all classes taken for one: whether disease was found, whatever it was called.
+    pub any_class: Confusion,
     /// Counts of each annotated slice, by its index in the CT.
     pub slices: BTreeMap<usize, BTreeMap<u8, Confusion>>,
     /// Slices of the CT that were not annotated and that the prediction covers.
@@ -108,7 +110,7 @@ impl CaseScores {
             let counts = ids.iter().filter_map(|id| Some((*id, *scans[id].slices[z].get(id)?))).collect();
             (pair.first_slice + z, counts)
         });
-        Self { slices: slices.collect(), slices_elsewhere: pair.slices_elsewhere, classes }
+        Self { any_class: any_class(pair), slices: slices.collect(), slices_elsewhere: pair.slices_elsewhere, classes }
     }
 }
 
@@ -146,6 +148,26 @@ fn lesions(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>, overl
             scans.keys().filter_map(of).collect()
         }
     }
+}
+
+/// Ground truth against prediction with every class above 0 taken for the same.
+fn any_class(pair: &Aligned) -> Confusion {
+    let mut counts = Confusion::default();
+    let predicted = match &pair.predicted {
+        crate::Labels::One(map) => map.mapv(|id| id != 0),
+        crate::Labels::PerClass(maps) => {
+            let mut any = ndarray::Array3::from_elem(pair.reference.dim(), false);
+            maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id != 0));
+            any
+        }
+    };
+    ndarray::Zip::from(&pair.reference).and(&predicted).for_each(|&r, &p| match (r != 0, p) {
+        (true, true) => counts.tp += 1,
+        (true, false) => counts.fn_ += 1,
+        (false, true) => counts.fp += 1,
+        (false, false) => {}
+    });
+    counts
 }
 
 fn voxel_ml(pair: &Aligned) -> f64 {

@@ -118,11 +118,20 @@ impl Cohort {
     /// Summary of a metric for a class in a system.
     #[must_use]
     pub fn summary(&self, system: &System, class: u8, metric: &Metric) -> Summary {
-        let values = self.values(system, class, metric);
+        self.summary_of(&self.values(system, class, metric))
+    }
+
+    /// Summary of the DSC with all classes taken for one: a lesion that was found and misnamed counts as found.
+    #[must_use]
+    pub fn any_class_dice(&self, system: &System) -> Summary {
+        self.summary_of(&system.cases.iter().map(|case| case.scores.any_class.dice()).collect::<Vec<_>>())
+    }
+
+    fn summary_of(&self, values: &[Option<f64>]) -> Summary {
         let mut present: Vec<f64> = values.iter().copied().flatten().collect();
         present.sort_unstable_by(f64::total_cmp);
         let at = |q| percentile(&present, q);
-        let interval = if present.len() < 2 { None } else { self.bootstrap.interval(|cases| mean_of(&values, cases)) };
+        let interval = if present.len() < 2 { None } else { self.bootstrap.interval(|cases| mean_of(values, cases)) };
         Summary {
             n: present.len(),
             mean: mean(&present),

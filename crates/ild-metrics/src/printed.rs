@@ -70,7 +70,15 @@ fn classes(cohort: &Cohort, system: &System) -> impl std::fmt::Display {
 }
 
 fn systems(cohort: &Cohort) -> impl std::fmt::Display {
-    let mut table = ild_cli::table(["predictions", "mean volume DSC over classes", "95 % interval", "classes", "cases", "values"]);
+    let mut table = ild_cli::table([
+        "predictions",
+        "mean volume DSC over classes",
+        "95 % interval",
+        "classes",
+        "cases",
+        "values",
+        "DSC, all classes as one",
+    ]);
     for system in &cohort.systems {
         let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
         table.add_row([
@@ -80,6 +88,7 @@ fn systems(cohort: &Cohort) -> impl std::fmt::Display {
             headline.classes.to_string(),
             headline.cases.to_string(),
             headline.values.to_string(),
+            score(cohort.any_class_dice(system).mean),
         ]);
     }
     table

@@ -102,6 +102,7 @@ fn of_system(cohort: &Cohort, system: &System) -> Value {
         "name": system.name,
         "folder": shown(&system.folder),
         "mean_volume_dsc": metric("dice").map(|dice| cohort.headline(system, dice)),
+        "all_classes_as_one_dsc": cohort.any_class_dice(system),
         "failures": failures,
         "classes": classes,
     })

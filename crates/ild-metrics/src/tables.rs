@@ -94,7 +94,7 @@ pub fn slices(cohort: &Cohort) -> Result<DataFrame> {
 }
 
 /// `mean_dsc.csv`: for each system and class the mean over slices (the older scripts' number) and the mean over cases, each
-/// with its n; the last row of a system is the mean over the classes.
+/// with its n; then the mean over the classes, and the DSC with all classes taken for one.
 ///
 /// # Errors
 /// None that are known.
@@ -111,6 +111,8 @@ pub fn mean_dsc(cohort: &Cohort) -> Result<DataFrame> {
         let headline = cohort.headline(system, dice);
         let slices = pooled.iter().map(|p| p.0).sum();
         rows.push((system.name.as_str(), "mean over classes".to_owned(), over_slices, slices, headline.mean, headline.values));
+        let any_class = cohort.any_class_dice(system);
+        rows.push((system.name.as_str(), "all classes as one".to_owned(), None, 0, any_class.mean, any_class.n));
     }
     frame(vec![
         text("system", rows.iter().map(|row| row.0)),

@@ -19,6 +19,10 @@ const SNIFFED: usize = 9;
 /// What training scripts put before SAM 2's own names.
 const PREFIXES: [&str; 2] = ["module.", "sam2_model."];
 
+/// Metadata key of what is known about predicted IoU and object score, and its value when nothing has taught them.
+const SCORES: &str = "scores";
+const UNTRAINED: &str = "untrained";
+
 /// Tensors on the CPU under Meta's names, those of the video path included, and the file's metadata.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
@@ -89,7 +93,15 @@ impl Weights {
     /// # Errors
     /// When no model fits the description.
     pub fn random(config: &Sam2Config, seed: u64) -> Result<Self> {
-        Ok(Self { tensors: init::random(config, seed)?, metadata: BTreeMap::new() })
+        let metadata = BTreeMap::from([(SCORES.to_owned(), UNTRAINED.to_owned())]);
+        Ok(Self { tensors: init::random(config, seed)?, metadata })
+    }
+
+    /// Whether predicted IoU and object score mean anything. The loss of fine-tuning looks at masks only, so in weights that began
+    /// at random both stay random; weights of unknown origin are taken for descendants of Meta's.
+    #[must_use]
+    pub fn scores_are_trained(&self) -> bool {
+        self.metadata.get(SCORES).is_none_or(|state| state != UNTRAINED)
     }
 
     /// The tensor of this name.

@@ -25,7 +25,8 @@ impl Trainer {
 
     /// Writes the weights with what inference needs to know about them.
     pub(crate) fn write_weights(&self, path: &Path) -> Result<()> {
-        let mut metadata = self.setup.metadata.clone();
+        let mut metadata = self.setup.weights.metadata.clone();
+        metadata.extend(self.setup.metadata.clone());
         let labels = serde_json::to_string(&self.setup.label_table).map_err(anyhow::Error::from)?;
         metadata.insert("model".to_owned(), self.setup.model.clone());
         metadata.insert("label_table".to_owned(), labels);
@@ -66,7 +67,9 @@ impl Trainer {
     fn save_state(&self) -> Result<()> {
         let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
         let setup = &self.setup;
-        let header = Header::new(setup.model.clone(), setup.seed, setup.recipe.clone(), setup.train.fingerprint(), self.progress.clone());
+        let mut header =
+            Header::new(setup.model.clone(), setup.seed, setup.recipe.clone(), setup.train.fingerprint(), self.progress.clone());
+        header.origin.clone_from(&setup.weights.metadata);
         let frozen = setup.weights.iter().filter(|(name, _)| self.parameters.get(name).is_none());
         let state = State {
             header,

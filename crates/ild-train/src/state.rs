@@ -37,6 +37,9 @@ pub struct Header {
     updates: BTreeMap<String, u64>,
     /// Updates of the moving average.
     ema_updates: Option<u64>,
+    /// What the weights that the run began with say about themselves.
+    #[serde(default)]
+    pub origin: BTreeMap<String, String>,
 }
 
 /// A state in memory; the tensors are in the parameters' order.
@@ -58,7 +61,7 @@ impl Header {
     /// A header of the current format.
     #[must_use]
     pub fn new(model: String, seed: u64, recipe: Recipe, data: u64, progress: Progress) -> Self {
-        Self { format: FORMAT, model, seed, recipe, data, progress, updates: BTreeMap::new(), ema_updates: None }
+        Self { format: FORMAT, model, seed, recipe, data, progress, updates: BTreeMap::new(), ema_updates: None, origin: BTreeMap::new() }
     }
 }
 
@@ -129,8 +132,8 @@ impl State {
 /// When the file is not a state.
 pub fn read_state_weights(path: &Path) -> Result<Weights> {
     let tensors = Weights::read(path)?;
-    header_of(path, &tensors)?;
     let mut weights = Weights::default();
+    weights.metadata = header_of(path, &tensors)?.origin;
     for (name, tensor) in tensors.iter() {
         if let Some(name) = name.strip_prefix("parameter.").or_else(|| name.strip_prefix("frozen.")) {
             weights.insert(name, tensor.clone());

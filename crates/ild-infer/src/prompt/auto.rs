@@ -1,7 +1,7 @@
 //! Prompts without a reader: suspicious regions inside an automatic lung mask.
 //!
 //! The lung is cut into blocks of some millimetres; blocks with too much dense tissue for normal lung are joined to regions,
-//! each with the texture that most of its blocks have. The model then decides what to keep ([`keep_confident`]).
+//! each with the texture that most of its blocks have. The model then decides what to keep ([`Limits`]).
 //!
 //! Limits, to be read with every result: the thresholds come from HU ranges, 50 labelled patches and synthetic lesions, not from training
 //! on real lesions; vessels in thick slices, motion and atelectasis are found too; consolidation is as dense as vessels and is not found.
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use ild_io::lung::{LungMask, hounsfield};
 use ild_io::{LabelTable, Volume};
-use ndarray::{Array3, s};
+use ndarray::{Array3, ArrayView2, s};
 use serde::Serialize;
 
 use crate::journey::Track;
@@ -83,10 +83,32 @@ impl Candidate {
     }
 }
 
-/// Whether the model believes in what it drew: both scores at or above their limits, and something drawn at all.
+/// What a candidate's answer must reach to be followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Share of the mask that is stable, see [`stability`].
+    pub stability: f32,
+    /// The model's estimate of its IoU and its object score; `None` when nothing has ever taught them.
+    pub scores: Option<[f32; 2]>,
+}
+
+impl Limits {
+    /// Whether the model believes in what it drew.
+    #[must_use]
+    pub fn keep(&self, answer: &Prediction) -> bool {
+        let scored = self.scores.is_none_or(|[iou, object]| answer.iou >= iou && answer.object_score >= object);
+        scored && stability(answer.probability.view()) >= self.stability && answer.mask().iter().any(|&inside| inside)
+    }
+}
+
+/// The logits between which SAM moves the threshold, as probabilities.
+const BAND: [f32; 2] = [0.268_941_43, 0.731_058_6];
+
+/// Pixels above a logit of +1 for each above −1 (the stability score of SAM's automatic masks); 0 for an empty mask.
 #[must_use]
-pub fn keep_confident(answer: &Prediction, min_iou: f32, min_object_score: f32) -> bool {
-    answer.iou >= min_iou && answer.object_score >= min_object_score && answer.probability.iter().any(|&p| p > crate::segmenter::THRESHOLD)
+pub fn stability(probability: ArrayView2<f32>) -> f32 {
+    let [above_low, above_high] = BAND.map(|limit| probability.iter().filter(|&&p| p > limit).count());
+    if above_low == 0 { 0.0 } else { above_high as f32 / above_low as f32 }
 }
 
 /// Suspicious regions of `ct`, largest first.
@@ -323,9 +345,19 @@ mod tests {
     #[test]
     fn an_answer_is_kept_only_when_both_scores_and_pixels_are_there() {
         let answer = |iou, object_score, p| Prediction { probability: ndarray::Array2::from_elem((1, 1), p), iou, object_score };
-        assert!(keep_confident(&answer(0.8, 1.0, 0.9), 0.5, 0.0));
-        assert!(!keep_confident(&answer(0.4, 1.0, 0.9), 0.5, 0.0));
-        assert!(!keep_confident(&answer(0.8, -1.0, 0.9), 0.5, 0.0));
-        assert!(!keep_confident(&answer(0.8, 1.0, 0.1), 0.5, 0.0));
+        let limits = Limits { stability: 0.5, scores: Some([0.5, 0.0]) };
+        assert!(limits.keep(&answer(0.8, 1.0, 0.9)));
+        assert!(!limits.keep(&answer(0.4, 1.0, 0.9)));
+        assert!(!limits.keep(&answer(0.8, -1.0, 0.9)));
+        assert!(!limits.keep(&answer(0.8, 1.0, 0.1)), "nothing drawn");
+        assert!(!limits.keep(&answer(0.8, 1.0, 0.6)), "drawn, but not firmly");
+        assert!(Limits { scores: None, ..limits }.keep(&answer(0.4, -1.0, 0.9)), "scores that nothing has taught say nothing");
+    }
+
+    #[test]
+    fn stability_is_the_share_that_stays_when_the_threshold_moves() {
+        let probability = ndarray::arr2(&[[0.1, 0.3, 0.5, 0.7], [0.74, 0.9, 0.2, 0.0]]);
+        assert_eq!(stability(probability.view()), 2.0 / 5.0);
+        assert_eq!(stability(ndarray::arr2(&[[0.1]]).view()), 0.0);
     }
 }
