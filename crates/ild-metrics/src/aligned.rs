@@ -8,10 +8,8 @@ use std::path::Path;
 
 use ndarray::{Array3, ArrayView3, Axis};
 
+use crate::grid::{SAME_GRID_MM, same_grid};
 use crate::{AnnotatedCase, Error, Labels, Prediction, Result};
-
-/// Corners closer than this are the same place: rounding in headers, not a shift.
-const SAME_GRID_MM: f64 = 0.05;
 
 /// A pair that can be scored.
 #[derive(Clone, Debug)]
@@ -103,16 +101,7 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
     }
     match &prediction.geometry {
         Some(geometry) if fits_whole && truth.affine_known => {
-            let apart = truth.geometry.corner_distance_mm(geometry);
-            if apart > SAME_GRID_MM {
-                let codes = [truth.geometry.affine.axis_codes(), geometry.affine.axis_codes()];
-                return Err(Error::rejected(
-                    path,
-                    "the ground truth's grid",
-                    format!("a grid whose corners lie up to {apart:.2} mm away (ground truth {}, prediction {})", codes[0], codes[1]),
-                    "resample the prediction onto the CT with nearest neighbour, or copy the CT's header if only the header is wrong",
-                ));
-            }
+            same_grid(path, "prediction", geometry, "ground truth", &truth.geometry)?;
         }
         Some(geometry) => same_spacing(truth, geometry, path)?,
         None => {}

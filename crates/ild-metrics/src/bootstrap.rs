@@ -2,6 +2,8 @@
 //!
 //! Patients are drawn, not cases and never slices: two scans of one patient are not two observations.
 
+use std::collections::BTreeSet;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -10,10 +12,16 @@ use crate::statistics::percentile;
 /// Half of what lies outside a 95 % interval, in percent.
 const TAIL_PERCENT: f64 = 2.5;
 
+/// With fewer patients no interval is a finding: redrawing a handful repeats their own few values, and even when all of four differ in
+/// one direction a sign test gives p = 0.125 at best. Such intervals are printed with their n and not put into words.
+pub const PATIENTS_FOR_A_CLAIM: usize = 5;
+
 /// Redraws of a cohort: each is a list of case indices. One set serves all statistics, so that differences are paired.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     draws: Vec<Vec<usize>>,
+    /// Which patient case `i` is of.
+    patient: Vec<usize>,
 }
 
 impl Bootstrap {
@@ -29,7 +37,14 @@ impl Bootstrap {
         let mut draw = || (0..cases.len()).flat_map(|_| cases[rng.random_range(0..cases.len())].clone()).collect();
         // One patient varies with nobody: no interval.
         let count = if cases.len() < 2 { 0 } else { count };
-        Self { draws: (0..count).map(|_| draw()).collect() }
+        let patient = patient_of.iter().map(|of| patients.partition_point(|patient| *patient < of)).collect();
+        Self { draws: (0..count).map(|_| draw()).collect(), patient }
+    }
+
+    /// How many patients the cases that have a value are of.
+    #[must_use]
+    pub fn patients(&self, has_value: impl Fn(usize) -> bool) -> usize {
+        (0..self.patient.len()).filter(|&case| has_value(case)).map(|case| self.patient[case]).collect::<BTreeSet<usize>>().len()
     }
 
     /// 95 % interval of a statistic of the drawn cases; redraws that give no value are left out.
@@ -80,6 +95,15 @@ mod tests {
             let count = |case| cases.iter().filter(|i| **i == case).count();
             assert_eq!(count(0), count(2));
         }
+    }
+
+    #[test]
+    fn two_patients_are_redrawn_as_wholes() {
+        // Patient a has 0.5 and 0.1, b has 0.2: the redraws aa, ab, ba and bb have means 0.3, 0.267, 0.267 and 0.2.
+        let bootstrap = Bootstrap::new(&patients(&["a", "b", "a"]), 400, 5);
+        let [low, high] = bootstrap.interval(mean_of(&[0.5, 0.2, 0.1])).unwrap();
+        assert!((low - 0.2).abs() < 1e-12 && (high - 0.3).abs() < 1e-12, "{low} {high}");
+        assert_eq!((bootstrap.patients(|_| true), bootstrap.patients(|case| case != 1)), (2, 1));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Cohort {
 pub struct Summary {
     /// Cases that have a value.
     pub n: usize,
+    /// Patients they are of.
+    pub patients: usize,
     /// Their mean.
     pub mean: Option<f64>,
     /// Its 95 % bootstrap interval.
@@ -104,6 +106,8 @@ pub struct Headline {
     pub classes: usize,
     /// Cases in the cohort.
     pub cases: usize,
+    /// Patients with a value.
+    pub patients: usize,
     /// Values (case and class) behind the number.
     pub values: usize,
 }
@@ -134,6 +138,7 @@ impl Cohort {
         let interval = if present.len() < 2 { None } else { self.bootstrap.interval(|cases| mean_of(values, cases)) };
         Summary {
             n: present.len(),
+            patients: self.bootstrap.patients(|case| values[case].is_some()),
             mean: mean(&present),
             interval,
             sd: standard_deviation(&present),
@@ -153,6 +158,7 @@ impl Cohort {
             interval: self.bootstrap.interval(|cases| mean_over_classes(&by_class, cases)),
             classes: by_class.iter().filter(|values| values.iter().any(Option::is_some)).count(),
             cases: all.len(),
+            patients: self.bootstrap.patients(|case| by_class.iter().any(|values| values[case].is_some())),
             values: by_class.iter().flatten().flatten().count(),
         }
     }

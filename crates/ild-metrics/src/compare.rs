@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::printed::interval;
 use crate::tables::write_csv;
-use crate::{Bootstrap, Error, METRICS, Paired, Result, columns, metric, paired, paired_over_classes};
+use crate::{Bootstrap, Error, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Result, columns, metric, paired, paired_over_classes};
 
 /// The table that `evaluate` writes and that is compared.
 const TABLE: &str = "cases.csv";
@@ -53,6 +53,8 @@ pub struct Compared {
     pub b: String,
     /// Cases in both.
     pub cases: usize,
+    /// Patients they are of.
+    pub patients: usize,
     /// Cases that only one of them has; they are in no difference.
     pub only_in_one: Vec<String>,
     /// One row per metric and class, and one for the mean over classes.
@@ -83,7 +85,8 @@ impl Compared {
         let cases: Vec<&String> = in_a.intersection(&in_b).copied().collect();
         if cases.is_empty() {
             let found = format!("none ({} and {} cases)", in_a.len(), in_b.len());
-            return Err(Error::rejected(&settings.b, "cases that the other evaluation has too", found, ""));
+            let next = "compare evaluations of the same cases, against one folder of ground truth";
+            return Err(Error::rejected(&settings.b, "cases that the other evaluation has too", found, next));
         }
         same_truth(&a, &b, &cases, &settings.b)?;
         let patient_of: Vec<String> = cases.iter().map(|case| a.patients[*case].clone()).collect();
@@ -99,7 +102,8 @@ impl Compared {
             rows.push(row("mean over classes", paired_over_classes(&of_a, &of_b, &bootstrap)));
         }
         let only_in_one = in_a.symmetric_difference(&in_b).map(|case| (*case).clone()).collect();
-        Ok(Self { cases: cases.len(), a: a.name(&settings.a), b: b.name(&settings.b), only_in_one, rows })
+        let patients = bootstrap.patients(|_| true);
+        Ok(Self { cases: cases.len(), patients, a: a.name(&settings.a), b: b.name(&settings.b), only_in_one, rows })
     }
 
     /// Writes `comparison.csv` and `comparison.json`; returns them.
@@ -121,6 +125,7 @@ impl Compared {
             columns::counts("smaller", counts(|p| p.smaller)),
             columns::counts("equal", counts(|p| p.equal)),
             columns::numbers("sign_test_p", numbers(|p| p.sign_test_p)),
+            columns::counts("patients", counts(|p| p.patients)),
         ])?;
         write_csv(&paths[0], frame)?;
         let text = serde_json::to_vec_pretty(self).map_err(anyhow::Error::new)?;
@@ -141,7 +146,15 @@ impl Compared {
         }
         let alone =
             if self.only_in_one.is_empty() { String::new() } else { format!("\nin one evaluation only: {}", self.only_in_one.join(", ")) };
-        format!("A: {}\nB: {}\n{table}\n{} cases in both; p values are not corrected for their number{alone}", self.a, self.b, self.cases)
+        let few = if self.patients < PATIENTS_FOR_A_CLAIM {
+            format!("\n{} patients are too few for an interval to mean anything beyond them", self.patients)
+        } else {
+            String::new()
+        };
+        format!(
+            "A: {}\nB: {}\n{table}\n{} cases of {} patients in both; p values are not corrected for their number{few}{alone}",
+            self.a, self.b, self.cases, self.patients
+        )
     }
 }
 

@@ -18,6 +18,7 @@ mod distance_transform;
 mod envelope;
 mod error;
 mod evaluate;
+mod grid;
 mod lesion_wise;
 mod mask;
 mod metric;
@@ -42,7 +43,7 @@ pub mod tables;
 
 pub use aligned::Aligned;
 pub use annotated_case::AnnotatedCase;
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, PATIENTS_FOR_A_CLAIM};
 pub use border::BorderDistances;
 pub use case_scores::{BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores};
 pub use cohort::{Cohort, Headline, Outcome, ScoredCase, Summary, System};

@@ -14,6 +14,8 @@ const TIE: f64 = 1e-12;
 pub struct Paired {
     /// Cases where both have a value.
     pub n: usize,
+    /// Patients they are of.
+    pub patients: usize,
     /// Mean of `a − b`.
     pub difference: Option<f64>,
     /// Its 95 % bootstrap interval.
@@ -33,7 +35,7 @@ pub struct Paired {
 pub fn paired(a: &[Option<f64>], b: &[Option<f64>], bootstrap: &Bootstrap) -> Paired {
     let differences: Vec<Option<f64>> = a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
     let interval = if differences.iter().flatten().count() < 2 { None } else { bootstrap.interval(|cases| mean_of(&differences, cases)) };
-    with_signs(&differences, mean(&present(&differences)), interval)
+    with_signs(&differences, mean(&present(&differences)), interval, bootstrap)
 }
 
 /// Compares the mean over classes; `a` and `b` are by class and case. A class counts in the cases where both have a value.
@@ -46,19 +48,20 @@ pub fn paired_over_classes(a: &[Vec<Option<f64>>], b: &[Vec<Option<f64>>], boots
         (0..cases).map(|case| mean(&by_class.iter().filter_map(|values| values[case]).collect::<Vec<_>>())).collect();
     let all: Vec<usize> = (0..cases).collect();
     let interval = bootstrap.interval(|cases| mean_over_classes(&by_class, cases));
-    with_signs(&per_case, mean_over_classes(&by_class, &all), interval)
+    with_signs(&per_case, mean_over_classes(&by_class, &all), interval, bootstrap)
 }
 
 fn present(values: &[Option<f64>]) -> Vec<f64> {
     values.iter().copied().flatten().collect()
 }
 
-fn with_signs(differences: &[Option<f64>], difference: Option<f64>, interval: Option<[f64; 2]>) -> Paired {
+fn with_signs(differences: &[Option<f64>], difference: Option<f64>, interval: Option<[f64; 2]>, bootstrap: &Bootstrap) -> Paired {
     let values = present(differences);
     let larger = values.iter().filter(|d| **d > TIE).count();
     let smaller = values.iter().filter(|d| **d < -TIE).count();
     let equal = values.len() - larger - smaller;
-    Paired { n: values.len(), difference, interval, larger, smaller, equal, sign_test_p: sign_test(larger, smaller) }
+    let patients = bootstrap.patients(|case| differences[case].is_some());
+    Paired { n: values.len(), patients, difference, interval, larger, smaller, equal, sign_test_p: sign_test(larger, smaller) }
 }
 
 /// `min(1, 2 · P(X ≤ min(a, b)))` for `X` binomial with `a + b` throws of a fair coin.
@@ -100,6 +103,18 @@ mod tests {
         assert!((result.difference.unwrap() - 0.1).abs() < 1e-12);
         let [low, high] = result.interval.unwrap();
         assert!((0.0..=0.1).contains(&low) && (0.1..=0.2001).contains(&high), "{low} {high}");
+    }
+
+    #[test]
+    fn the_interval_of_a_difference_redraws_patients_and_keeps_cases_paired() {
+        // Patient p differs by 0.3 (0.5 and 0.1 on two scans), patient q by 0.2; unpaired means would spread from 0.1 to 0.8.
+        let names = ["p", "q", "p"].map(str::to_owned);
+        let (a, b) = ([Some(0.9), Some(0.4), Some(0.3)], [Some(0.4), Some(0.2), Some(0.2)]);
+        let result = paired(&a, &b, &Bootstrap::new(&names, 400, 1));
+        let [low, high] = result.interval.unwrap();
+        assert!((low - 0.2).abs() < 1e-12 && (high - 0.3).abs() < 1e-12, "{low} {high}");
+        assert_eq!((result.n, result.patients, result.larger), (3, 2, 3));
+        assert!((result.sign_test_p.unwrap() - 0.25).abs() < 1e-12);
     }
 
     #[test]

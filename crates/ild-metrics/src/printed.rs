@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cohort::{Cohort, Outcome, System};
-use crate::{Comparison, Evaluation, METRICS, metric};
+use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, metric};
 
 /// Three decimals, or a dash where there is no value.
 #[must_use]
@@ -35,6 +35,10 @@ pub fn printed(evaluation: &Evaluation) -> String {
             paired.larger,
             paired.n
         );
+    }
+    let patients = cohort.headline(&cohort.systems[0], metric("dice").unwrap_or(&METRICS[0])).patients;
+    if patients < PATIENTS_FOR_A_CLAIM {
+        let _ = writeln!(text, "{patients} patients are too few for an interval to mean anything beyond them");
     }
     for (path, why) in &evaluation.refused_references {
         let _ = writeln!(text, "refused, in no number: {} ({why})", path.display());
@@ -75,6 +79,7 @@ fn systems(cohort: &Cohort) -> impl std::fmt::Display {
         "mean volume DSC over classes",
         "95 % interval",
         "classes",
+        "patients",
         "cases",
         "values",
         "DSC, all classes as one",
@@ -86,6 +91,7 @@ fn systems(cohort: &Cohort) -> impl std::fmt::Display {
             score(headline.mean),
             interval(headline.interval),
             headline.classes.to_string(),
+            headline.patients.to_string(),
             headline.cases.to_string(),
             headline.values.to_string(),
             score(cohort.any_class_dice(system).mean),

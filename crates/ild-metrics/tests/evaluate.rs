@@ -1,40 +1,15 @@
 //! The whole way from two folders to tables, on files written here.
 
+mod made;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ild_io::{Affine, Geometry, Images, LabelMap, SliceStack, write_label_map, write_npz};
+use ild_io::{Images, SliceStack, write_npz};
 use ndarray::{Array3, s};
 use serde_json::Value;
 
-const SHAPE: [usize; 3] = [8, 20, 24];
-/// Lengths that NIfTI's f32 holds exactly.
-const SPACING_XYZ_MM: [f64; 3] = [0.75, 0.75, 2.5];
-const VOXEL_ML: f64 = 0.75 * 0.75 * 2.5 / 1000.0;
-
-/// A box of class 2 (rows 5..15, columns 6..16) on slices 2..6, and one of class 5 on slice 3.
-fn truth() -> Array3<u8> {
-    let mut labels = Array3::zeros(SHAPE);
-    labels.slice_mut(s![2..6, 5..15, 6..16]).fill(2);
-    labels.slice_mut(s![3, 0..4, 0..4]).fill(5);
-    labels
-}
-
-fn shifted(labels: &Array3<u8>, columns: usize) -> Array3<u8> {
-    let mut out = Array3::zeros(labels.dim());
-    let width = labels.dim().2;
-    out.slice_mut(s![.., .., columns..]).assign(&labels.slice(s![.., .., ..width - columns]));
-    out
-}
-
-fn write_map(path: &Path, labels: Array3<u8>, affine: Affine) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write_label_map(path, &LabelMap { geometry: Geometry::new(labels.dim().into(), affine), labels }).unwrap();
-}
-
-fn grid() -> Affine {
-    Affine::from_spacing_xyz_mm(SPACING_XYZ_MM)
-}
+use made::{SHAPE, SPACING_XYZ_MM, VOXEL_ML, grid, near, shifted, truth, write_map};
 
 fn evaluate(folder: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
@@ -51,10 +26,6 @@ fn summary(folder: &Path) -> Value {
 
 fn metric(summary: &Value, system: usize, class: &str, metric: &str) -> Value {
     summary["ild"]["systems"][system]["classes"][class]["metrics"][metric]["mean"].clone()
-}
-
-fn near(found: &Value, expected: f64) {
-    assert!((found.as_f64().unwrap() - expected).abs() < 1e-12, "{found} instead of {expected}");
 }
 
 #[test]
@@ -235,71 +206,4 @@ fn the_older_scripts_tables_are_remade_with_parity() {
             }
         }
     }
-}
-
-#[test]
-fn two_evaluations_are_compared_and_different_ground_truth_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    for (case, columns) in [("a", 2), ("b", 4), ("c", 0)] {
-        write_map(&at.join(format!("gt/{case}.nii.gz")), truth(), grid());
-        write_map(&at.join(format!("pred/{case}.nii.gz")), truth(), grid());
-        write_map(&at.join(format!("other/{case}.nii.gz")), shifted(&truth(), columns), grid());
-    }
-    assert!(evaluate(at, &["--baseline", "other=other"]).status.success());
-    let compare = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics")).current_dir(at).arg("compare").args(args).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-    };
-    let (code, text) = compare(&["out", "out", "--system-b", "other", "--output", "compared", "--metric", "dice"]);
-    assert_eq!(code, Some(0), "{text}");
-    let table = std::fs::read_to_string(at.join("compared/comparison.csv")).unwrap();
-    let row = table.lines().find(|line| line.starts_with("dice,Reticulation")).unwrap();
-    let fields: Vec<&str> = row.split(',').collect();
-    // 1 − 0.8, 1 − 0.6 and 1 − 1 on average; two of three larger, and two throws of a coin agree every second time.
-    assert!((fields[3].parse::<f64>().unwrap() - 0.2).abs() < 1e-12, "{row}");
-    assert_eq!((fields[2], fields[6], fields[7], fields[8], fields[9]), ("3", "2", "0", "1", "0.5"), "{row}");
-
-    let mut other_truth = truth();
-    other_truth[[2, 5, 6]] = 0;
-    write_map(&at.join("gt/a.nii.gz"), other_truth, grid());
-    let moved = evaluate(at, &["--output", "out2"]);
-    assert!(moved.status.success());
-    let (code, text) = compare(&["out", "out2"]);
-    assert_eq!(code, Some(3));
-    assert!(text.contains("Reticulation in case a with 400 and 399 voxels"), "{text}");
-    assert_eq!(compare(&["out", "gt"]).0, Some(3));
-    assert_eq!(compare(&["out", "out", "--metric", "hd96"]).0, Some(3));
-}
-
-#[test]
-fn a_mask_is_quantified_with_and_without_a_lung() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    write_map(&at.join("mask.nii.gz"), truth(), grid());
-    let mut lung = Array3::<u8>::zeros(SHAPE);
-    lung.slice_mut(s![1..7, 2..18, 2..22]).fill(1);
-    write_map(&at.join("lung.nii.gz"), lung, grid());
-    let quantify = |args: &[&str]| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_ild-metrics")).current_dir(at).args(["quantify", "mask.nii.gz"]).args(args).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-    };
-    let (code, text) = quantify(&[]);
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("no lung"), "{text}");
-    let (code, text) = quantify(&["--lung", "lung.nii.gz", "--output", "out"]);
-    assert_eq!(code, Some(0), "{text}");
-    let found: Value = serde_json::from_slice(&std::fs::read(at.join("out/quantification.json")).unwrap()).unwrap();
-    let class = &found["classes"][1];
-    assert_eq!(class["name"], "Reticulation");
-    near(&class["volume_ml"], 400.0 * VOXEL_ML);
-    near(&class["percent_of_lung"]["whole"], 100.0 * 400.0 / (6.0 * 16.0 * 20.0));
-    // Class 5 lies half outside: rows and columns 2..4 of 0..4 are in the lung.
-    near(&found["classes"][4]["outside_lung_ml"], 12.0 * VOXEL_ML);
-    assert!(std::fs::read_to_string(at.join("out/report.html")).unwrap().contains("How much of the lung? mask"));
-    write_map(&at.join("small.nii.gz"), Array3::ones([4, 4, 4]), grid());
-    let (code, text) = quantify(&["--lung", "small.nii.gz"]);
-    assert_eq!(code, Some(3));
-    assert!(text.contains("small.nii.gz"), "{text}");
 }

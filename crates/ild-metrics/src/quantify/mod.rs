@@ -9,7 +9,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use ild_io::lung::LungMask;
-use ild_io::{Geometry, LabelMap, LabelTable, read_label_map, read_volume, same_grid};
+use ild_io::{Geometry, LabelMap, LabelTable, read_label_map, read_volume};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -17,12 +17,18 @@ pub use output::{printed_quantification, write_quantification};
 pub use regions::{RIM_MM, RegionCounts, SideRule};
 pub use settings::QuantifySettings;
 
+use crate::grid::same_grid;
 use crate::{Error, Result};
 use regions::Regions;
+
+/// What is written on everything that leaves here.
+pub(crate) const INTENDED_USE: &str = "For research use: a description of a mask, not a finding; not a medical device.";
 
 /// How much of each class there is, and where.
 #[derive(Clone, Debug, Serialize)]
 pub struct Quantification {
+    /// What this is for, and what not.
+    pub intended_use: &'static str,
     /// The mask's case.
     pub case: String,
     /// Volume of a voxel, mL.
@@ -70,12 +76,20 @@ pub struct ClassVolume {
 pub struct RegionVolumes {
     /// Both lungs.
     pub whole: f64,
-    /// Upper, middle and lower third of the lungs' height.
-    pub thirds: [f64; 3],
-    /// The patient's left and right lung.
-    pub left_right: [f64; 2],
-    /// Within [`RIM_MM`] of the lung's edge, and the rest.
-    pub rim_core: [f64; 2],
+    /// Upper third of the lungs' height.
+    pub upper_third: f64,
+    /// Middle third.
+    pub middle_third: f64,
+    /// Lower third.
+    pub lower_third: f64,
+    /// The patient's left lung.
+    pub left: f64,
+    /// The patient's right lung.
+    pub right: f64,
+    /// Within [`RIM_MM`] of the lung's edge.
+    pub rim: f64,
+    /// The rest.
+    pub core: f64,
 }
 
 impl RegionVolumes {
@@ -83,9 +97,13 @@ impl RegionVolumes {
         let ml = |voxels: u64| voxels as f64 * voxel_ml;
         Self {
             whole: ml(counts.total()),
-            thirds: std::array::from_fn(|third| ml(counts.third(third))),
-            left_right: std::array::from_fn(|side| ml(counts.side(side))),
-            rim_core: std::array::from_fn(|depth| ml(counts.depth(depth))),
+            upper_third: ml(counts.third(0)),
+            middle_third: ml(counts.third(1)),
+            lower_third: ml(counts.third(2)),
+            left: ml(counts.side(0)),
+            right: ml(counts.side(1)),
+            rim: ml(counts.depth(0)),
+            core: ml(counts.depth(1)),
         }
     }
 
@@ -93,9 +111,13 @@ impl RegionVolumes {
         let share = |part: f64, of: f64| if of > 0.0 { 100.0 * part / of } else { 0.0 };
         Self {
             whole: share(self.whole, lung.whole),
-            thirds: std::array::from_fn(|i| share(self.thirds[i], lung.thirds[i])),
-            left_right: std::array::from_fn(|i| share(self.left_right[i], lung.left_right[i])),
-            rim_core: std::array::from_fn(|i| share(self.rim_core[i], lung.rim_core[i])),
+            upper_third: share(self.upper_third, lung.upper_third),
+            middle_third: share(self.middle_third, lung.middle_third),
+            lower_third: share(self.lower_third, lung.lower_third),
+            left: share(self.left, lung.left),
+            right: share(self.right, lung.right),
+            rim: share(self.rim, lung.rim),
+            core: share(self.core, lung.core),
         }
     }
 }
@@ -137,6 +159,7 @@ impl Quantification {
         let counts_of = |id: u8| regions.as_ref().map(|regions| regions.classes.get(&id).copied().unwrap_or_default());
         let all = regions.as_ref().map(|regions| regions.classes.values().copied().sum());
         Self {
+            intended_use: INTENDED_USE,
             case: case.to_owned(),
             voxel_ml,
             classes: voxels.iter().map(|(&id, &n)| class(id, table.name(id), n, counts_of(id))).collect(),
@@ -176,7 +199,7 @@ impl QuantifyInput {
         let lung = match (&settings.lung, &ct) {
             (Some(path), _) => {
                 let lung = read_label_map(path)?;
-                same_grid(&map.geometry, &lung.geometry, path)?;
+                same_grid(path, "lung mask", &lung.geometry, "mask", &map.geometry)?;
                 if lung.labels.iter().all(|id| *id == 0) {
                     return Err(Error::rejected(
                         path,
@@ -185,14 +208,14 @@ impl QuantifyInput {
                         "leave --lung out and give --ct to find the lung automatically",
                     ));
                 }
-                Some(Lung { mask: lung.labels.mapv(|id| id != 0), source: format!("{}", path.display()), problems: Vec::new() })
+                Some(Lung { mask: lung.labels.mapv(|id| id != 0), source: format!("given: {}", path.display()), problems: Vec::new() })
             }
             (None, Some(ct)) => {
                 let lung = LungMask::of(ct);
                 Some(Lung {
                     problems: lung.quality.problems(),
                     mask: lung.mask,
-                    source: "found in the CT by threshold and morphology".into(),
+                    source: "automatic: found in the CT by threshold and morphology".into(),
                 })
             }
             (None, None) => None,
@@ -207,6 +230,6 @@ impl QuantifyInput {
 
 fn read_on_grid(path: &std::path::Path, grid: &Geometry) -> Result<ild_io::Volume> {
     let ct = read_volume(path)?;
-    same_grid(grid, &ct.geometry, path)?;
+    same_grid(path, "CT", &ct.geometry, "mask", grid)?;
     Ok(ct)
 }

@@ -21,13 +21,13 @@ type Part = (&'static str, &'static str, fn(&RegionVolumes) -> f64);
 
 const PARTS: [Part; 8] = [
     ("lung", "whole lung", |r| r.whole),
-    ("upper_third", "upper third", |r| r.thirds[0]),
-    ("middle_third", "middle third", |r| r.thirds[1]),
-    ("lower_third", "lower third", |r| r.thirds[2]),
-    ("left", "left", |r| r.left_right[0]),
-    ("right", "right", |r| r.left_right[1]),
-    ("rim", "rim", |r| r.rim_core[0]),
-    ("core", "core", |r| r.rim_core[1]),
+    ("upper_third", "upper third", |r| r.upper_third),
+    ("middle_third", "middle third", |r| r.middle_third),
+    ("lower_third", "lower third", |r| r.lower_third),
+    ("left", "left", |r| r.left),
+    ("right", "right", |r| r.right),
+    ("rim", "rim", |r| r.rim),
+    ("core", "core", |r| r.core),
 ];
 
 impl Quantification {
@@ -90,7 +90,7 @@ pub fn printed_quantification(found: &Quantification) -> String {
         None => "no lung: give --lung or --ct for shares and regions".to_owned(),
     };
     let problems: String = found.lung.iter().flat_map(|lung| &lung.problems).map(|problem| format!("\nlung mask: {problem}")).collect();
-    format!("{table}\n{lung}{problems}\nFor research use: a description of a mask, not a finding.")
+    format!("{table}\n{lung}{problems}\n{}", found.intended_use)
 }
 
 fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettings) -> Result<Page> {
@@ -141,7 +141,7 @@ fn lead(found: &Quantification) -> Vec<String> {
     let total = &found.total;
     match (total.percent_of_lung, &found.lung) {
         (Some(percent), Some(lung)) => {
-            let [rim, core] = percent.rim_core;
+            let (rim, core) = (percent.rim, percent.core);
             let place = if rim > core {
                 "more near the edge of the lung than deep inside"
             } else {
@@ -149,8 +149,14 @@ fn lead(found: &Quantification) -> Vec<String> {
             };
             vec![format!(
                 "The marked lesions take {:.1} mL. That is {:.1} % of a lung of {:.0} mL: {:.1} % of its upper, {:.1} % of its middle and {:.1} % of its lower third, \
-                 and {place} ({rim:.1} % of the outer {RIM_MM:.0} mm, {core:.1} % of the rest).",
-                total.volume_ml, percent.whole, lung.regions.whole, percent.thirds[0], percent.thirds[1], percent.thirds[2]
+                 and {place} ({rim:.1} % of the outer {RIM_MM:.0} mm, {core:.1} % of the rest). Lung mask: {}.",
+                total.volume_ml,
+                percent.whole,
+                lung.regions.whole,
+                percent.upper_third,
+                percent.middle_third,
+                percent.lower_third,
+                lung.source
             )]
         }
         _ => vec![format!(
@@ -195,7 +201,8 @@ fn meaning(found: &Quantification) -> Vec<String> {
             .to_owned(),
         format!(
             "Thirds divide the height of the lungs in three equal parts: parts of space, not lobes. The rim holds the lung voxels within {RIM_MM:.0} mm of the \
-             mask's edge, at chest wall, diaphragm and mediastinum alike. For research; not a medical device."
+             mask's edge, at chest wall, diaphragm and mediastinum alike. {}",
+            found.intended_use
         ),
     ];
     if found.lung.as_ref().is_some_and(|lung| lung.sides_by == super::SideRule::MiddleOfWidth) {
@@ -289,7 +296,7 @@ mod tests {
         // 100 voxels of 10 mm³; half of them outside the lung of 3950 voxels.
         assert!((class.volume_ml - 1.0).abs() < 1e-12 && (class.outside_lung_ml.unwrap() - 0.5).abs() < 1e-12);
         assert!((class.percent_of_lung.unwrap().whole - 100.0 * 50.0 / 3950.0).abs() < 1e-12);
-        assert!((class.regions.unwrap().thirds[0] - 0.5).abs() < 1e-12);
+        assert!((class.regions.unwrap().upper_third - 0.5).abs() < 1e-12);
         let frame = table_of(&found);
         assert!(frame.starts_with("case,label,class,volume_ml,outside_lung_ml,lung_ml,upper_third_ml"), "{frame}");
         assert_eq!(frame.lines().count(), 3);

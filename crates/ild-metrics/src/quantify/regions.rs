@@ -175,7 +175,7 @@ impl<'a> Places<'a> {
         }
         let middle_mm = (width_mm[0] + width_mm[1]) / 2.0;
         let centre: Vec<f64> = right_sum.iter().zip(&components.voxels).map(|(sum, n)| sum / *n as f64).collect();
-        let side_of_run = two_pieces(&components.voxels, &centre)
+        let side_of_run = two_pieces(&components.voxels, &centre, middle_mm)
             .map(|split| components.of_run.iter().map(|piece| usize::from(centre[*piece as usize] > split)).collect());
         Self { geometry, height_mm, middle_mm, side_of_run }
     }
@@ -195,13 +195,15 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Where to split left from right when the two largest pieces are two lungs.
-fn two_pieces(voxels: &[u64], centre: &[f64]) -> Option<f64> {
+/// Where to split left from right when the two largest pieces are two lungs: large both, and on either side of the middle.
+fn two_pieces(voxels: &[u64], centre: &[f64], middle: f64) -> Option<f64> {
     let mut order: Vec<usize> = (0..voxels.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(voxels[i]));
     match order[..] {
-        [first, second, ..] if voxels[second] as f64 >= SECOND_LUNG_SHARE * voxels[first] as f64 => {
-            Some((centre[first] + centre[second]) / 2.0)
+        [first, second, ..] => {
+            let large = voxels[second] as f64 >= SECOND_LUNG_SHARE * voxels[first] as f64;
+            let apart = (centre[first] > middle) != (centre[second] > middle);
+            (large && apart).then(|| (centre[first] + centre[second]) / 2.0)
         }
         _ => None,
     }
@@ -244,6 +246,17 @@ mod tests {
         // Farther than 10 mm from any voxel outside: 10 columns and rows fewer on each side; of 20 slices of 2 mm (the volume's
         // end is the lung's edge) 5 fewer on each side.
         assert_eq!(regions.lung.depth(1), 2 * 10 * 10 * 10);
+    }
+
+    #[test]
+    fn two_pieces_of_one_lung_are_no_two_lungs() {
+        let (mut lung, geometry) = lungs();
+        lung.slice_mut(s![10, .., 5..35]).fill(false); // the right lung in two, of 10 and 9 slices
+        lung.slice_mut(s![.., .., 55..85]).fill(false);
+        lung.slice_mut(s![0..2, 5..35, 55..85]).fill(true);
+        let regions = Regions::new(&Array3::zeros(lung.dim()), &lung, &geometry);
+        assert_eq!(regions.sides_by, SideRule::MiddleOfWidth);
+        assert_eq!([0, 1].map(|side| regions.lung.side(side)), [2 * 900, 19 * 900]);
     }
 
     #[test]

@@ -72,8 +72,7 @@ fn legend(cohort: &Cohort, class: u8) -> LegendEntry {
 fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
     let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
     let failures = system.cases.iter().filter(|case| case.outcome != Outcome::Scored).count();
-    let spread =
-        headline.interval.map_or("no interval from one patient".to_owned(), |ends| format!("95 % interval {}", interval(Some(ends))));
+    let spread = headline.interval.map_or("no interval".to_owned(), |ends| format!("95 % interval {}", interval(Some(ends))));
     let failed = if failures == 0 { String::new() } else { format!(", {failures} without a usable prediction") };
     Tile {
         name: system.name.clone(),
@@ -81,7 +80,10 @@ fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
         color: css(series_color(index)),
         at: headline.mean.map(|mean| 100.0 * mean),
         span: headline.interval.map(|[low, high]| [100.0 * low, 100.0 * (high - low)]),
-        note: format!("mean DSC · {spread} · {} cases, {} classes, {} values{failed}", headline.cases, headline.classes, headline.values),
+        note: format!(
+            "mean DSC · {spread} · n {} patients, {} cases, {} classes, {} values{failed}",
+            headline.patients, headline.cases, headline.classes, headline.values
+        ),
     }
 }
 
@@ -143,7 +145,7 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     let difference = |paired: &crate::Paired| {
         let text = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
         let p = paired.sign_test_p.map_or(String::new(), |p| format!(" · p {p:.3}"));
-        Cell::new(text).with_note(format!("{} · {} of {} better{p}", interval(paired.interval), paired.larger, paired.n))
+        Cell::new(text).with_note(format!("{} · n {} · {} better{p}", interval(paired.interval), paired.n, paired.larger))
     };
     let mut heads = vec!["Class".to_owned()];
     heads.extend(cohort.systems.iter().map(|system| format!("{} ↑", system.name)));

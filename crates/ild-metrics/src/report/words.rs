@@ -2,8 +2,10 @@
 
 use crate::cohort::{Cohort, Outcome};
 use crate::printed::{interval, score};
-use crate::{Comparison, Evaluation, METRICS, Provenance, metric};
+use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Provenance, metric};
 
+/// Below this a sign test counts as agreeing with an interval of 95 %.
+const SIGN_TEST_LEVEL: f64 = 0.05;
 /// How many names a notice lists.
 const SHOWN: usize = 6;
 
@@ -25,7 +27,7 @@ fn count(n: usize, thing: &str) -> String {
 pub(super) fn lead(cohort: &Cohort, comparisons: &[Comparison], provenance: &Provenance) -> Vec<String> {
     let system = &cohort.systems[0];
     let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
-    let sure = headline.interval.map_or(String::new(), |ends| format!(" (95 % interval {})", interval(Some(ends))));
+    let sure = spread(headline.interval, headline.patients);
     let mut out = vec![format!(
         "Masks drawn by “{}” were compared, voxel by voxel, with masks drawn by people. Their overlap, averaged over the lesion classes, is {}{sure} \
          on a scale from 0, nothing in common, to 1, identical. This number is the Dice score, DSC.",
@@ -50,13 +52,7 @@ fn compared(cohort: &Cohort, comparison: &Comparison) -> Option<String> {
     let difference = paired.difference?;
     let baseline = cohort.systems.iter().find(|system| system.name == comparison.baseline)?;
     let other = score(cohort.headline(baseline, metric("dice").unwrap_or(&METRICS[0])).mean);
-    let ends = paired.interval.map_or(String::new(), |ends| format!(" (95 % interval {})", interval(Some(ends))));
-    let verdict = match paired.interval {
-        Some([low, _]) if low > 0.0 => "The difference is larger than chance among these patients explains.",
-        Some([_, high]) if high < 0.0 => "The baseline is better, by more than chance among these patients explains.",
-        Some(_) => "The interval holds zero: these cases do not show which is better.",
-        None => "One patient cannot show which is better.",
-    };
+    let (ends, verdict) = (spread(paired.interval, paired.patients), verdict(paired));
     let direction = if difference >= 0.0 { "higher" } else { "lower" };
     Some(format!(
         "“{}” reaches {other} on the same cases: “{}” is {:.3} {direction}{ends}, and better in {} of {} cases. {verdict}",
@@ -66,6 +62,30 @@ fn compared(cohort: &Cohort, comparison: &Comparison) -> Option<String> {
         paired.larger,
         paired.n
     ))
+}
+
+/// An interval in brackets, where there are patients enough for it to say something; else their number.
+fn spread(ends: Option<[f64; 2]>, patients: usize) -> String {
+    match ends {
+        Some(_) if patients >= PATIENTS_FOR_A_CLAIM => format!(" (95 % interval {}, {patients} patients)", interval(ends)),
+        _ => format!(" ({})", count(patients, "patient")),
+    }
+}
+
+/// What a paired difference carries: its interval and the sign test have to agree before anything is said to differ.
+fn verdict(paired: &Paired) -> String {
+    if paired.patients < PATIENTS_FOR_A_CLAIM {
+        return format!("{} cannot show which of the two is better for other patients.", count(paired.patients, "patient"));
+    }
+    let Some([low, high]) = paired.interval else { return "Without redraws of the patients nothing is said about chance.".into() };
+    let p = paired.sign_test_p.unwrap_or(1.0);
+    match (low > 0.0 || high < 0.0, p < SIGN_TEST_LEVEL) {
+        (true, true) => {
+            format!("The interval leaves out zero and a sign test agrees (p {p:.3}): chance in the choice of patients hardly explains it.")
+        }
+        (true, false) => format!("The interval leaves out zero, but a sign test (p {p:.3}) does not confirm it: a hint, not a finding."),
+        (false, _) => format!("The interval holds zero (sign test p {p:.3}): these cases do not show which is better."),
+    }
 }
 
 /// What must not be overlooked.
@@ -97,8 +117,12 @@ pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<S
         out.push(format!("{system}: {} without ground truth, not scored: {}.", count(cases.len(), "prediction"), listed(&cases)));
     }
     let first = &evaluation.cohort.systems[0];
-    if first.cases.len() == 1 {
-        out.push("One case is no cohort: there is no interval, and the next patient may look quite different.".into());
+    let patients = evaluation.cohort.headline(first, metric("dice").unwrap_or(&METRICS[0])).patients;
+    if patients < PATIENTS_FOR_A_CLAIM {
+        out.push(format!(
+            "{} can be described, not generalised from: the next patient may look quite different, and an interval from so few is narrower than it should be.",
+            count(patients, "patient")
+        ));
     }
     if provenance.prompts.get(&first.name).is_some_and(|prompts| prompts.contains_key("not stated")) {
         out.push("Some predictions do not say where their prompt came from; if it was ground truth, the scores are better than they would be without.".into());
@@ -156,4 +180,28 @@ pub(super) fn facts(cohort: &Cohort, provenance: &Provenance) -> Vec<(String, St
         ("All settings".into(), serde_json::to_string(settings).unwrap_or_default()),
     ]);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(patients: usize, interval: [f64; 2], p: f64) -> Paired {
+        Paired { n: patients, patients, difference: Some(0.1), interval: Some(interval), sign_test_p: Some(p), ..Paired::default() }
+    }
+
+    #[test]
+    fn few_patients_carry_no_verdict_and_no_interval_in_words() {
+        let two = difference(2, [0.1, 0.2], 0.5);
+        assert_eq!(verdict(&two), "2 patients cannot show which of the two is better for other patients.");
+        assert_eq!(spread(two.interval, two.patients), " (2 patients)");
+        assert_eq!(spread(Some([0.1, 0.2]), 6), " (95 % interval 0.100 to 0.200, 6 patients)");
+    }
+
+    #[test]
+    fn interval_and_sign_test_have_to_agree() {
+        assert!(verdict(&difference(8, [0.1, 0.2], 0.008)).contains("sign test agrees (p 0.008)"));
+        assert!(verdict(&difference(5, [0.1, 0.2], 0.0625)).contains("a hint, not a finding"));
+        assert!(verdict(&difference(8, [-0.1, 0.2], 0.3)).contains("do not show which is better"));
+    }
 }
