@@ -35,10 +35,10 @@ impl Trainer {
         let (train, recipe) = (self.setup.train.clone(), self.setup.recipe.clone());
         let draws = draws_of_epoch(&train.labels_present(), recipe.draw, self.setup.seed, 0);
         let items = draws.len();
-        let samples: Vec<Sample> =
-            self.items().load(&train, draws, 0, Purpose::Item, 0).take(recipe.items_per_step()).collect::<Result<_>>()?;
+        let first = (0..recipe.items_per_step().min(items)).collect();
+        let samples: Vec<Sample> = self.items().load(&train, draws, first, Purpose::Item, 0).collect::<Result<_>>()?;
         let started = Instant::now();
-        let loss = self.step(&samples)?.loss;
+        let loss = self.step(&samples, samples.len())?.loss;
         let step = started.elapsed();
         // A forward pass is about a third of a step.
         let validation = self.setup.valid.as_ref().map_or(0, |valid| every_label(valid).len());

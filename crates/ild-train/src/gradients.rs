@@ -4,6 +4,8 @@ use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Storage, Tensor, Var};
 use rayon::prelude::*;
 
+use crate::peers::Peers;
+
 /// One entry per parameter; `None` where the loss does not depend on it.
 #[derive(Clone, Debug)]
 pub struct Gradients(Vec<Option<Tensor>>);
@@ -33,6 +35,37 @@ impl Gradients {
     #[must_use]
     pub fn as_slice(&self) -> &[Option<Tensor>] {
         &self.0
+    }
+
+    /// Of `parameters` parameters, none: what a process without an item adds.
+    pub(crate) fn none(parameters: usize) -> Self {
+        Self(vec![None; parameters])
+    }
+
+    /// Adds the gradients of the other processes; one that is absent everywhere stays absent.
+    ///
+    /// # Errors
+    /// When a gradient is not `f32`.
+    pub(crate) fn sum_over<'a>(self, parameters: impl Iterator<Item = &'a Var>, peers: &dyn Peers) -> Result<Self> {
+        let mut present: Vec<f64> = self.0.iter().map(|gradient| f64::from(u8::from(gradient.is_some()))).collect();
+        peers.sum_f64(&mut present);
+        let vars: Vec<Option<&Var>> = parameters.zip(&present).map(|(var, &n)| (n > 0.0).then_some(var)).collect();
+        let mut values: Vec<f32> = Vec::with_capacity(vars.iter().flatten().map(|var| var.elem_count()).sum());
+        for (gradient, var) in self.0.iter().zip(&vars) {
+            match (gradient, var) {
+                (Some(gradient), _) => values.extend(gradient.flatten_all()?.to_vec1::<f32>()?),
+                (None, Some(var)) => values.resize(values.len() + var.elem_count(), 0.0),
+                (None, None) => {}
+            }
+        }
+        peers.sum_f32(&mut values);
+        let mut rest = &values[..];
+        let mut next = |var: &Var| {
+            let (own, others) = rest.split_at(var.elem_count());
+            rest = others;
+            Tensor::from_slice(own, var.shape(), var.device())
+        };
+        vars.into_iter().map(|var| var.map(&mut next).transpose()).collect::<Result<_>>().map(Self)
     }
 
     /// Every gradient times `factor`.

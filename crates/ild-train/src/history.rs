@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::exact;
+use crate::peers::Peers;
 
 /// Mean losses over some items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,13 @@ impl MeanLoss {
         self.dice_sum += other.dice_sum;
         self.bce_sum += other.bce_sum;
         self.items += other.items;
+    }
+
+    /// Adds the items of the other processes.
+    pub(crate) fn sum_over(&mut self, peers: &dyn Peers) {
+        let mut sums = [self.dice_sum, self.bce_sum, self.items as f64];
+        peers.sum_f64(&mut sums);
+        *self = Self { dice_sum: sums[0], bce_sum: sums[1], items: sums[2] as usize };
     }
 
     /// Mean Dice loss; NaN without items.
@@ -85,6 +93,18 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// Adds what the other processes found.
+    pub(crate) fn sum_over(&mut self, peers: &dyn Peers) {
+        self.loss.sum_over(peers);
+        let mut sums = [0.0; 512];
+        for (&id, dice) in &self.dice_of_class {
+            (sums[usize::from(id)], sums[256 + usize::from(id)]) = (dice.sum, dice.masks as f64);
+        }
+        peers.sum_f64(&mut sums);
+        let found = (0..=u8::MAX).map(|id| (id, ClassDice { sum: sums[usize::from(id)], masks: sums[256 + usize::from(id)] as usize }));
+        self.dice_of_class = found.filter(|(_, dice)| dice.masks > 0).collect();
+    }
+
     /// Mean over classes of the mean Dice; `None` without any.
     #[must_use]
     pub fn mean_dice(&self) -> Option<f64> {

@@ -25,12 +25,20 @@ pub struct ItemSettings {
 }
 
 impl ItemSettings {
-    /// Items `from..` of `draws`; item `i` of an epoch gets the random numbers of `(seed, epoch, i)`, whichever thread makes it.
+    /// The items at `positions` of `draws`; item `i` of an epoch gets the random numbers of `(seed, epoch, i)`, whichever thread
+    /// or process makes it.
     #[must_use]
-    pub fn load(&self, data: &Arc<SliceDataset>, draws: Vec<Draw>, from: usize, purpose: Purpose, epoch: usize) -> Loader<Result<Sample>> {
+    pub fn load(
+        &self,
+        data: &Arc<SliceDataset>,
+        draws: Vec<Draw>,
+        positions: Vec<usize>,
+        purpose: Purpose,
+        epoch: usize,
+    ) -> Loader<Result<Sample>> {
         let (data, settings) = (Arc::clone(data), *self);
-        Loader::start(draws.len().saturating_sub(from), self.threads, move |i| {
-            let position = from + i;
+        Loader::start(positions.len(), self.threads, move |i| {
+            let position = positions[i];
             let Draw { slice, label } = draws[position];
             let mut rng = stream(settings.seed, purpose, epoch, position);
             let item = data.draw(slice, label, settings.bbox_shift, &settings.augmentation, &mut rng);

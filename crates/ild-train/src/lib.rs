@@ -27,6 +27,9 @@ mod history;
 mod items;
 mod loader;
 mod loss;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod peers;
 mod prepare;
 mod progress;
 mod random;
@@ -63,6 +66,9 @@ pub use history::{ClassDice, EpochRecord, MeanLoss, StepRecord, Validation};
 pub use items::{ItemSettings, every_label};
 pub use loader::Loader;
 pub use loss::{Loss, dice_and_cross_entropy, enlarge};
+#[cfg(feature = "mpi")]
+pub use mpi::MpiPeers;
+pub use peers::{Alone, Peers};
 pub use prepare::prepare;
 pub use progress::{Best, Progress, RunningEpoch};
 pub use random::{Purpose, stream};

@@ -10,6 +10,7 @@ use ild_model::{Sam2Config, Weights, open_device};
 use crate::args::TrainArgs;
 use crate::dataset::SliceDataset;
 use crate::error::{Error, Result};
+use crate::peers::Alone;
 use crate::sampler::slices_of_class;
 use crate::save::require_finite_weights;
 use crate::sidecar::Sidecar;
@@ -46,6 +47,7 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
         save_every_steps: args.save_every_steps,
         label_table,
         metadata,
+        peers: Arc::new(Alone),
     })
 }
 

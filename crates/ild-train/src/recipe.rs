@@ -16,7 +16,7 @@ pub struct Recipe {
     /// Passes over the training slices.
     #[arg(long, alias = "num-epochs", default_value_t = 500, value_name = "N", help_heading = "Recipe")]
     pub epochs: usize,
-    /// Slices per step.
+    /// Slices per step (of each process, when several train together).
     #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Recipe")]
     pub batch_size: usize,
     /// Learning rate (of the peak, if there is a warm-up).
@@ -101,16 +101,16 @@ impl Recipe {
         }
     }
 
-    /// Items per optimiser step.
+    /// Items of one process per optimiser step.
     #[must_use]
     pub fn items_per_step(&self) -> usize {
         self.batch_size * self.accumulate
     }
 
-    /// Optimiser steps of one epoch over `items` items; the last may be smaller.
+    /// Optimiser steps of one epoch over `items` items on this many processes; the last may be smaller.
     #[must_use]
-    pub fn steps_per_epoch(&self, items: usize) -> u64 {
-        items.div_ceil(self.items_per_step()) as u64
+    pub fn steps_per_epoch(&self, items: usize, processes: usize) -> u64 {
+        items.div_ceil(self.items_per_step() * processes) as u64
     }
 
     /// The learning-rate schedule of a run with this many steps per epoch.
@@ -157,6 +157,7 @@ mod tests {
     #[test]
     fn the_last_step_of_an_epoch_may_be_smaller() {
         let recipe = Recipe { batch_size: 4, accumulate: 2, ..Recipe::default() };
-        assert_eq!([0, 1, 8, 9].map(|items| recipe.steps_per_epoch(items)), [0, 1, 1, 2]);
+        assert_eq!([0, 1, 8, 9].map(|items| recipe.steps_per_epoch(items, 1)), [0, 1, 1, 2]);
+        assert_eq!(recipe.steps_per_epoch(17, 2), 2);
     }
 }

@@ -1,5 +1,7 @@
 //! The whole command: decide, prepare, train, sum up.
 
+use std::sync::Arc;
+
 use ild_cli::{Common, RunReport};
 use ild_model::Sam2;
 
@@ -7,6 +9,9 @@ use crate::args::TrainArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::files::RunFiles;
+#[cfg(not(feature = "mpi"))]
+use crate::peers::Alone;
+use crate::peers::Peers;
 use crate::prepare::prepare;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
@@ -20,16 +25,49 @@ use crate::trainer::{Outcome, Setup, Trainer};
 /// # Errors
 /// See [`Error`].
 pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
-    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     if args.dry_run {
         return dry_run(common, args);
     }
+    let peers = join_peers()?;
+    let result = if peers.rank() == 0 { lead(common, args, &peers) } else { follow(common, args, &peers) };
+    match result {
+        // All processes stop together when asked to; of anything else only one may know.
+        Err(error) if peers.count() > 1 && !matches!(error, Error::Interrupted { .. }) => {
+            tracing::error!("process {}: {:#}", peers.rank(), anyhow::Error::from(error));
+            peers.abort(1);
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+#[cfg(feature = "mpi")]
+fn join_peers() -> Result<Arc<dyn Peers>> {
+    Ok(Arc::new(crate::mpi::MpiPeers::join()?))
+}
+
+#[cfg(not(feature = "mpi"))]
+fn join_peers() -> Result<Arc<dyn Peers>> {
+    const STARTED_BY: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+    let several = STARTED_BY.iter().any(|name| std::env::var(name).is_ok_and(|size| size != "1"));
+    if several {
+        return Err(Error::Settings(
+            "started by mpirun, but this ild-train was built without MPI; build it with `cargo build --release --features ild-train/mpi`"
+                .to_owned(),
+        ));
+    }
+    Ok(Arc::new(Alone))
+}
+
+/// The process that writes the files and talks to the user.
+fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()> {
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let (folder, start) = decide(args, common.seed, common.force)?;
     if let Start::Done(header) = &start {
         println!("{}: already trained for {} epochs (--force trains again)", folder.display(), header.progress.epochs_done);
         return Ok(());
     }
-    let setup = prepare(args, common, &start)?;
+    let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
     let folder = RunFolder::open(&folder)?;
     ild_cli::save_resolved(&folder.config(), "train", &Resolved { common, args })?;
     tracing::info!("writing to {}", folder.path().display());
@@ -40,6 +78,26 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     let mut trainer = begin(setup, folder, &start)?;
     let outcome = trainer.fit()?;
     sum_up(&trainer, outcome, report, common)
+}
+
+/// The other processes work on their items and write nothing.
+fn follow(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()> {
+    let (_, start) = decide(args, common.seed, common.force)?;
+    if matches!(start, Start::Done(_)) {
+        return Ok(());
+    }
+    // The first process says what is odd about data and weights.
+    let silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+    let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
+    drop(silent);
+    let scratch = tempfile::tempdir().map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
+    let mut trainer = Trainer::new(setup, RunFolder::open(scratch.path())?)?;
+    match &start {
+        Start::Resume(state) => trainer.resume(state)?,
+        Start::ResumeReference(checkpoint) => trainer.resume_reference(checkpoint)?,
+        Start::Fresh | Start::Done(_) => {}
+    }
+    trainer.fit().map(|_| ())
 }
 
 #[derive(serde::Serialize)]
@@ -75,6 +133,11 @@ fn say_sizes(trainer: &Trainer) {
     tracing::info!("model {}: {total} parameters, {trained} of them trained ({} tensors)", setup.model, trainer.parameters.len());
     let valid = setup.valid.as_ref().map_or(0, |valid| valid.slices().len());
     tracing::info!("{} training and {valid} validation slices, on {}", setup.train.slices().len(), device_name(&trainer.model));
+    let processes = setup.peers.count();
+    if processes > 1 {
+        let items = processes * setup.recipe.items_per_step();
+        tracing::info!("{processes} processes with {} slices per step each: {items} in all", setup.recipe.items_per_step());
+    }
 }
 
 fn device_name(model: &Sam2) -> String {

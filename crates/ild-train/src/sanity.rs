@@ -27,7 +27,8 @@ const COLUMNS: usize = 4;
 pub fn sanity_picture(path: &Path, data: &Arc<SliceDataset>, items: &ItemSettings, table: &LabelTable) -> Result<()> {
     let mut draws = draws_of_epoch(&data.labels_present(), DrawOrder::Shuffled, items.seed ^ 0x5a, 0);
     draws.truncate(SHOWN);
-    let samples: Vec<Sample> = items.load(data, draws, 0, Purpose::Picture, 0).collect::<Result<_>>()?;
+    let positions = (0..draws.len()).collect();
+    let samples: Vec<Sample> = items.load(data, draws, positions, Purpose::Picture, 0).collect::<Result<_>>()?;
     let pictures: Vec<_> = samples.iter().map(|sample| draw(sample, table.color(sample.label))).collect();
     Ok(save_png(path, &tile(&pictures, COLUMNS))?)
 }

@@ -38,6 +38,9 @@ impl Trainer {
     /// Latest and, where it is, best weights, and the state.
     pub(crate) fn save_epoch(&self) -> Result<()> {
         self.require_finite_parameters()?;
+        if !self.writes() {
+            return Ok(());
+        }
         self.write_weights(&self.folder.latest())?;
         if self.progress.history.last().is_some_and(|epoch| epoch.is_best) {
             self.write_weights(&self.folder.best())?;
@@ -47,7 +50,7 @@ impl Trainer {
 
     /// Saves the state when it is time to, and stops when asked to.
     pub(crate) fn save_if_due(&self) -> Result<()> {
-        if ild_cli::interrupted() {
+        if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
         let every = self.setup.save_every_steps;
@@ -65,11 +68,15 @@ impl Trainer {
     }
 
     fn save_state(&self) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
         let setup = &self.setup;
         let mut header =
             Header::new(setup.model.clone(), setup.seed, setup.recipe.clone(), setup.train.fingerprint(), self.progress.clone());
         header.origin.clone_from(&setup.weights.metadata);
+        header.processes = setup.peers.count();
         let frozen = setup.weights.iter().filter(|(name, _)| self.parameters.get(name).is_none());
         let state = State {
             header,
@@ -113,10 +120,12 @@ impl Trainer {
         }
         let (before, now) = (&header.recipe, &self.setup.recipe);
         if (before.batch_size, before.accumulate, before.draw) != (now.batch_size, now.accumulate, now.draw)
-            || header.seed != self.setup.seed
+            || (header.seed, header.processes) != (self.setup.seed, self.setup.peers.count())
         {
-            let found =
-                format!("batch-size {}, accumulate {}, draw {:?}, seed {}", before.batch_size, before.accumulate, before.draw, header.seed);
+            let found = format!(
+                "batch-size {}, accumulate {}, draw {:?}, seed {}, {} processes",
+                before.batch_size, before.accumulate, before.draw, header.seed, header.processes
+            );
             return refuse("with the same batches", found, start_again);
         }
         if before != now {

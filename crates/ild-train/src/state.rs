@@ -33,6 +33,9 @@ pub struct Header {
     pub data: u64,
     /// Position.
     pub progress: Progress,
+    /// Processes that trained together.
+    #[serde(default = "one")]
+    pub processes: usize,
     /// Parameter name → updates so far.
     updates: BTreeMap<String, u64>,
     /// Updates of the moving average.
@@ -40,6 +43,11 @@ pub struct Header {
     /// What the weights that the run began with say about themselves.
     #[serde(default)]
     pub origin: BTreeMap<String, String>,
+}
+
+/// Before there were several processes the state did not say how many.
+fn one() -> usize {
+    1
 }
 
 /// A state in memory; the tensors are in the parameters' order.
@@ -61,7 +69,18 @@ impl Header {
     /// A header of the current format.
     #[must_use]
     pub fn new(model: String, seed: u64, recipe: Recipe, data: u64, progress: Progress) -> Self {
-        Self { format: FORMAT, model, seed, recipe, data, progress, updates: BTreeMap::new(), ema_updates: None, origin: BTreeMap::new() }
+        Self {
+            format: FORMAT,
+            model,
+            seed,
+            recipe,
+            data,
+            progress,
+            processes: 1,
+            updates: BTreeMap::new(),
+            ema_updates: None,
+            origin: BTreeMap::new(),
+        }
     }
 }
 

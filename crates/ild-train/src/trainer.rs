@@ -18,6 +18,7 @@ use crate::gradients::Gradients;
 use crate::history::{EpochRecord, MeanLoss, StepRecord, Validation};
 use crate::items::ItemSettings;
 use crate::loss::dice_and_cross_entropy;
+use crate::peers::{Alone, Peers, own_items, own_items_of_step};
 use crate::progress::Progress;
 use crate::random::Purpose;
 use crate::recipe::Recipe;
@@ -55,6 +56,8 @@ pub struct Setup {
     pub label_table: LabelTable,
     /// Further entries for the metadata of the saved weights.
     pub metadata: BTreeMap<String, String>,
+    /// The processes that train together; the recipe's batch size is that of one of them.
+    pub peers: Arc<dyn Peers>,
 }
 
 impl Setup {
@@ -78,6 +81,7 @@ impl Setup {
             save_every_steps: 0,
             label_table: LabelTable::default(),
             metadata: BTreeMap::new(),
+            peers: Arc::new(Alone),
         })
     }
 }
@@ -143,7 +147,8 @@ impl Trainer {
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
         let decay = setup.recipe.ema_decay;
         let ema = if decay > 0.0 { Some(Ema::new(vars.iter(), decay)?) } else { None };
-        let schedule = setup.recipe.schedule(setup.recipe.steps_per_epoch(setup.train.slices().len()));
+        let steps_per_epoch = setup.recipe.steps_per_epoch(setup.train.slices().len(), setup.peers.count());
+        let schedule = setup.recipe.schedule(steps_per_epoch);
         Ok(Self { setup, model, aside, parameters, optimizer, ema, schedule, folder, progress: Progress::default(), callbacks: Vec::new() })
     }
 
@@ -198,7 +203,7 @@ impl Trainer {
     }
 
     fn announce(&mut self) -> Result<()> {
-        if self.progress.steps_done == 0 {
+        if self.progress.steps_done == 0 && self.writes() {
             self.write_weights(&self.folder.initial())?;
         }
         let run = RunInfo {
@@ -214,14 +219,19 @@ impl Trainer {
     /// The rest of the running epoch.
     fn train_epoch(&mut self) -> Result<()> {
         let recipe = &self.setup.recipe;
-        let (epoch, per_step) = (self.progress.epochs_done, recipe.items_per_step());
+        let (epoch, per_process) = (self.progress.epochs_done, recipe.items_per_step());
+        let peers = Arc::clone(&self.setup.peers);
+        let (rank, count) = (peers.rank(), peers.count());
         let draws = draws_of_epoch(&self.setup.train.labels_present(), recipe.draw, self.setup.seed, epoch);
         let items = draws.len();
-        let mut loader = self.items().load(&self.setup.train, draws, self.progress.running.items_done, Purpose::Item, epoch);
+        let own = own_items(self.progress.running.items_done..items, per_process, rank, count);
+        let mut loader = self.items().load(&self.setup.train, draws, own, Purpose::Item, epoch);
         while self.progress.running.items_done < items {
             let (started, waited_before) = (Instant::now(), loader.waited());
-            let samples: Vec<Sample> = loader.by_ref().take(per_step).collect::<Result<_>>()?;
-            let record = self.step(&samples)?;
+            let done = self.progress.running.items_done;
+            let own = own_items_of_step(done, items, per_process, rank).len();
+            let samples: Vec<Sample> = loader.by_ref().take(own).collect::<Result<_>>()?;
+            let record = self.step(&samples, (per_process * count).min(items - done))?;
             let running = &mut self.progress.running;
             running.seconds += started.elapsed().as_secs_f64();
             running.waited += (loader.waited() - waited_before).as_secs_f64();
@@ -232,26 +242,52 @@ impl Trainer {
         Ok(())
     }
 
-    /// One optimiser step on these items, in batches whose gradients are averaged.
-    pub(crate) fn step(&mut self, samples: &[Sample]) -> Result<StepRecord> {
+    /// One optimiser step on `items` items, of which `samples` are this process's own; the gradients of its batches are averaged.
+    pub(crate) fn step(&mut self, samples: &[Sample], items: usize) -> Result<StepRecord> {
         let mut loss = MeanLoss::default();
         let mut sum: Option<Gradients> = None;
         for batch in samples.chunks(self.setup.recipe.batch_size) {
-            let share = batch.len() as f64 / samples.len() as f64;
+            let share = batch.len() as f64 / items as f64;
             let gradients = self.gradients_of(batch, &mut loss)?.scaled(share)?;
             sum = Some(match sum {
                 None => gradients,
                 Some(sum) => sum.plus(gradients)?,
             });
         }
-        let Some(gradients) = sum else { return Err(Error::Settings("a step needs at least one item".to_owned())) };
+        let mut drawn = vec![0.0; 256];
+        samples.iter().for_each(|sample| drawn[usize::from(sample.label)] += 1.0);
+        let gradients = self.together(sum, &mut loss, &mut drawn)?;
         self.require_finite("the training loss", loss.total())?;
         let gradient_norm = gradients.norm()?;
         self.require_finite("the gradient", gradient_norm)?;
         let lr = self.schedule.at(self.progress.steps_done);
         self.update(gradients, gradient_norm, lr)?;
-        self.count(samples, loss);
+        self.count(items, &drawn, loss);
         Ok(StepRecord { step: self.progress.steps_done, epoch: self.progress.epochs_done + 1, loss: loss.total(), lr, gradient_norm })
+    }
+
+    /// The sums of this step over all processes.
+    fn together(&self, own: Option<Gradients>, loss: &mut MeanLoss, drawn: &mut [f64]) -> Result<Gradients> {
+        let own = own.unwrap_or_else(|| Gradients::none(self.parameters.len()));
+        let peers = &*self.setup.peers;
+        if peers.count() == 1 {
+            return Ok(own);
+        }
+        loss.sum_over(peers);
+        peers.sum_f64(drawn);
+        Ok(own.sum_over(self.parameters.iter().map(|(_, var)| var), peers)?)
+    }
+
+    /// Whether one of the processes was asked to stop: all of them stop after the same step.
+    pub(crate) fn asked_to_stop(&self) -> bool {
+        let mut asked = [f64::from(u8::from(ild_cli::interrupted()))];
+        self.setup.peers.sum_f64(&mut asked);
+        asked[0] > 0.0
+    }
+
+    /// Whether this process is the one that writes the files.
+    pub(crate) fn writes(&self) -> bool {
+        self.setup.peers.rank() == 0
     }
 
     /// Forward and backward pass over one batch; adds its losses to `loss`.
@@ -278,21 +314,21 @@ impl Trainer {
         Ok(())
     }
 
-    fn count(&mut self, samples: &[Sample], loss: MeanLoss) {
+    fn count(&mut self, items: usize, drawn: &[f64], loss: MeanLoss) {
         self.progress.steps_done += 1;
         let running = &mut self.progress.running;
-        running.items_done += samples.len();
+        running.items_done += items;
         running.loss.merge(loss);
-        for sample in samples {
-            *running.drawn.entry(sample.label).or_default() += 1;
+        for (label, &times) in (0..=u8::MAX).zip(drawn).filter(|&(_, &times)| times > 0.0) {
+            *running.drawn.entry(label).or_default() += times as usize;
         }
     }
 
     fn validate(&self) -> Result<Option<Validation>> {
         let Some(valid) = &self.setup.valid else { return Ok(None) };
         let (model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
-        let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size);
-        if ild_cli::interrupted() {
+        let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size, &*self.setup.peers);
+        if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
         let validation = validation?;

@@ -13,19 +13,22 @@ use crate::error::Result;
 use crate::history::Validation;
 use crate::items::{ItemSettings, every_label};
 use crate::loss::{dice_and_cross_entropy, enlarge};
+use crate::peers::Peers;
 use crate::random::Purpose;
 
 /// Every label of every slice of `data`, with box shifts that are the same in every epoch.
 ///
-/// `model` should be one without gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has,
+/// Several processes share the boxes and all get the result. `model` should be one without gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has,
 /// when the process is asked to stop.
 ///
 /// # Errors
 /// When a slice cannot be read or the model does not run.
-pub fn validate(model: &Sam2, data: &Arc<SliceDataset>, items: &ItemSettings, batch_size: usize) -> Result<Validation> {
+pub fn validate(model: &Sam2, data: &Arc<SliceDataset>, items: &ItemSettings, batch_size: usize, peers: &dyn Peers) -> Result<Validation> {
     let started = Instant::now();
     let settings = ItemSettings { augmentation: Augmentation::default(), ..*items };
-    let mut loader = settings.load(data, every_label(data), 0, Purpose::Validation, 0);
+    let draws = every_label(data);
+    let own = (peers.rank()..draws.len()).step_by(peers.count()).collect();
+    let mut loader = settings.load(data, draws, own, Purpose::Validation, 0);
     let mut validation = Validation::default();
     while !ild_cli::interrupted() {
         let samples: Vec<Sample> = loader.by_ref().take(batch_size).collect::<Result<_>>()?;
@@ -34,6 +37,7 @@ pub fn validate(model: &Sam2, data: &Arc<SliceDataset>, items: &ItemSettings, ba
         }
         add_batch(model, &samples, &mut validation)?;
     }
+    validation.sum_over(peers);
     validation.seconds = started.elapsed().as_secs_f64();
     Ok(validation)
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use ild_io::LabelTable;
 use ild_model::Weights;
 use ild_train::{
-    Augmentation, Callback, Decay, DrawOrder, EpochRecord, Error, Outcome, Position, Recipe, Result, RunFolder, Setup, SliceDataset,
+    Augmentation, Callback, Decay, DrawOrder, EpochRecord, Error, Outcome, Peers, Position, Recipe, Result, RunFolder, Setup, SliceDataset,
     StepRecord, Trainer, read_state_weights,
 };
 use support::toy;
@@ -229,4 +229,78 @@ fn loader_threads_do_not_change_the_numbers() {
         watch.losses()
     };
     assert_eq!(losses(1), losses(5));
+}
+
+/// Two threads that add up what both have brought.
+struct Pair {
+    rank: usize,
+    meeting: Arc<(std::sync::Barrier, Mutex<Vec<f64>>)>,
+}
+
+impl Peers for Pair {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn sum_f32(&self, values: &mut [f32]) {
+        let mut wide: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+        self.sum_f64(&mut wide);
+        values.iter_mut().zip(wide).for_each(|(v, sum)| *v = sum as f32);
+    }
+
+    fn sum_f64(&self, values: &mut [f64]) {
+        let (barrier, table) = &*self.meeting;
+        barrier.wait();
+        table.lock().unwrap().resize(values.len(), 0.0);
+        barrier.wait();
+        table.lock().unwrap().iter_mut().zip(&*values).for_each(|(sum, v)| *sum += v);
+        barrier.wait();
+        values.copy_from_slice(&table.lock().unwrap());
+        if barrier.wait().is_leader() {
+            table.lock().unwrap().clear();
+        }
+        barrier.wait();
+    }
+
+    fn abort(&self, _: i32) {
+        panic!("aborted");
+    }
+}
+
+#[test]
+fn two_processes_with_half_the_batch_learn_what_one_with_the_whole_batch_does() {
+    /// Sums of f32 gradients in another order, after a few AdamW steps on losses of order 1.
+    const TOLERANCE: f64 = 2e-4;
+    let folder = toy();
+    let recipe = |batch_size| Recipe { batch_size, clip_norm: 1.0, ema_decay: 0.5, ..quick() };
+    let whole = Watch::default();
+    train(setup(folder.path(), recipe(4)), &folder.path().join("whole"), &whole).unwrap();
+    let meeting = Arc::new((std::sync::Barrier::new(2), Mutex::new(Vec::new())));
+    let watches = [Watch::default(), Watch::default()];
+    std::thread::scope(|scope| {
+        for (rank, watch) in watches.iter().enumerate() {
+            let peers = Arc::new(Pair { rank, meeting: Arc::clone(&meeting) });
+            let setup = Setup { peers, ..setup(folder.path(), recipe(2)) };
+            let path = folder.path().join(format!("rank{rank}"));
+            scope.spawn(move || train(setup, &path, watch).unwrap());
+        }
+    });
+    let steps = |watch: &Watch| watch.steps.lock().unwrap().clone();
+    assert_eq!(steps(&watches[0]), steps(&watches[1]), "both processes know the same numbers");
+    assert_eq!(steps(&whole).len(), steps(&watches[0]).len());
+    for (one, two) in steps(&whole).iter().zip(steps(&watches[0])) {
+        assert!((one.loss - two.loss).abs() < TOLERANCE && one.lr == two.lr, "{one:?} {two:?}");
+    }
+    let epochs = |watch: &Watch| watch.epochs.lock().unwrap().clone();
+    for (one, two) in epochs(&whole).iter().zip(epochs(&watches[0])) {
+        let (a, b) = (one.validation.clone().unwrap(), two.validation.unwrap());
+        assert_eq!((&one.drawn, a.loss.items), (&two.drawn, b.loss.items), "every slice is seen once, by one of the two");
+        assert!((a.loss.total() - b.loss.total()).abs() < TOLERANCE, "{a:?} {b:?}");
+    }
+    assert!(folder.path().join("rank0/best.safetensors").is_file());
+    assert!(!folder.path().join("rank1/best.safetensors").exists(), "one process writes");
 }
