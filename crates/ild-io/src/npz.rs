@@ -1,19 +1,19 @@
 //! Numpy's NPZ: a zip file of NPY arrays.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, ArrayViewD};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::ZipArchive;
 
 use crate::input::{max_inflated, open_regular};
-use crate::npy::{NpyArray, NpyElement, Source, read_array, write_array};
+use crate::npy::{NpyArray, Source, read_array};
 use crate::{Error, Result};
 
-/// Deflate level: for windowed CT faster *and* smaller than numpy's 6.
-const LEVEL: i64 = 2;
+pub use writer::NpzWriter;
+
+mod writer;
 
 /// An NPZ opened for reading; arrays are inflated one by one when asked for.
 pub struct NpzFile {
@@ -100,27 +100,8 @@ pub fn write_npz_u8<'a>(path: &Path, arrays: impl IntoIterator<Item = (&'a str, 
 /// When the file cannot be written.
 pub fn write_npz_with(path: &Path, fill: impl FnOnce(&mut NpzWriter) -> io::Result<()>) -> Result<()> {
     Ok(ild_cli::write_atomic(path, |file| -> io::Result<()> {
-        let mut writer = NpzWriter { zip: ZipWriter::new(file) };
+        let mut writer = NpzWriter::new(file);
         fill(&mut writer)?;
-        writer.zip.finish()?;
-        Ok(())
+        writer.finish()
     })?)
-}
-
-/// An NPZ being written.
-pub struct NpzWriter<'a, 'b> {
-    zip: ZipWriter<&'a mut BufWriter<&'b mut File>>,
-}
-
-impl NpzWriter<'_, '_> {
-    /// Adds `array` as `key`, deflated; more than 4 GiB is fine (zip64).
-    ///
-    /// # Errors
-    /// When it cannot be written, or `key` is there already.
-    pub fn add<T: NpyElement>(&mut self, key: &str, array: &ArrayViewD<T>) -> io::Result<()> {
-        let options =
-            SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).compression_level(Some(LEVEL)).large_file(true);
-        self.zip.start_file(format!("{key}.npy"), options)?;
-        write_array(&mut self.zip, array)
-    }
 }

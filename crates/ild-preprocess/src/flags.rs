@@ -1,5 +1,6 @@
 //! The flags of both stages, and what they mean to the library.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
@@ -101,6 +102,10 @@ pub struct NiiToNpzFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patients: Option<PathBuf>,
 
+    /// Also write the slices that `npz-to-npy` would make of npz_train/ and npz_valid/ into this folder, straight from memory.
+    #[arg(long, value_name = "DIR", conflicts_with = "folds")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub npy_dir: Option<PathBuf>,
     /// Also write the kept slices and their labels as <case>_img.nii.gz and <case>_gt.nii.gz, for checking by eye.
     #[arg(long)]
     pub save_nii: bool,
@@ -157,6 +162,7 @@ impl NiiToNpzFlags {
             patients: self.patients.clone(),
             seed: common.seed,
             force: common.force,
+            npy_dir: self.npy_dir.clone(),
         })
     }
 
@@ -251,6 +257,7 @@ impl NpzToNpyFlags {
             valid_dir: self.npz_valid_dir.clone(),
             npy_dir: self.npy_dir.clone(),
             force: common.force,
+            just_written: BTreeSet::new(),
         }
     }
 }

@@ -24,6 +24,8 @@ Examples:
     ild-preprocess npz-to-npy --npz-train-dir npz/npz_train --npz-valid-dir npz/npz_valid --npy-dir npy
   Five-fold cross-validation, four cases at a time:
     ild-preprocess nii-to-npz --img-path imagesTr --gt-path labelsTr --output npz --window lung --folds 5 --workers 4
+  The same with the slices for training, both stages in one run:
+    ild-preprocess nii-to-npz --img-path imagesTr --gt-path labelsTr --output npz --window lung --npy-dir npy
   The arrays of the older Python scripts:
     ild-preprocess nii-to-npz --img-path imagesTr --gt-path labelsTr --output npz --window-level 40 --window-width 400 --parity";
 
@@ -62,8 +64,17 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
         }
     }
     report.output(&run.output);
+    let (mut failed, mut rejected) = (summary.count(Status::Failed), summary.count(Status::Rejected));
+    if let Some(stage) = run.slices_stage(&summary) {
+        let slices = stage.run()?;
+        println!("{}", slices.text());
+        report.set("dataset", &slices.dataset);
+        report.output(&stage.npy_dir);
+        failed += slices.count(Status::Failed);
+        rejected += slices.count(Status::Rejected);
+    }
     report.write(common.report.as_deref())?;
-    outcome(summary.count(Status::Failed), summary.count(Status::Rejected))
+    outcome(failed, rejected)
 }
 
 fn npz_to_npy(flags: &NpzToNpyFlags, common: &Common) -> anyhow::Result<()> {

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use crate::case::{CaseFacts, CaseLabels, CaseSettings, build_stack, clean_labels};
 use crate::dust::DustLimits;
 use crate::output::{ALL_FOLDER, Output};
+use crate::npy_folder::NpyOutput;
+use crate::npz_to_npy::NpzToNpy;
 use crate::pairs::{Pair, Pairs, Sources, find_pairs};
 use crate::record::{Key, Record};
 use crate::split::{Candidate, Part, draw, draw_folds};
@@ -67,6 +69,8 @@ pub struct NiiToNpz {
     pub seed: u64,
     /// Do finished cases again.
     pub force: bool,
+    /// Where the slices of stage 2 go as well, from memory; `None` leaves them to stage 2.
+    pub npy_dir: Option<PathBuf>,
 }
 
 /// A case between the two passes.
@@ -120,6 +124,7 @@ impl NiiToNpz {
             patients::refuse_torn_apart(chosen, patient_of, self.patients.as_deref().unwrap_or(&self.output))?;
         }
         let output = Output::open(&self.output, self.settings.modality.name(), &self.anatomy, self.name_prefix)?;
+        let slices = self.npy_dir.as_deref().map(NpyOutput::open).transpose()?;
 
         let mut rows = Vec::new();
         let mut prepared = Vec::new();
@@ -131,7 +136,7 @@ impl NiiToNpz {
         }
         let places = self.places(&prepared, chosen.as_ref(), patient_of.as_ref(), &found);
         output.refuse_leaks(places.iter().filter_map(|(case, place)| Some((case.as_str(), place.folder()?))))?;
-        rows.extend(self.write_all(prepared, &places, &output)?);
+        rows.extend(self.write_all(prepared, &places, &output, slices.as_ref())?);
         rows.extend(found.unnameable.iter().map(|path| Row {
             case: path.display().to_string(),
             part: None,
@@ -145,6 +150,21 @@ impl NiiToNpz {
         let mut notes = output.strangers(&rows)?;
         notes.extend(chosen.iter().flat_map(|chosen| absent_cases(chosen, &found)));
         Ok(Summary { cases: rows, labels_without_image: found.labels_alone, images_without_label: found.images_alone, notes })
+    }
+
+    /// The second stage of this run, which finishes what the first wrote into `npy_dir`; `None` without one.
+    #[must_use]
+    pub fn slices_stage(&self, summary: &Summary) -> Option<NpzToNpy> {
+        let prefix =
+            if self.name_prefix { format!("{}_{}_", self.settings.modality.name(), self.anatomy) } else { String::new() };
+        let written = summary.cases.iter().filter(|row| row.status == Status::Written);
+        Some(NpzToNpy {
+            train_dir: self.output.join(Part::Train.npz_folder()),
+            valid_dir: Some(self.output.join(Part::Valid.npz_folder())),
+            npy_dir: self.npy_dir.clone()?,
+            force: false,
+            just_written: written.map(|row| format!("{prefix}{}", row.case)).collect(),
+        })
     }
 
     /// What is written into the summary about how the run was made.
@@ -248,11 +268,17 @@ impl NiiToNpz {
     }
 
     /// Second pass: the CTs.
-    fn write_all(&self, prepared: Vec<Prepared>, places: &BTreeMap<String, Place>, output: &Output) -> Result<Vec<Row>> {
+    fn write_all(
+        &self,
+        prepared: Vec<Prepared>,
+        places: &BTreeMap<String, Place>,
+        output: &Output,
+        slices: Option<&NpyOutput>,
+    ) -> Result<Vec<Row>> {
         let bar = ild_cli::progress_bar(prepared.len() as u64, "cases");
         let rows = prepared.into_par_iter().with_max_len(1).map(|case| {
             ild_cli::stop_if_interrupted()?;
-            let row = self.write(case, places, output);
+            let row = self.write(case, places, output, slices);
             bar.inc(1);
             Ok(row)
         });
@@ -261,7 +287,7 @@ impl NiiToNpz {
         rows
     }
 
-    fn write(&self, case: Prepared, places: &BTreeMap<String, Place>, output: &Output) -> Row {
+    fn write(&self, case: Prepared, places: &BTreeMap<String, Place>, output: &Output, slices: Option<&NpyOutput>) -> Row {
         let name = case.pair.case.clone();
         let place = &places[&name];
         let (Some(folder), part) = (place.folder(), place.name()) else {
@@ -270,7 +296,7 @@ impl NiiToNpz {
         };
         let result = match case.finished {
             Some(record) => output.moved(&name, record, &folder).map(|facts| (Status::Unchanged, facts)),
-            None => self.make(case, &folder, output).map(|facts| (Status::Written, facts)),
+            None => self.make(case, place, &folder, output, slices).map(|facts| (Status::Written, facts)),
         };
         match result {
             Ok((status, facts)) => {
@@ -281,14 +307,18 @@ impl NiiToNpz {
         }
     }
 
-    fn make(&self, case: Prepared, folder: &str, output: &Output) -> Result<CaseFacts> {
+    fn make(&self, case: Prepared, place: &Place, folder: &str, output: &Output, slices: Option<&NpyOutput>) -> Result<CaseFacts> {
         let labels = match case.kept {
             Some(labels) => labels,
             None => clean_labels(case.pair, &self.settings)?,
         };
         let (stack, facts) = build_stack(case.pair, &labels, &self.settings)?;
         drop(labels);
-        output.write(&case.pair.case, case.key, folder, &stack, facts, self.settings.save_nii)
+        let facts = output.write(&case.pair.case, case.key, folder, &stack, facts, self.settings.save_nii)?;
+        if let (Some(slices), Place::Part(part)) = (slices, place) {
+            slices.write(*part, &output.npz_file(folder, &case.pair.case), &stack)?;
+        }
+        Ok(facts)
     }
 
     /// `splits.json`, or for folds nnU-Net's `splits_final.json` and a folder of links per fold.

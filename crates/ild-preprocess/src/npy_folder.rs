@@ -5,11 +5,35 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::Result;
+use ild_io::SliceStack;
+
 use crate::npy_summary::NpyRow;
+use crate::npz_to_npy::write_slices;
 use crate::pairs::list;
 use crate::record::Records;
 use crate::split::Part;
+use crate::{Error, Result};
+
+/// The NPY output, held by this run.
+pub(crate) struct NpyOutput {
+    /// `train/`, then `valid/`.
+    pub(crate) folders: [NpyFolder; 2],
+    _lock: ild_cli::FolderLock,
+}
+
+impl NpyOutput {
+    /// Takes the folder, making it if need be, and removes what a killed run left half written.
+    pub(crate) fn open(npy_dir: &Path) -> Result<Self> {
+        let lock = ild_cli::FolderLock::take(npy_dir)?.ok_or_else(|| Error::Busy(npy_dir.to_owned()))?;
+        Ok(Self { folders: [NpyFolder::open(npy_dir, Part::Train)?, NpyFolder::open(npy_dir, Part::Valid)?], _lock: lock })
+    }
+
+    /// Writes the slices of `stack`, which is in the file `npz` of `part`; nothing for the test part, which is never trained on.
+    pub(crate) fn write(&self, part: Part, npz: &Path, stack: &SliceStack) -> Result<()> {
+        let (Some(folder), Some(case)) = (self.folders.iter().find(|folder| folder.part == part), npz.file_stem()) else { return Ok(()) };
+        write_slices(&case.to_string_lossy(), npz, stack, folder).map(|_| ())
+    }
+}
 
 /// `npy/train` or `npy/valid`.
 pub(crate) struct NpyFolder {

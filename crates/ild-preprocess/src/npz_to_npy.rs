@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ild_io::{Images, LabelTable, read_npz, write_npy_u8};
-use ndarray::{Array3, Axis};
+use ild_io::{Images, LabelTable, SliceStack, read_npz, write_npy_u8};
+use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::dataset::{Dataset, DatasetPart};
 use crate::nearest::resize_nearest;
-use crate::npy_folder::NpyFolder;
+use crate::npy_folder::{NpyFolder, NpyOutput};
 use crate::npy_summary::{NpyRow, NpySummary};
 use crate::npz_files::{find_npz, refuse_overlap};
 use crate::record::{Key, Record};
@@ -37,6 +37,8 @@ pub struct NpzToNpy {
     pub npy_dir: PathBuf,
     /// Do finished cases again.
     pub force: bool,
+    /// Cases whose slices stage 1 has written in the same run, from memory.
+    pub just_written: BTreeSet<String>,
 }
 
 /// What is known of the slices of one NPZ.
@@ -75,14 +77,13 @@ impl NpzToNpy {
             notes.push("no validation NPZ: training will choose its checkpoint by the training loss".to_owned());
         }
         refuse_overlap(&train, &valid)?;
-        let _lock = ild_cli::FolderLock::take(&self.npy_dir)?.ok_or_else(|| Error::Busy(self.npy_dir.clone()))?;
-        let parts = [(NpyFolder::open(&self.npy_dir, Part::Train)?, train), (NpyFolder::open(&self.npy_dir, Part::Valid)?, valid)];
+        let output = NpyOutput::open(&self.npy_dir)?;
         let mut rows = Vec::new();
-        for (folder, files) in &parts {
-            rows.extend(self.convert_all(files, folder)?);
+        for (folder, files) in output.folders.iter().zip([train, valid]) {
+            rows.extend(self.convert_all(&files, folder)?);
         }
         refuse_mixtures(&mut rows);
-        for (folder, _) in &parts {
+        for folder in &output.folders {
             notes.extend(folder.tidy(rows.iter().filter(|row| row.part == folder.part))?);
         }
         let dataset = dataset(&rows);
@@ -105,9 +106,7 @@ impl NpzToNpy {
     }
 
     fn convert(&self, case: &str, path: &Path, folder: &NpyFolder) -> NpyRow {
-        let settings = json!({ "format": FORMAT, "label_size": LABEL_SIZE });
-        let key = Key::new(&settings, &[path]);
-        let finished = if self.force { None } else { folder.records.finished::<SliceFacts>(case, &key) };
+        let finished = if self.force { None } else { folder.records.finished::<SliceFacts>(case, &key_of(path)) };
         let row = |status, reason: String, facts| NpyRow {
             case: case.to_owned(),
             path: path.to_owned(),
@@ -118,15 +117,11 @@ impl NpzToNpy {
         };
         if let Some(record) = finished {
             tracing::debug!("{case}: unchanged");
-            return row(Status::Unchanged, String::new(), Some(record.facts));
+            let status = if self.just_written.contains(case) { Status::Written } else { Status::Unchanged };
+            return row(status, String::new(), Some(record.facts));
         }
-        match make(case, path, folder, key) {
-            Ok(record) => {
-                for slice in &record.facts.vanished {
-                    tracing::warn!("{slice}: left out, its labels vanish at {LABEL_SIZE} × {LABEL_SIZE}");
-                }
-                row(Status::Written, String::new(), Some(record.facts))
-            }
+        match read_npz(path).map_err(Error::from).and_then(|stack| write_slices(case, path, &stack, folder)) {
+            Ok(record) => row(Status::Written, String::new(), Some(record.facts)),
             Err(error) => {
                 let reason = one_line(&error);
                 tracing::error!("{case}: {reason}");
@@ -136,10 +131,15 @@ impl NpzToNpy {
     }
 }
 
-fn make(case: &str, path: &Path, folder: &NpyFolder, key: Key) -> Result<Record<SliceFacts>> {
-    let stack = read_npz(path)?;
+/// What the slices of an NPZ are made from: its bytes, and how slices are made.
+fn key_of(npz: &Path) -> Key {
+    Key::new(&json!({ "format": FORMAT, "label_size": LABEL_SIZE }), &[npz])
+}
+
+/// Writes the slices of the case that is in the file `npz` and in memory as `stack`.
+pub(crate) fn write_slices(case: &str, npz: &Path, stack: &SliceStack, folder: &NpyFolder) -> Result<Record<SliceFacts>> {
     let labels = stack.labels.as_ref().ok_or_else(|| {
-        Error::refused(path, "labels under the key `gts`", "none", "slices for training need labels; make the NPZ with nii-to-npz")
+        Error::refused(npz, "labels under the key `gts`", "none", "slices for training need labels; make the NPZ with nii-to-npz")
     })?;
     folder.records.forget(case)?;
     let (_, height, width) = labels.dim();
@@ -152,8 +152,9 @@ fn make(case: &str, path: &Path, folder: &NpyFolder, key: Key) -> Result<Record<
     for (i, label) in labels.outer_iter().enumerate() {
         let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
-        let ids: BTreeSet<u8> = small.iter().copied().filter(|&id| id != 0).collect();
+        let ids = ids_in(&small);
         if ids.is_empty() {
+            tracing::warn!("{name}: left out, its labels vanish at {LABEL_SIZE} × {LABEL_SIZE}");
             facts.vanished.push(name);
             continue;
         }
@@ -164,7 +165,14 @@ fn make(case: &str, path: &Path, folder: &NpyFolder, key: Key) -> Result<Record<
         facts.slices.push(name);
     }
     let files: Vec<PathBuf> = facts.slices.iter().flat_map(|name| [folder.relative_image(name), folder.relative_label(name)]).collect();
-    folder.records.write(case, key, &files, facts)
+    folder.records.write(case, key_of(npz), &files, facts)
+}
+
+/// Label ids in a slice, background left out.
+fn ids_in(labels: &Array2<u8>) -> Vec<u8> {
+    let mut there = [false; 256];
+    labels.iter().for_each(|&id| there[usize::from(id)] = true);
+    (1..=255).filter(|&id| there[usize::from(id)]).collect()
 }
 
 /// Slice `i` as `[y, x, 3]`: grey three times, or the three windows.
@@ -172,8 +180,9 @@ fn fill_picture(images: &Images, i: usize, picture: &mut Array3<u8>) {
     match images {
         Images::Grey(grey) => {
             let grey = grey.index_axis(Axis(0), i);
-            for (mut pixel, &value) in picture.rows_mut().into_iter().zip(grey.iter()) {
-                pixel.fill(value);
+            let (pixels, _) = picture.as_slice_mut().unwrap_or_default().as_chunks_mut::<3>();
+            for (pixel, &value) in pixels.iter_mut().zip(grey.iter()) {
+                *pixel = [value; 3];
             }
         }
         Images::Rgb(colour) => picture.assign(&colour.index_axis(Axis(0), i)),

@@ -69,6 +69,11 @@ impl Output {
         Path::new(folder).join(&self.group).join(format!("{}{case}.npz", self.prefix))
     }
 
+    /// The NPZ of a case below `folder`.
+    pub(crate) fn npz_file(&self, folder: &str, case: &str) -> PathBuf {
+        self.root.join(self.npz(folder, case))
+    }
+
     /// Writes the files of a case below `folder` (`npz_train`, …) and notes that it is finished.
     ///
     /// # Errors

@@ -135,3 +135,22 @@ fn slices_of_cases_that_left_are_removed_and_strangers_are_said() {
     assert_eq!(left, ["a-000.npy", "a-001.npy", "mine.npy"]);
     assert!(table.contains("mine.npy: not from this input"), "{table}");
 }
+
+#[test]
+fn both_stages_in_one_run_give_the_files_of_two() {
+    let cohort = Cohort::of(6);
+    expect(&mut cohort.nii_to_npz("npz"), 0);
+    expect(&mut cohort.npz_to_npy("npz", "npy"), 0);
+    let (table, _) = expect(cohort.nii_to_npz("one").arg("--npy-dir").arg(cohort.path("one_npy")), 0);
+    assert_eq!(table.matches("written, 0 unchanged, 0 skipped, 0 rejected, 0 failed").count(), 2, "{table}");
+    let arrays = |folder: &str| -> Vec<_> { cohort.files(folder).into_iter().filter(|(path, _)| !path.ends_with("summary.json")).collect() };
+    assert!(arrays("npz") == arrays("one"));
+    assert!(cohort.files("npy") == cohort.files("one_npy"));
+    // What one run made, the second stage alone knows as finished.
+    let (table, _) = expect(&mut cohort.npz_to_npy("one", "one_npy"), 0);
+    assert!(table.contains("0 written, 5 unchanged"), "{table}");
+    // Slices asked for later come from the NPZ that are there.
+    let (table, _) = expect(cohort.nii_to_npz("npz").arg("--npy-dir").arg(cohort.path("late")), 0);
+    assert!(table.contains("0 written, 6 unchanged") && table.contains("5 written, 0 unchanged"), "{table}");
+    assert!(cohort.files("npy") == cohort.files("late"));
+}

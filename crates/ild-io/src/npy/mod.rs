@@ -11,7 +11,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 pub use array::NpyArray;
 pub(crate) use array::{Source, read_array, with_array};
-use header::NpyHeader;
+pub(crate) use header::NpyHeader;
 
 use crate::Result;
 use crate::input::open_regular;
