@@ -171,3 +171,11 @@ fn a_program_that_would_run_code_gives_no_tensors_and_runs_nothing() {
     assert!(error.contains("a dict without tensors"), "{error}");
     assert!(!marker.exists());
 }
+
+/// `d = {}; d["model"] = d`.
+#[test]
+fn a_dict_that_holds_itself_is_refused_and_does_not_hang() {
+    let file = archive(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.");
+    let message = TorchFile::open(file.path()).and_then(|file| file.state_dict()).unwrap_err().to_string();
+    assert!(message.contains("a dict of tensors, alone or under the key `model`, found a dict without tensors"), "{message}");
+}

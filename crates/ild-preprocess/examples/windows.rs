@@ -9,10 +9,13 @@ use std::path::PathBuf;
 
 use ild_io::{Images, Voxels, phantom, picture, read_volume};
 use ild_preprocess::{PRESETS, Scaling, Windowing, bounds_hu, window_ct};
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, Axis, s};
 
 /// Aerated lung, ground glass, dense ground glass, the edge of consolidation, soft tissue.
 const LANDMARKS_HU: [i16; 5] = [-850, -700, -500, -250, 40];
+
+/// Columns of a picture.
+const TILE: usize = 256;
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,23 +29,25 @@ fn main() -> anyhow::Result<()> {
         None => synthetic_slice(),
     };
     let mut tiles = Vec::new();
+    // Large slices are shown by every other pixel: six of them fit on a page.
+    let step = voxels.shape_zyx()[2].div_ceil(TILE);
     println!("| window | level/width | HU per grey level | lung black or white | greys of the lung | grey of {LANDMARKS_HU:?} HU |");
     println!("|---|---|---|---|---|---|");
     for (name, _) in PRESETS {
         let windowing: Windowing = name.parse().map_err(anyhow::Error::msg)?;
         let windowed = window_ct(&voxels, &[z], &windowing, Scaling::WindowBounds);
-        let step: Vec<String> =
+        let hu_per_grey: Vec<String> =
             windowing.windows().iter().map(|&w| format!("{:.1}", (bounds_hu(w)[1] - bounds_hu(w)[0]) / 255.0)).collect();
         println!(
             "| `{name}` | {windowing} | {} | {:.1} % | {} | {} |",
-            step.join(", "),
+            hu_per_grey.join(", "),
             100.0 * windowed.flattened.share().unwrap_or(0.0),
             levels(&windowing, -950..=-200),
             LANDMARKS_HU.map(|hu| greys(&windowing, hu)).join(" · "),
         );
         tiles.push(match &windowed.images {
-            Images::Grey(grey) => picture::overlay(grey.index_axis(Axis(0), 0), &[], 1),
-            Images::Rgb(colour) => picture::overlay(colour.index_axis(Axis(0), 0), &[], 1),
+            Images::Grey(grey) => picture::overlay(grey.slice(s![0, ..;step, ..;step]), &[], 1),
+            Images::Rgb(colour) => picture::overlay(colour.slice(s![0, ..;step, ..;step, ..]), &[], 1),
         });
     }
     picture::save_png(&out, &picture::tile(&tiles, 3))?;

@@ -47,15 +47,39 @@ impl Flattened {
 
 fn count<T: Voxel>(values: ArrayView2<T>, picture: ArrayView2<u8>, flat: impl Fn(u8) -> bool) -> Flattened {
     let mut total = Flattened::default();
+    let Some((first, last)) = T::within(LUNG_HU[0], LUNG_HU[1]) else { return total };
     for (values, picture) in values.outer_iter().zip(picture.outer_iter()) {
         // Per row in 32 bits, without branches: vector instructions.
         let (mut lung, mut flattened) = (0u32, 0u32);
         Zip::from(values).and(picture).for_each(|&v, &p| {
-            let inside = u32::from(v.real() >= LUNG_HU[0]) & u32::from(v.real() <= LUNG_HU[1]);
+            let inside = u32::from(v >= first) & u32::from(v <= last);
             lung += inside;
             flattened += inside & u32::from(flat(p));
         });
         total.add(Flattened { lung_voxels: u64::from(lung), flattened_voxels: u64::from(flattened) });
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    #[test]
+    fn every_voxel_type_counts_the_same_lung() {
+        let hu = [-1000i16, -951, -950, -500, -200, -199, 40];
+        let slice = |voxels| Flattened::of_slice(&voxels, 0, ndarray::arr2(&[[0, 0, 0, 128, 255, 0, 0]]).view());
+        let values = Array3::from_shape_vec((1, 1, 7), hu.to_vec()).unwrap();
+        let expected = Flattened { lung_voxels: 3, flattened_voxels: 2 };
+        assert_eq!(slice(Voxels::I16(values.clone())), expected);
+        assert_eq!(slice(Voxels::I32(values.mapv(i32::from))), expected);
+        assert_eq!(slice(Voxels::F32(values.mapv(f32::from))), expected);
+        assert_eq!(slice(Voxels::F64(values.mapv(f64::from))), expected);
+        // These types hold no such value.
+        assert_eq!(slice(Voxels::U8(values.mapv(|hu| hu as u8))), Flattened::default());
+        assert_eq!(slice(Voxels::I8(values.mapv(|hu| hu as i8))), Flattened::default());
+        assert_eq!(slice(Voxels::U16(values.mapv(|hu| hu as u16))), Flattened::default());
+    }
 }

@@ -57,6 +57,8 @@ impl Ramp {
 pub trait Voxel: Copy + PartialOrd + Send + Sync + 'static {
     /// The value as a double.
     fn real(self) -> f64;
+    /// The values of this type within `low..=high`, as first and last; `None` when there are none.
+    fn within(low: f64, high: f64) -> Option<(Self, Self)>;
     /// The grey levels of many values; `grey` and `values` have the same shape.
     fn map(values: ArrayView2<Self>, ramp: &Ramp, grey: ArrayViewMut2<u8>);
 }
@@ -69,6 +71,12 @@ macro_rules! integer_voxel {
         impl Voxel for $t {
             fn real(self) -> f64 {
                 self as f64
+            }
+
+            fn within(low: f64, high: f64) -> Option<(Self, Self)> {
+                // The casts saturate: a bound that this type cannot reach is seen by its distance.
+                let (first, last) = (low.ceil() as $t, high.floor() as $t);
+                (first as f64 >= low && last as f64 <= high && first <= last).then_some((first, last))
             }
 
             fn map(values: ArrayView2<Self>, ramp: &Ramp, grey: ArrayViewMut2<u8>) {
@@ -89,6 +97,10 @@ impl Voxel for f32 {
         f64::from(self)
     }
 
+    fn within(low: f64, high: f64) -> Option<(Self, Self)> {
+        Some((low as f32, high as f32))
+    }
+
     fn map(values: ArrayView2<Self>, ramp: &Ramp, grey: ArrayViewMut2<u8>) {
         Zip::from(grey).and(values).for_each(|out, &v| *out = ramp.grey_f32(v));
     }
@@ -97,6 +109,10 @@ impl Voxel for f32 {
 impl Voxel for f64 {
     fn real(self) -> f64 {
         self
+    }
+
+    fn within(low: f64, high: f64) -> Option<(Self, Self)> {
+        Some((low, high))
     }
 
     fn map(values: ArrayView2<Self>, ramp: &Ramp, grey: ArrayViewMut2<u8>) {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::case::{CaseFacts, CaseLabels, CaseSettings, build_stack, clean_labels};
 use crate::dust::DustLimits;
-use crate::output::{ALL_FOLDER, Output};
 use crate::npy_folder::NpyOutput;
 use crate::npz_to_npy::NpzToNpy;
+use crate::output::{ALL_FOLDER, Output};
 use crate::pairs::{Pair, Pairs, Sources, find_pairs};
 use crate::record::{Key, Record};
 use crate::split::{Candidate, Part, draw, draw_folds};
@@ -155,8 +155,7 @@ impl NiiToNpz {
     /// The second stage of this run, which finishes what the first wrote into `npy_dir`; `None` without one.
     #[must_use]
     pub fn slices_stage(&self, summary: &Summary) -> Option<NpzToNpy> {
-        let prefix =
-            if self.name_prefix { format!("{}_{}_", self.settings.modality.name(), self.anatomy) } else { String::new() };
+        let prefix = if self.name_prefix { format!("{}_{}_", self.settings.modality.name(), self.anatomy) } else { String::new() };
         let written = summary.cases.iter().filter(|row| row.status == Status::Written);
         Some(NpzToNpy {
             train_dir: self.output.join(Part::Train.npz_folder()),

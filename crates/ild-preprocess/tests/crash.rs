@@ -41,8 +41,13 @@ fn kill_minus_nine_at_any_moment_loses_nothing() {
         let (npz, npy) = (format!("npz{i}"), format!("npy{i}"));
         killed += usize::from(kill_after(&mut cohort.nii_to_npz(&npz), first * i / 12));
         readable(&cohort, &npz);
+        let finished = records(&cohort, &npz);
         let (table, _) = expect(&mut cohort.nii_to_npz(&npz), 0);
         assert!(table.contains(&format!("total   {CASES}")), "{table}");
+        assert!(
+            table.contains(&format!("{} written, {finished} unchanged", CASES - finished)),
+            "finished cases are not done again: {table}"
+        );
         killed += usize::from(kill_after(&mut cohort.npz_to_npy(&npz, &npy), second * i / 12));
         readable(&cohort, &npy);
         expect(&mut cohort.npz_to_npy(&npz, &npy), 0);
@@ -70,6 +75,13 @@ fn readable(cohort: &Cohort, folder: &str) {
             _ => panic!("{name}"),
         }
     }
+}
+
+/// Cases that a run of stage 1 has noted as finished.
+fn records(cohort: &Cohort, npz: &str) -> usize {
+    let folder = cohort.path(npz).join(".ild/nii-to-npz/CT_ILD");
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "json")).count()
 }
 
 /// Temporary files anywhere below `folder`.

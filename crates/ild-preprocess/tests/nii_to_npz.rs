@@ -100,8 +100,8 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
     map.labels.invert_axis(ndarray::Axis(2));
     let affine = map.geometry.affine;
     let corner = affine.world_mm([(SHAPE[2] - 1) as f64, 0.0, (SHAPE[0] - 1) as f64]);
-    for row in 0..3 {
-        map.geometry.affine.0[row] = [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner[row]];
+    for (row, corner) in corner.into_iter().enumerate() {
+        map.geometry.affine.0[row] = [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner];
     }
     map.geometry.nifti = None;
     write_label_map(&mirrored.label("case00"), &map).unwrap();

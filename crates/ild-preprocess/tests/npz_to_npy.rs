@@ -143,7 +143,8 @@ fn both_stages_in_one_run_give_the_files_of_two() {
     expect(&mut cohort.npz_to_npy("npz", "npy"), 0);
     let (table, _) = expect(cohort.nii_to_npz("one").arg("--npy-dir").arg(cohort.path("one_npy")), 0);
     assert_eq!(table.matches("written, 0 unchanged, 0 skipped, 0 rejected, 0 failed").count(), 2, "{table}");
-    let arrays = |folder: &str| -> Vec<_> { cohort.files(folder).into_iter().filter(|(path, _)| !path.ends_with("summary.json")).collect() };
+    let arrays =
+        |folder: &str| -> Vec<_> { cohort.files(folder).into_iter().filter(|(path, _)| !path.ends_with("summary.json")).collect() };
     assert!(arrays("npz") == arrays("one"));
     assert!(cohort.files("npy") == cohort.files("one_npy"));
     // What one run made, the second stage alone knows as finished.

@@ -41,7 +41,10 @@ impl Cohort {
         let shape = labels.dim();
         let shift = case.bytes().map(usize::from).sum::<usize>();
         let hu = Array3::from_shape_fn(shape, |(z, y, x)| ((z * 37 + y * 11 + x * 5 + shift) % 1400) as i16 - 1000);
-        let geometry = geometry([shape.0, shape.1, shape.2]);
+        self.add_on(case, labels, hu, geometry([shape.0, shape.1, shape.2]));
+    }
+
+    pub fn add_on(&self, case: &str, labels: &Array3<u8>, hu: Array3<i16>, geometry: Geometry) {
         write_volume(&self.image(case), &Volume { voxels: Voxels::I16(hu), geometry: geometry.clone() }).unwrap();
         write_label_map(&self.label(case), &LabelMap { labels: labels.clone(), geometry }).unwrap();
     }
