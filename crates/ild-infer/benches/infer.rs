@@ -22,7 +22,7 @@ fn scan() -> Scan {
     let images = Array3::from_shape_fn((SLICES, SIZE, SIZE), |(z, y, x)| ((x * 7 + y * 13 + z * 29) % 251) as u8);
     Scan {
         id: "bench".into(),
-        images: Images::Grey(images),
+        images: Some(Images::Grey(images)),
         z_index: (0..SLICES).collect(),
         grid: Geometry::new([SLICES, SIZE, SIZE], Affine::from_spacing_xyz_mm([0.7, 0.7, 2.5])),
         truth: None,

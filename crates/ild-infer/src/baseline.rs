@@ -19,7 +19,7 @@ pub enum Baseline {
 /// # Errors
 /// The interruption by the user.
 pub fn fill_boxes(scan: &Scan, labels: ArrayView3<u8>, ids: &[u8], keep_probabilities: bool) -> Result<Merger> {
-    let mut merger = Merger::new(scan.images.shape_zyx(), keep_probabilities);
+    let mut merger = Merger::new(scan.stack_shape(), keep_probabilities);
     for (z, slice) in labels.outer_iter().enumerate() {
         ild_cli::stop_if_interrupted()?;
         for &id in ids {

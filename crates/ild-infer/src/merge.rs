@@ -38,6 +38,33 @@ impl SlicePatch {
     }
 }
 
+/// The probabilities by which labels hold their voxels on one slice, within the box around all of them: whole slices would cost
+/// more memory than the CT.
+#[derive(Clone, Debug)]
+struct Best {
+    at: BoundingBox,
+    probability: Array2<f32>,
+}
+
+impl Best {
+    /// What is known already, enlarged so that it covers `around` too; 0 where nothing is known.
+    fn covering(known: Option<Self>, around: BoundingBox) -> Self {
+        let union =
+            |a: BoundingBox, b: BoundingBox| BoundingBox { x0: a.x0.min(b.x0), y0: a.y0.min(b.y0), x1: a.x1.max(b.x1), y1: a.y1.max(b.y1) };
+        let at = known.as_ref().map_or(around, |known| union(known.at, around));
+        match known {
+            Some(known) if known.at == at => known,
+            known => {
+                let mut probability = Array2::zeros((at.y1 - at.y0, at.x1 - at.x0));
+                if let Some(Self { at: old, probability: values }) = known {
+                    probability.slice_mut(s![old.y0 - at.y0..old.y1 - at.y0, old.x0 - at.x0..old.x1 - at.x0]).assign(&values);
+                }
+                Self { at, probability }
+            }
+        }
+    }
+}
+
 /// What the model said about one label, before overlaps are resolved.
 #[derive(Clone, Debug, Default)]
 pub struct LabelPrediction {
@@ -78,7 +105,7 @@ pub struct Merger {
     pub labels: Array3<u8>,
     /// Each label on its own.
     pub per_label: BTreeMap<u8, LabelPrediction>,
-    best: Vec<Option<Array2<f32>>>,
+    best: Vec<Option<Best>>,
     keep_probabilities: bool,
     overlapping: u64,
 }
@@ -110,9 +137,14 @@ impl Merger {
     }
 
     fn resolve(&mut self, label: u8, z: usize, probability: ArrayView2<f32>) {
-        let best = self.best[z].get_or_insert_with(|| Array2::zeros(probability.dim()));
+        let Some(around) = BoundingBox::around(probability, |p| p > THRESHOLD) else { return };
+        let best = Best::covering(self.best[z].take(), around);
+        let best = self.best[z].insert(best);
+        let BoundingBox { x0, y0, x1, y1 } = best.at;
         let mut overlapping = 0;
-        Zip::from(self.labels.index_axis_mut(Axis(0), z)).and(best).and(probability).for_each(|id, best, &p| {
+        let mut labels = self.labels.index_axis_mut(Axis(0), z);
+        let here = s![y0..y1, x0..x1];
+        Zip::from(labels.slice_mut(here)).and(&mut best.probability).and(probability.slice(here)).for_each(|id, best, &p| {
             if p > THRESHOLD {
                 overlapping += u64::from(*id != 0 && *id != label);
                 if p > *best || (p == *best && label < *id) {
@@ -155,6 +187,27 @@ mod tests {
             assert_eq!(merger.labels.as_slice().unwrap(), [2, 1, 1, 1], "swapped {swapped}");
             assert_eq!(merger.overlapping(), 3);
             assert_eq!(merger.per_label[&2].volume([1, 2, 2]).as_slice().unwrap(), [1, 1, 0, 1], "each label on its own is complete");
+        }
+    }
+
+    proptest::proptest! {
+        /// Against the rule itself, voxel by voxel, for claims of any shape and order.
+        #[test]
+        fn every_voxel_goes_to_its_most_probable_label(claims in proptest::collection::vec((1u8..5, proptest::collection::vec(0u8..10, 42)), 1..6)) {
+            let mut merger = Merger::new([1, 6, 7], false);
+            let mut expected = vec![(0u8, 0.0f32); 42];
+            for (label, tenths) in &claims {
+                // Few voxels are claimed, so that the boxes around the claims differ.
+                let p: Vec<f32> = tenths.iter().map(|&t| if t < 7 { 0.0 } else { f32::from(t) / 10.0 }).collect();
+                for (best, &p) in expected.iter_mut().zip(&p) {
+                    if p > THRESHOLD && (p > best.1 || (p == best.1 && *label < best.0)) {
+                        *best = (*label, p);
+                    }
+                }
+                merger.add(*label, 0, &Prediction { probability: Array2::from_shape_vec((6, 7), p).unwrap(), iou: 1.0, object_score: 1.0 });
+            }
+            let ids: Vec<u8> = expected.iter().map(|best| best.0).collect();
+            proptest::prop_assert_eq!(merger.labels.as_slice().unwrap(), ids);
         }
     }
 

@@ -207,7 +207,7 @@ impl Context<'_> {
     }
 
     fn rules(&self, scan: &Scan, engine: &Engine) -> Rules {
-        let [_, height, width] = scan.images.shape_zyx();
+        let [_, height, width] = scan.stack_shape();
         Rules {
             side: engine.side(),
             bbox_shift: self.settings.bbox_shift,
@@ -230,7 +230,7 @@ impl Context<'_> {
         let order: Vec<usize> = visits(tracks).iter().map(|visit| visit.z).collect();
         progress.inc_length(order.len() as u64);
         let plan = Plan::new(&order, engine.capacity(self.settings.feature_memory));
-        let mut merger = Merger::new(scan.images.shape_zyx(), self.settings.save_probabilities);
+        let mut merger = Merger::new(scan.stack_shape(), self.settings.save_probabilities);
         let encoded = self.with_model(scan, engine, &plan, |segmenter| {
             let mut segmenter = Watched { inner: segmenter, within, progress };
             sweep(tracks, &rules, &mut segmenter, |i, z, prediction| {
@@ -242,7 +242,7 @@ impl Context<'_> {
     }
 
     fn with_model(&self, scan: &Scan, engine: &Engine, plan: &Plan, work: impl FnOnce(Sam2Segmenter) -> Result<()>) -> Result<usize> {
-        let [_, height, width] = scan.images.shape_zyx();
+        let [_, height, width] = scan.stack_shape();
         with_features(
             plan,
             engine.batch,

@@ -40,12 +40,12 @@ pub fn write_case(done: &Segmented, settings: &Settings, engine: Option<&Engine>
     for (&label, prediction) in &done.merger.per_label {
         let name = file_name(&done.scan.label_table, label);
         if settings.save_nii {
-            let volume = prediction.volume(done.scan.images.shape_zyx());
+            let volume = prediction.volume(done.scan.stack_shape());
             let map = LabelMap { labels: done.scan.on_grid(volume.view()), geometry: geometry.clone() };
             files.add(format!("labels/{id}_{name}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
         }
         if settings.save_probabilities {
-            let mut stack = Array3::<f32>::zeros(done.scan.images.shape_zyx());
+            let mut stack = Array3::<f32>::zeros(done.scan.stack_shape());
             for (&z, probability) in &prediction.probabilities {
                 stack.index_axis_mut(Axis(0), z).assign(probability);
             }
@@ -83,7 +83,7 @@ impl Files<'_> {
 
 /// One array per label name on the stack, as the older scripts write it; a name that occurs twice gets its id.
 fn write_npz(path: &Path, done: &Segmented) -> Result<()> {
-    let shape = done.scan.images.shape_zyx();
+    let shape = done.scan.stack_shape();
     let mut arrays: BTreeMap<String, Array3<u8>> = BTreeMap::new();
     for (&id, prediction) in &done.merger.per_label {
         let name = done.scan.label_table.name(id);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ild_io::picture::{Outline, overlay, save_png, tile};
 use ild_io::{Images, Window};
-use ild_preprocess::{Scaling, Windowing, window_ct};
+use ild_preprocess::{Windowing, window_slices};
 use image::RgbImage;
 use ndarray::{Array2, Array3, Axis};
 
@@ -73,7 +73,7 @@ fn slice(done: &Segmented, id: u8, z: usize) -> RgbImage {
 /// Slice `z` as it is shown, `[y, x, 3]`.
 fn shown(done: &Segmented, z: usize) -> Array3<u8> {
     match &done.scan.ct {
-        Some(ct) => match window_ct(&ct.voxels, &[z], &Windowing::Grey(LUNG), Scaling::WindowBounds).images {
+        Some(ct) => match window_slices(ct, &[z], &Windowing::Grey(LUNG)) {
             Images::Grey(grey) => Array3::from_shape_fn((grey.dim().1, grey.dim().2, 3), |(y, x, _)| grey[[0, y, x]]),
             Images::Rgb(colour) => colour.index_axis_move(Axis(0), 0),
         },

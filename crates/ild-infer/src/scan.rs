@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ild_io::{Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume, read_label_map, read_npz, read_volume};
-use ild_preprocess::{Scaling, Windowing, window_ct};
+use ild_preprocess::{Windowing, value_range, window_slices};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 use crate::Result;
@@ -13,8 +13,8 @@ use crate::Result;
 pub struct Scan {
     /// Name without suffixes.
     pub id: String,
-    /// Pictures `[n, y, x]` or `[n, y, x, 3]`.
-    pub images: Images,
+    /// Pictures `[n, y, x]` or `[n, y, x, 3]`; `None`: each is windowed from the CT when it is looked at, which saves their memory.
+    pub images: Option<Images>,
     /// Picture `i` is slice `z_index[i]` of the grid.
     pub z_index: Vec<usize>,
     /// Grid of the output: the CT's own, or the stack's where the CT's is not known.
@@ -46,7 +46,17 @@ impl Scan {
         });
         let colour = matches!(stack.images, Images::Rgb(_)).then_some(Windowing::RGB);
         let windowing = stack.window.map(Windowing::Grey).or(colour);
-        Ok(Self { id: id.to_owned(), images: stack.images, z_index, grid, truth: stack.labels, label_table, windowing, ct: None, notes })
+        Ok(Self {
+            id: id.to_owned(),
+            images: Some(stack.images),
+            z_index,
+            grid,
+            truth: stack.labels,
+            label_table,
+            windowing,
+            ct: None,
+            notes,
+        })
     }
 
     /// Reads a CT and windows all its slices; `truth` is a label map on the same grid.
@@ -58,13 +68,12 @@ impl Scan {
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
         let slices: Vec<usize> = (0..case.ct.geometry.shape_zyx[0]).collect();
-        let windowed = window_ct(&case.ct.voxels, &slices, &windowing, Scaling::WindowBounds);
-        let lowest = windowed.range[0];
+        let lowest = value_range(&case.ct.voxels).map_or(0.0, |[lowest, _]| lowest);
         let no_air = format!("the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units");
         let notes = if lowest > AIR_HU { vec![no_air] } else { Vec::new() };
         Ok(Self {
             id: id.to_owned(),
-            images: windowed.images,
+            images: None,
             z_index: slices,
             grid: case.ct.geometry.clone(),
             truth: case.label.map(|label| label.labels),
@@ -73,6 +82,13 @@ impl Scan {
             ct: Some(case.ct),
             notes,
         })
+    }
+
+    /// Number of pictures, their rows and columns.
+    #[must_use]
+    pub fn stack_shape(&self) -> [usize; 3] {
+        let [_, height, width] = self.grid.shape_zyx;
+        [self.z_index.len(), height, width]
     }
 
     /// First and last picture that lie within the CT's slices `z0..=z1`; `None` when there is none.
@@ -95,18 +111,28 @@ impl Scan {
     /// Picture `i` as `[y, x, 3]`; grey is repeated three times, as the model takes it.
     #[must_use]
     pub fn rgb(&self, i: usize) -> Array3<u8> {
-        match &self.images {
-            Images::Grey(a) => {
-                let grey = a.index_axis(Axis(0), i);
-                Array3::from_shape_fn((grey.dim().0, grey.dim().1, 3), |(y, x, _)| grey[[y, x]])
-            }
-            Images::Rgb(a) => a.slice(s![i, .., .., ..]).to_owned(),
-        }
+        let one = match (&self.images, &self.ct) {
+            (Some(images), _) => return picture(images, i),
+            (None, Some(ct)) => window_slices(ct, &[self.z_index[i]], &self.windowing.unwrap_or_default()),
+            (None, None) => unreachable!("a scan has pictures or a CT to make them from"),
+        };
+        picture(&one, 0)
     }
 }
 
 /// Above this lowest value a CT shows no air.
 const AIR_HU: f64 = -800.0;
+
+/// Picture `i` of `images` as `[y, x, 3]`.
+fn picture(images: &Images, i: usize) -> Array3<u8> {
+    match images {
+        Images::Grey(a) => {
+            let grey = a.index_axis(Axis(0), i);
+            Array3::from_shape_fn((grey.dim().0, grey.dim().1, 3), |(y, x, _)| grey[[y, x]])
+        }
+        Images::Rgb(a) => a.slice(s![i, .., .., ..]).to_owned(),
+    }
+}
 
 /// Grid and slice indices of a stack.
 fn place(stack: &SliceStack, path: &Path, notes: &mut Vec<String>) -> Result<(Geometry, Vec<usize>)> {

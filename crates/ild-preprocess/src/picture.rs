@@ -28,6 +28,11 @@ pub struct Windowed {
 #[must_use]
 pub fn window_ct(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scaling: Scaling) -> Windowed {
     let range = value_range(voxels).unwrap_or([0.0; 2]);
+    let (images, flattened) = windowed(voxels, slices, windowing, scaling, range);
+    Windowed { images, flattened, range }
+}
+
+fn windowed(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scaling: Scaling, range: [f64; 2]) -> (Images, Flattened) {
     let [_, height, width] = voxels.shape_zyx();
     let mut flattened = Flattened::default();
     let images = match windowing {
@@ -52,14 +57,14 @@ pub fn window_ct(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scali
             Images::Rgb(images)
         }
     };
-    Windowed { images, flattened, range }
+    (images, flattened)
 }
 
-/// Windows every slice of a CT by the window's bounds: what inference does.
+/// Windows `slices` of a CT by the window's bounds, without a look at the other ones: what inference does.
 #[must_use]
-pub fn window_volume(ct: &Volume, windowing: &Windowing) -> Images {
-    let slices: Vec<usize> = (0..ct.geometry.shape_zyx[0]).collect();
-    window_ct(&ct.voxels, &slices, windowing, Scaling::WindowBounds).images
+pub fn window_slices(ct: &Volume, slices: &[usize], windowing: &Windowing) -> Images {
+    let no_range = [0.0; 2]; // only [`Scaling::ImageRange`] needs it
+    windowed(&ct.voxels, slices, windowing, Scaling::WindowBounds, no_range).0
 }
 
 /// Spreads the `slices` of an MR volume between its 0.5 and 99.5 percentiles (of voxels above zero); zero stays zero.

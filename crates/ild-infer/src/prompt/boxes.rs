@@ -100,7 +100,7 @@ fn numbers(expected: &str, found: &[f64]) -> Mismatch {
 }
 
 fn checked_box(corners: [f64; 4], scan: &Scan) -> std::result::Result<[f64; 4], Mismatch> {
-    let [_, height, width] = scan.images.shape_zyx();
+    let [_, height, width] = scan.stack_shape();
     let [x0, y0, x1, y1] = corners;
     let inside = x0 >= 0.0 && y0 >= 0.0 && x1 <= width as f64 && y1 <= height as f64 && x0 <= x1 && y0 <= y1;
     if inside { Ok(corners) } else { Err(numbers(&format!("x0 <= x1 within 0..{width} and y0 <= y1 within 0..{height}"), &corners)) }

@@ -19,7 +19,7 @@ pub struct Point {
 
 /// The prompt made of `points`; at least one of them must be inside the lesion.
 pub(super) fn prompt(points: &[Point], scan: &Scan) -> Result<Prompt, Mismatch> {
-    let [_, height, width] = scan.images.shape_zyx();
+    let [_, height, width] = scan.stack_shape();
     if !points.iter().any(|point| point.inside) {
         return Err(("a point inside the lesion".into(), format!("{} points, all outside it", points.len())));
     }
