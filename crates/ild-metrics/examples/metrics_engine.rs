@@ -43,7 +43,8 @@ fn run(pair: &Aligned, request: &str) -> anyhow::Result<f64> {
     let one = match request {
         "all" => {
             let scores = CaseScores::new(pair, &BTreeSet::new(), SETTINGS);
-            return Ok(scores.classes.values().filter_map(|class| Some(class.surfel?.hd95_mm + class.border?.hd95_mm)).sum());
+            let surfels = scores.classes.values().filter_map(|class| class.surfel);
+            return Ok(surfels.map(|s| s.nsd + s.hd95_mm + s.asd_reference_to_predicted_mm + s.asd_predicted_to_reference_mm).sum());
         }
         "surfel" => surfel,
         "voxel" => voxel,

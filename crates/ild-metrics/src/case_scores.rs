@@ -110,7 +110,7 @@ impl CaseScores {
             let counts = ids.iter().filter_map(|id| Some((*id, *scans[id].slices[z].get(id)?))).collect();
             (pair.first_slice + z, counts)
         });
-        Self { any_class: any_class(pair), slices: slices.collect(), slices_elsewhere: pair.slices_elsewhere, classes }
+        Self { any_class: any_class(pair, &scans), slices: slices.collect(), slices_elsewhere: pair.slices_elsewhere, classes }
     }
 }
 
@@ -151,23 +151,15 @@ fn lesions(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>, overl
 }
 
 /// Ground truth against prediction with every class above 0 taken for the same.
-fn any_class(pair: &Aligned) -> Confusion {
-    let mut counts = Confusion::default();
-    let predicted = match &pair.predicted {
-        crate::Labels::One(map) => map.mapv(|id| id != 0),
+fn any_class(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>) -> Confusion {
+    match &pair.predicted {
+        crate::Labels::One(_) => scans.values().next().map_or(Confusion::default(), |scan| scan.any_class),
         crate::Labels::PerClass(maps) => {
-            let mut any = ndarray::Array3::from_elem(pair.reference.dim(), false);
-            maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id != 0));
-            any
+            let mut any = ndarray::Array3::<u8>::zeros(pair.reference.dim());
+            maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id));
+            PairScan::new(pair.reference.view(), any.view()).any_class
         }
-    };
-    ndarray::Zip::from(&pair.reference).and(&predicted).for_each(|&r, &p| match (r != 0, p) {
-        (true, true) => counts.tp += 1,
-        (true, false) => counts.fn_ += 1,
-        (false, true) => counts.fp += 1,
-        (false, false) => {}
-    });
-    counts
+    }
 }
 
 fn voxel_ml(pair: &Aligned) -> f64 {

@@ -3,12 +3,12 @@
 //! A distance transform gives the distance everywhere; surface metrics need it on a surface. So one pass counts, for every
 //! voxel, the slices to the nearest member of the set above or below it; then each query looks around in its own slice,
 //! nearest columns first, until no farther column can be nearer. The few queries that find nothing within [`REACH_PX`] use the
-//! lower envelope of parabolas (Felzenszwalb and Huttenlocher 2012) along y and x of that slice.
+//! lower envelope of parabolas (Felzenszwalb and Huttenlocher 2012) along the rows around them.
 //!
 //! Squares are summed in the order z, y, x, as scipy's `distance_transform_edt` does, so that a distance that equals a
 //! tolerance equals it in both programs.
 
-use crate::envelope::lower_envelope;
+use crate::envelope::{lower_envelope, nearest_vertices};
 
 /// How far the search in the slice goes, in pixels of the finer in-plane spacing.
 const REACH_PX: f64 = 12.0;
@@ -125,19 +125,36 @@ impl DistanceTransform {
         best
     }
 
-    /// Exact distances for the points of `unresolved` (row, column, place in `out`).
+    /// Exact distances for the points of `unresolved` (row, column, place in `out`): in each row, nearest first, the column with
+    /// the nearest member is known from that row's envelope, which is made when it is first asked for.
     fn exact(&self, steps: &[u16], unresolved: &[(usize, usize, usize)], out: &mut [f64]) {
-        let width = self.shape_zyx[2];
-        let along_y = self.along_y(steps);
-        let mut row = vec![f64::INFINITY; width];
-        let mut row_of = None;
+        let [_, height, width] = self.shape_zyx;
+        let [_, sy, sx] = self.spacing_zyx_mm;
+        let mut nearest_in_row: Vec<Option<Vec<u32>>> = vec![None; height];
         for &(y, x, i) in unresolved {
-            if row_of != Some(y) {
-                lower_envelope(&along_y[y * width..][..width], self.spacing_zyx_mm[2], &mut row);
-                row_of = Some(y);
+            for dy in 0..height {
+                let y_squared = (dy as f64 * sy).powi(2);
+                if y_squared >= out[i] {
+                    break;
+                }
+                let below = Some(y + dy).filter(|&row| dy > 0 && row < height);
+                for row in y.checked_sub(dy).into_iter().chain(below) {
+                    let steps = &steps[row * width..][..width];
+                    let nearest = nearest_in_row[row].get_or_insert_with(|| self.nearest_columns(steps));
+                    let Some(&column) = nearest.get(x) else { continue };
+                    let x_squared = ((x as f64 - f64::from(column)) * sx).powi(2);
+                    out[i] = out[i].min(self.z_squared(steps[column as usize]) + y_squared + x_squared);
+                }
             }
-            out[i] = row[x];
         }
+    }
+
+    /// For each column of a row the column that holds its nearest member; empty when the row's columns hold none.
+    fn nearest_columns(&self, steps: &[u16]) -> Vec<u32> {
+        let heights: Vec<f64> = steps.iter().map(|&k| self.z_squared(k)).collect();
+        let mut nearest = Vec::with_capacity(steps.len());
+        nearest_vertices(&heights, self.spacing_zyx_mm[2], |_, vertex| nearest.push(vertex as u32));
+        nearest
     }
 
     /// The envelope along y for every column of a slice.

@@ -5,6 +5,11 @@
 ///
 /// Infinite samples take no part; returns false, and leaves `out` alone, when there are no others.
 pub(crate) fn lower_envelope(f: &[f64], spacing: f64, out: &mut [f64]) -> bool {
+    nearest_vertices(f, spacing, |i, vertex| out[i] = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2))
+}
+
+/// The `q` of [`lower_envelope`] for each `i`, ascending; returns false, and calls nothing, when all samples are infinite.
+pub(crate) fn nearest_vertices(f: &[f64], spacing: f64, mut found: impl FnMut(usize, usize)) -> bool {
     let weight = spacing * spacing;
     // Parabolas of the envelope from left to right: their vertex, and where each takes over.
     let mut vertices: Vec<usize> = Vec::new();
@@ -28,12 +33,12 @@ pub(crate) fn lower_envelope(f: &[f64], spacing: f64, out: &mut [f64]) -> bool {
         from.push(start);
     }
     let mut k = 0;
-    for (i, value) in out.iter_mut().enumerate() {
+    for i in 0..f.len() {
         while from.get(k + 1).is_some_and(|&next| next < i as f64) {
             k += 1;
         }
         let Some(&vertex) = vertices.get(k) else { return false };
-        *value = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2);
+        found(i, vertex);
     }
     true
 }

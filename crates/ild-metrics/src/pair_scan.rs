@@ -13,6 +13,8 @@ pub struct PairScan {
     pub slices: Vec<BTreeMap<u8, Confusion>>,
     /// Smallest box around a class in either map.
     pub extents: BTreeMap<u8, Extent>,
+    /// Counts with every class taken for the same.
+    pub any_class: Confusion,
 }
 
 impl PairScan {
@@ -24,7 +26,7 @@ impl PairScan {
     pub fn new(reference: ArrayView3<u8>, predicted: ArrayView3<u8>) -> Self {
         assert_eq!(reference.dim(), predicted.dim(), "label maps of one pair have one shape");
         let (reference, predicted) = (reference.as_standard_layout(), predicted.as_standard_layout());
-        let mut slices = Vec::new();
+        let (mut slices, mut any_class) = (Vec::new(), Confusion::default());
         let mut extents = vec![None; 256];
         for (z, (r, p)) in reference.outer_iter().zip(predicted.outer_iter()).enumerate() {
             let mut counts = vec![Confusion::default(); 256];
@@ -32,6 +34,11 @@ impl PairScan {
                 if let (Some(r), Some(p)) = (r.as_slice(), p.as_slice()) {
                     runs(r, p, |x0, x1, a, b| {
                         let n = (x1 - x0) as u64;
+                        match (a != 0, b != 0) {
+                            (true, true) => any_class.tp += n,
+                            (true, false) => any_class.fn_ += n,
+                            _ => any_class.fp += n,
+                        }
                         if a == b {
                             counts[usize::from(a)].tp += n;
                         } else {
@@ -50,7 +57,7 @@ impl PairScan {
             slices.push(present.map(|(id, c)| (id as u8, *c)).collect());
         }
         let extents = extents.into_iter().enumerate().filter_map(|(id, extent)| Some((id as u8, extent?))).collect();
-        Self { slices, extents }
+        Self { slices, extents, any_class }
     }
 
     /// Counts of a class over all slices.
@@ -97,6 +104,8 @@ mod tests {
         let scan = PairScan::new(reference.view(), predicted.view());
         // Rows 1 and 2 of 30 voxels in the reference, rows 2 and 3 in the prediction; in row 2 columns 6..35 agree.
         assert_eq!(scan.total(2), Confusion { tp: 29, fp: 31, fn_: 31 });
+        // As one class the two differ outside columns 6..35 of row 2 as well: (1, 1, 5) is a 7 over a 2.
+        assert_eq!(scan.any_class, Confusion { tp: 30, fp: 32, fn_: 30 });
         assert_eq!(scan.total(7), Confusion { tp: 0, fp: 2, fn_: 0 });
         assert_eq!(scan.slices[0].keys().copied().collect::<Vec<_>>(), [7]);
         assert!(scan.slices[2].is_empty());

@@ -156,6 +156,6 @@ fn draw_box<DB: DrawingBackend>(plot: &mut Plot<'_, DB>, values: &[f64], middle:
         line((high, middle - half / 2.0), (high, middle + half / 2.0), 1),
         line((median, middle - half), (median, middle + half), 3),
     ])?;
-    plot.draw_series(sorted.iter().map(|&value| Circle::new((value, middle), 2, color.filled())))?;
+    plot.draw_series(sorted.iter().map(|&value| Circle::new((value, middle), 3, color.filled())))?;
     Ok(())
 }

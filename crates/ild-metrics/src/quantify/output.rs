@@ -121,6 +121,7 @@ fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettin
         tiles: tiles(found, input),
         notices: notices(found),
         tables,
+        overview_title: "Classes beside each other".into(),
         overview: chart.inline_svg()?,
         overview_note: String::new(),
         pictures: pictures(input),

@@ -26,7 +26,7 @@ pub fn report(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: 
     let mut svgs = charts(cohort).into_iter().map(|named| named.chart.inline_svg()).collect::<Result<Vec<String>>>()?.into_iter();
     let overview = svgs.next().unwrap_or_default();
     let charts: Vec<String> = svgs.collect();
-    let mut tables = vec![class_table(cohort, system)];
+    let mut tables = vec![overlap_table(cohort, system), distance_table(cohort, system)];
     if !comparisons.is_empty() {
         tables.push(comparison_table(cohort, &comparisons));
     }
@@ -38,6 +38,7 @@ pub fn report(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: 
         tiles: cohort.systems.iter().enumerate().map(|(i, system)| tile(cohort, i, system)).collect(),
         notices: words::notices(evaluation, provenance),
         tables,
+        overview_title: "Every case".into(),
         overview,
         overview_note:
             "Each dot is the DSC of one case. The box spans the middle half of the cases, the thick line is the median, the thin line \
@@ -97,38 +98,45 @@ fn cell(cohort: &Cohort, system: &System, class: u8, metric: &Metric, digits: us
     Cell::new(text).with_note(format!("{spread}n {}", summary.n))
 }
 
-fn class_table(cohort: &Cohort, system: &System) -> Table {
-    let columns: Vec<(&Metric, usize)> = [
-        ("dice", 3),
-        ("nsd_surfel", 3),
-        ("hd95_surfel_mm", 1),
-        ("assd_voxel_mm", 2),
-        ("sensitivity", 3),
-        ("precision", 3),
-        ("volume_error_ml", 2),
-        ("volume_error_percent", 0),
-        ("false_positive_elsewhere_ml", 2),
-    ]
-    .into_iter()
-    .filter_map(|(key, digits)| Some((metric(key)?, digits)))
-    .collect();
+/// One row per class, one column per metric and number of digits.
+fn class_table(cohort: &Cohort, system: &System, columns: &[(&str, usize)]) -> Table {
+    let columns: Vec<(&Metric, usize)> = columns.iter().filter_map(|(key, digits)| Some((metric(key)?, *digits))).collect();
     let row = |&class: &u8| {
         let mut cells = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
         cells.extend(columns.iter().map(|(metric, digits)| cell(cohort, system, class, metric, *digits)));
-        let (slices, mean) = cohort.pooled_slice_dice(system, class);
-        cells.insert(2, Cell::new(score(mean)).with_note(format!("n {slices} slices")));
         cells
     };
     let mut heads = vec!["Class".to_owned()];
     heads.extend(columns.iter().map(|(metric, _)| format!("{}{}", metric.title, arrow(metric.better))));
-    heads.insert(2, "slice DSC ↑".into());
+    Table { title: String::new(), note: String::new(), heads, rows: cohort.classes.iter().map(row).collect() }
+}
+
+fn overlap_table(cohort: &Cohort, system: &System) -> Table {
+    let mut table = class_table(cohort, system, &[("dice", 3), ("nsd_surfel", 3), ("sensitivity", 3), ("precision", 3)]);
+    table.heads.insert(2, "slice DSC ↑".into());
+    for (row, &class) in table.rows.iter_mut().zip(&cohort.classes) {
+        let (slices, mean) = cohort.pooled_slice_dice(system, class);
+        row.insert(2, Cell::new(score(mean)).with_note(format!("n {slices} slices")));
+    }
+    table.title = format!("Overlap by class, {}", system.name);
+    table.note = "Mean over cases, 95 % interval and number of cases n. ↑ higher is better, ↓ lower is better. – no case has a value: a class that is in \
+                  neither ground truth nor prediction has no DSC, and surfaces can be compared only where both have the class."
+        .into();
+    table
+}
+
+fn distance_table(cohort: &Cohort, system: &System) -> Table {
+    let columns = [
+        ("hd95_surfel_mm", 1),
+        ("assd_voxel_mm", 2),
+        ("volume_error_ml", 2),
+        ("volume_error_percent", 0),
+        ("false_positive_elsewhere_ml", 2),
+    ];
     Table {
-        title: format!("By class, {}", system.name),
-        note: "Mean over cases, 95 % interval and number of cases. ↑ higher is better, ↓ lower is better. – no case has a value: a class that is in neither \
-               ground truth nor prediction has no DSC, and surfaces can be compared only where both have the class."
-            .into(),
-        heads,
-        rows: cohort.classes.iter().map(row).collect(),
+        title: format!("Distances and volumes by class, {}", system.name),
+        note: "Mean over cases, 95 % interval and n. Volume errors are prediction − ground truth.".into(),
+        ..class_table(cohort, system, &columns)
     }
 }
 
@@ -145,7 +153,7 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     let difference = |paired: &crate::Paired| {
         let text = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
         let p = paired.sign_test_p.map_or(String::new(), |p| format!(" · p {p:.3}"));
-        Cell::new(text).with_note(format!("{} · n {} · {} better{p}", interval(paired.interval), paired.n, paired.larger))
+        Cell::new(text).with_note(format!("{}\nn {} · {} better{p}", interval(paired.interval), paired.n, paired.larger))
     };
     let mut heads = vec!["Class".to_owned()];
     heads.extend(cohort.systems.iter().map(|system| format!("{} ↑", system.name)));
@@ -160,7 +168,7 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     let mut last = vec![Cell::new("Mean over classes")];
     last.extend(cohort.systems.iter().map(|system| {
         let headline = cohort.headline(system, dice);
-        Cell::new(score(headline.mean)).with_note(format!("{} · n {}", interval(headline.interval), headline.values))
+        Cell::new(score(headline.mean)).with_note(format!("{}\nn {} patients", interval(headline.interval), headline.patients))
     }));
     last.extend(comparisons.iter().map(|c| difference(&c.over_classes)));
     rows.push(last);

@@ -22,6 +22,8 @@ pub struct Page {
     pub notices: Vec<String>,
     /// Tables.
     pub tables: Vec<Table>,
+    /// Heading of the main chart.
+    pub overview_title: String,
     /// The main chart, an SVG element.
     pub overview: String,
     /// How to read it.
