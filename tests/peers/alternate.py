@@ -144,12 +144,12 @@ def machine():
     return f"{os.cpu_count()} cores, {model}, {platform.system()} {platform.machine()}, load {os.getloadavg()[0]:.1f}"
 
 
-def arguments(description, **more):
+def arguments(description, rounds=5, **more):
     """`--programs`, `--rounds`, `--seed`, `--workers`; `more` adds flags: name=default."""
     here = pathlib.Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, default=here.parent.parent / "target/release", help="folder of the release binaries")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seed", type=int, default=2024)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     for name, default in more.items():

@@ -21,7 +21,8 @@ TOLERANCE_MM = 2.0
 SPECKLE = 1 / 200
 
 
-def make_pair(shape, seed, speckle):
+def make_pairs(shape, seed):
+    """(name, ground truth, prediction) of each case; both cases have one ground truth."""
     import numpy as np
     import scipy.ndimage as ndi
 
@@ -42,10 +43,10 @@ def make_pair(shape, seed, speckle):
         return np.where(lesion, 1 + np.digitize(kind, ranks), 0).astype(np.uint8)
 
     reference, predicted = labels(where), labels(where + 0.25 * wobble)
-    if speckle:
-        noise = lung & (rng.random(shape, dtype=np.float32) < speckle)
-        predicted[noise] = rng.integers(0, 6, noise.sum())
-    return reference, predicted
+    yield "clean", reference, predicted
+    noise = lung & (rng.random(shape, dtype=np.float32) < SPECKLE)
+    predicted[noise] = rng.integers(0, 6, noise.sum())
+    yield "speckled", reference, predicted
 
 
 def write(path, array):
@@ -119,26 +120,26 @@ def peer(name, paths, once):
 
 
 def main():
-    args = arguments(__doc__, size="100,512,512")
+    args = arguments(__doc__, rounds=3, size="100,512,512")
     if not available("numpy", "scipy", "nibabel"):
         sys.exit(1)
     peers = [name for name in PEERS if name == "scipy" or available("surface_distance", pip="surface-distance")]
     shape = tuple(int(n) for n in args.size.split(","))
-    for case, speckle in [("clean", 0.0), ("speckled", SPECKLE)]:
+    for case, *maps in make_pairs(shape, args.seed):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             paths = [folder / "gt/case.nii.gz", folder / "pred/case.nii.gz"]
-            for path, array in zip(paths, make_pair(shape, args.seed, speckle)):
+            for path, array in zip(paths, maps):
                 path.parent.mkdir()
                 write(path, array)
             command = [args.programs / "examples/metrics_engine", *paths, "--quiet", "--workers", args.workers]
             contenders = {f"ild, {what}": Engine(command, request) for what, request in REQUESTS.items()}
             contenders |= {name: Engine([sys.executable, __file__, "peer", name, *paths]) for name in peers}
-            compare(f"{case}: scores of arrays in memory", contenders, args.rounds)
+            compare(f"{case}: scores of arrays in memory", contenders, args.rounds, warm_up=0)
             evaluate = [args.programs / "ild-metrics", "evaluate", "--gt", folder / "gt", "--pred", folder / "pred", "--output", folder / "out"]
             programs = {"ild-metrics evaluate": Program([*evaluate, "--force", "--quiet", "--workers", args.workers])}
             programs |= {name: Program([sys.executable, __file__, "once", name, *paths]) for name in peers}
-            compare(f"{case}: whole programs, from NIfTI files to numbers", programs, max(1, args.rounds // 2))
+            compare(f"{case}: whole programs, from NIfTI files to numbers", programs, max(1, args.rounds // 2), warm_up=0)
 
 
 REQUESTS = {"everything": "all", "surfel": "surfel", "voxel": "voxel"}

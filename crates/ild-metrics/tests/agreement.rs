@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ild_io::{NpyArray, NpzFile};
 use ild_metrics::{BorderDistances, Extent, Mask, PairScan, SurfelDistances};
 use ndarray::Array3;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// float64 throughout; only the order of sums differs.
 const RELATIVE: f64 = 1e-9;
@@ -82,4 +84,58 @@ fn an_empty_side_has_no_surface_scores() {
     let [full_mask, empty_mask] = [&full, &empty].map(|labels| Mask { labels: labels.view(), id: 1 });
     assert_eq!(SurfelDistances::new(full_mask, empty_mask, whole(&full), [1.0; 3]), None);
     assert_eq!(BorderDistances::new(empty_mask, full_mask, whole(&full), [1.0; 3]), None);
+}
+
+/// The array `key` of the reference's golden file as f64.
+fn golden(npz: &mut NpzFile, key: &str) -> Vec<f64> {
+    match npz.require(key).unwrap() {
+        NpyArray::F64(array) => array.iter().copied().collect(),
+        NpyArray::U8(array) => array.iter().map(|&v| f64::from(v)).collect(),
+        other => panic!("{key} is {}", other.type_name()),
+    }
+}
+
+#[test]
+fn the_references_eleven_cases_give_its_numbers_and_its_distances() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics");
+    if !folder.exists() {
+        println!("skipped: no ../shared");
+        return;
+    }
+    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
+    let mut npz = NpzFile::open(&folder.join("metrics.npz")).unwrap();
+    assert_eq!(cases.len(), 11);
+    for (i, case) in cases.iter().enumerate() {
+        let name = case["name"].as_str().unwrap();
+        let triple = |key: &str| -> [f64; 3] { std::array::from_fn(|axis| case[key][axis].as_f64().unwrap()) };
+        let (spacing, shape) = (triple("spacing"), triple("shape").map(|n| n as usize));
+        let [gt, pred] = ["gt", "pred"].map(|side| unpack(golden(&mut npz, &format!("c{i}_{side}")).into_iter().map(|v| v as u8), shape));
+        let scan = PairScan::new(gt.view(), pred.view());
+        assert_close(&format!("{name}: DSC"), scan.total(1).dice().unwrap(), case["dsc"].as_f64().unwrap());
+        let masks = [&gt, &pred].map(|labels| Mask { labels: labels.view(), id: 1 });
+        let Some(found) = SurfelDistances::new(masks[0], masks[1], whole(&gt), spacing) else {
+            // Its infinite and missing numbers are no numbers here.
+            assert_eq!(name, "pred_empty");
+            continue;
+        };
+        for tolerance in ["0.5", "1.0", "2.0", "5.0"] {
+            let expected = case[format!("nsd_{tolerance}")].as_f64().unwrap();
+            assert_close(&format!("{name}: NSD at {tolerance} mm"), found.nsd(tolerance.parse().unwrap()), expected);
+        }
+        for (percent, key) in [(95.0, "hd95"), (100.0, "hd100")] {
+            assert_close(&format!("{name}: {key}"), found.hausdorff_mm(percent), case[key].as_f64().unwrap());
+        }
+        let directions = [("gt_to_pred", &found.reference_to_predicted), ("pred_to_gt", &found.predicted_to_reference)];
+        for (side, (direction, directed)) in directions.into_iter().enumerate() {
+            assert_close(&format!("{name}: ASD {direction}"), found.average_mm()[side], case["asd"][side].as_f64().unwrap());
+            assert_close(&format!("{name}: area"), directed.area_mm2.iter().sum(), case["area"][side].as_f64().unwrap());
+            let mut sorted = directed.distance_mm.clone();
+            sorted.sort_by(f64::total_cmp);
+            let expected = golden(&mut npz, &format!("c{i}_distances_{direction}"));
+            assert_eq!(sorted.len(), expected.len(), "{name}");
+            for (found, expected) in sorted.into_iter().zip(expected) {
+                assert_close(&format!("{name}: distances {direction}"), found, expected);
+            }
+        }
+    }
 }
