@@ -157,6 +157,9 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
             Error::refused(&pair.image, "an MR volume with values above 0", "none", "use --modality CT for Hounsfield units")
         })?,
     };
+    // The voxels are the largest thing in memory and not needed any more.
+    let geometry = volume.geometry;
+    drop(volume.voxels);
     let [depth, height, width] = labels.runs.shape_zyx();
     let mut gts = Array3::zeros((slices.len(), height, width));
     for (slice, &z) in gts.outer_iter_mut().zip(&slices) {
@@ -165,9 +168,9 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
     let stack = SliceStack {
         images,
         labels: Some(gts),
-        spacing_xyz_mm: volume.geometry.spacing_xyz_mm,
+        spacing_xyz_mm: geometry.spacing_xyz_mm,
         z_index: Some(slices.iter().map(|&z| z as i64).collect()),
-        affine: Some(volume.geometry.affine),
+        affine: Some(geometry.affine),
         shape_zyx: Some([depth, height, width]),
         window: if settings.modality == Modality::Ct { settings.windowing.single() } else { None },
         label_table: Some(settings.label_table.clone()),
