@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ild_io::{LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_npz_u8, write_volume_described};
+use ild_io::{LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_npz_with, write_volume_described};
 use ndarray::{Array3, Axis};
 use serde_json::{Value, json};
 
@@ -84,13 +84,16 @@ impl Files<'_> {
 /// One array per label name on the stack, as the older scripts write it; a name that occurs twice gets its id.
 fn write_npz(path: &Path, done: &Segmented) -> Result<()> {
     let shape = done.scan.stack_shape();
-    let mut arrays: BTreeMap<String, Array3<u8>> = BTreeMap::new();
-    for (&id, prediction) in &done.merger.per_label {
+    let mut named: BTreeMap<String, u8> = BTreeMap::new();
+    for &id in done.merger.per_label.keys() {
         let name = done.scan.label_table.name(id);
-        let name = if arrays.contains_key(&name) { format!("{name} {id}") } else { name };
-        arrays.insert(name, prediction.volume(shape));
+        let name = if named.contains_key(&name) { format!("{name} {id}") } else { name };
+        named.insert(name, id);
     }
-    Ok(write_npz_u8(path, arrays.iter().map(|(name, array)| (name.as_str(), array.view().into_dyn())))?)
+    // One label after the other: all of them at once would be many times the CT.
+    Ok(write_npz_with(path, |npz| {
+        named.iter().try_for_each(|(name, id)| npz.add(name, &done.merger.per_label[id].volume(shape).view().into_dyn()))
+    })?)
 }
 
 /// A label's name as part of a file name.
