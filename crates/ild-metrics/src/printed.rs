@@ -28,10 +28,10 @@ pub fn printed(evaluation: &Evaluation) -> String {
         let difference = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
         let _ = writeln!(
             text,
-            "{} − {}: {difference} DSC ({}), better in {} of {} cases{p}",
+            "{} − {}: {difference} DSC{}, better in {} of {} cases{p}",
             comparison.system,
             comparison.baseline,
-            interval(paired.interval),
+            paired.interval.map_or(String::new(), |bounds| format!(" ({})", interval(Some(bounds)))),
             paired.larger,
             paired.n
         );
