@@ -71,6 +71,23 @@ fn info_says_what_is_there_and_what_is_odd() {
 }
 
 #[test]
+fn info_warns_of_a_scan_that_is_not_in_hounsfield_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ct.nii.gz");
+    let warning = |map: fn(i16) -> i16| {
+        let mut scan = ct([4, 20, 20]);
+        if let Voxels::I16(hu) = &mut scan.voxels {
+            hu.mapv_inplace(map);
+        }
+        write_volume(&path, &scan).unwrap();
+        text(&ild_io(&["info".as_ref(), &path]).stdout)
+    };
+    assert!(warning(|hu| hu + 1024).contains("no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)"));
+    assert!(warning(|hu| hu.max(-200)).contains("no air near -1000: not in Hounsfield units, or cropped to soft tissue"));
+    assert!(warning(|hu| if hu == -1000 { -3024 } else { hu }).contains("of the values lie below -1100 HU (padding outside the field of view)"));
+}
+
+#[test]
 fn info_of_a_case_names_labels_and_gaps_in_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case.npz");

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Cohort, SHAPE, expect, geometry, lesions, summary};
-use ild_io::{Images, read_label_map, read_npz, write_label_map};
+use ild_io::{Images, Volume, Voxels, read_label_map, read_npz, write_label_map, write_volume};
 use ndarray::{Array3, s};
 
 #[test]
@@ -111,6 +111,20 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
     let npz = |cohort: &Cohort| read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
     let (plain, mirrored) = (npz(&plain), npz(&mirrored));
     assert_eq!((plain.labels, plain.z_index), (mirrored.labels, mirrored.z_index));
+}
+
+#[test]
+fn a_ct_that_holds_no_hounsfield_units_is_said() {
+    let cohort = Cohort::of(2);
+    let write = |case: &str, hu: &dyn Fn(usize) -> i16| {
+        let voxels = Array3::from_shape_fn((SHAPE[0], SHAPE[1], SHAPE[2]), |(_, y, _)| hu(y));
+        write_volume(&cohort.image(case), &Volume { voxels: Voxels::I16(voxels), geometry: geometry(SHAPE) }).unwrap();
+    };
+    write("case00", &|_| 7);
+    write("case01", &|y| 20 * y as i16);
+    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 0);
+    assert!(log.contains("case00: every voxel of the CT is 7: nothing to see"), "{log}");
+    assert!(log.contains("case01: the CT's lowest value is 0: no air near -1000, so these are hardly Hounsfield units"), "{log}");
 }
 
 #[test]
