@@ -84,7 +84,9 @@ fn info_warns_of_a_scan_that_is_not_in_hounsfield_units() {
     };
     assert!(warning(|hu| hu + 1024).contains("no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)"));
     assert!(warning(|hu| hu.max(-200)).contains("no air near -1000: not in Hounsfield units, or cropped to soft tissue"));
-    assert!(warning(|hu| if hu == -1000 { -3024 } else { hu }).contains("of the values lie below -1100 HU (padding outside the field of view)"));
+    assert!(
+        warning(|hu| if hu == -1000 { -3024 } else { hu }).contains("of the values lie below -1100 HU (padding outside the field of view)")
+    );
 }
 
 #[test]
