@@ -1,18 +1,14 @@
-"""The peers of `compare.py`: SAM 2 from PyPI under PyTorch (eager, compiled), ONNX Runtime or OpenVINO.
-
-Speaks the protocol of crates/ild-train/examples/engine.rs: a request per line on stdin, a line of JSON back.
-Needs `pip install sam2==1.1.0 torch safetensors`, and `onnx onnxruntime openvino` for those engines.
-"""
+"""The peers of `model.py`, one per process; beside them stands crates/ild-train/examples/engine.rs."""
 
 import argparse
-import json
-import resource
+import pathlib
 import sys
-import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+import alternate
 
 
 def images(batch, side):
@@ -112,6 +108,8 @@ class Torch:
         return self.features[0].abs().mean()
 
     def decode(self):
+        if self.features is None:
+            self.encode()  # in the first round, which is not counted
         with torch.no_grad():
             return self.decoder(*self.features, self.boxes).abs().mean()
 
@@ -131,8 +129,6 @@ class Exported:
     """The encoder as an ONNX graph."""
 
     def __init__(self, args):
-        import pathlib
-
         model = build(args.model, args.weights).eval()
         self.images = images(args.batch, model.image_size)
         path = pathlib.Path(args.weights).with_suffix(".onnx")
@@ -158,11 +154,6 @@ class Exported:
         return np.abs(self.call()).mean()
 
 
-def cpu_seconds():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", choices=["eager", "compile", "onnxruntime", "openvino"], default="eager")
@@ -174,13 +165,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     engine = Torch(args) if args.engine in ("eager", "compile") else Exported(args)
-    print(json.dumps({"ready": True}), flush=True)
-    for line in sys.stdin:
-        start, cpu = time.perf_counter(), cpu_seconds()
-        result = getattr(engine, line.strip())()
-        wall, cpu = time.perf_counter() - start, cpu_seconds() - cpu
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak, "sum": float(result)}), flush=True)
+    alternate.serve(lambda request: getattr(engine, request)())
 
 
 if __name__ == "__main__":

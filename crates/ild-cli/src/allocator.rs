@@ -12,7 +12,7 @@ pub fn peak_memory_bytes() -> Option<u64> {
 /// Keeps freed blocks in the process instead of handing each large one back to the kernel.
 ///
 /// Tensors above 32 MiB are otherwise a fresh `mmap` each, and the page faults cost more than the arithmetic.
-pub(crate) fn keep_freed_memory() {
+pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `mallopt` only sets allocator parameters and is called before any other thread exists.
     unsafe {

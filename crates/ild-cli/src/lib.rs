@@ -42,8 +42,9 @@ mod progress;
 mod report;
 mod suggest;
 mod table;
+mod timing;
 
-pub use allocator::peak_memory_bytes;
+pub use allocator::{keep_freed_memory, peak_memory_bytes};
 pub use atomic::{sweep_temporary, write_atomic, write_bytes_atomic};
 pub use common::{Common, DeviceChoice, LogFormat};
 pub use config::{flags_of_table, read_table, save_resolved};
@@ -54,3 +55,4 @@ pub use progress::{progress_bar, spinner};
 pub use report::{RunReport, sha256_of_file};
 pub use suggest::closest;
 pub use table::table;
+pub use timing::{cpu_time, serve_timings};

@@ -9,7 +9,7 @@ use ild_infer::encoder_cache::{Plan, with_features};
 use ild_infer::journey::{Rules, Track};
 use ild_infer::merge::Merger;
 use ild_infer::sweep::{sweep, visits};
-use ild_infer::{Prompt, Sam2Segmenter, Scan, encode};
+use ild_infer::{Pictures, Prompt, Sam2Segmenter, Scan, encode};
 use ild_io::{Affine, Geometry, Images, LabelTable};
 use ild_model::{Sam2, Sam2Config, Weights};
 use ndarray::Array3;
@@ -22,13 +22,12 @@ fn scan() -> Scan {
     let images = Array3::from_shape_fn((SLICES, SIZE, SIZE), |(z, y, x)| ((x * 7 + y * 13 + z * 29) % 251) as u8);
     Scan {
         id: "bench".into(),
-        images: Some(Images::Grey(images)),
+        pictures: Pictures::Stack(Images::Grey(images)),
         z_index: (0..SLICES).collect(),
         grid: Geometry::new([SLICES, SIZE, SIZE], Affine::from_spacing_xyz_mm([0.7, 0.7, 2.5])),
         truth: None,
         label_table: LabelTable::default(),
         windowing: None,
-        ct: None,
         notes: Vec::new(),
     }
 }

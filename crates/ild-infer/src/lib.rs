@@ -33,6 +33,6 @@ pub use error::{Error, Result};
 pub use one_case::{CaseFacts, Provenance};
 pub use run::{Run, Summary};
 pub use sam2::{Sam2Segmenter, encode, feature_bytes};
-pub use scan::Scan;
+pub use scan::{Pictures, Scan};
 pub use segmenter::{Prediction, Prompt, SliceSegmenter, THRESHOLD};
 pub use settings::Settings;

@@ -256,7 +256,7 @@ impl Context<'_> {
 
     /// Lung, candidates, the model's verdict on each, and the journeys of those that are kept.
     fn segment_auto(&self, case: &CaseFile, mut scan: Scan, engine: &Engine, progress: &ProgressBar) -> Result<Segmented> {
-        let Some(ct) = &scan.ct else {
+        let Some(ct) = scan.ct() else {
             let next = "give the CT itself (.nii.gz)";
             return Err(Error::refused(
                 &case.path,
@@ -266,12 +266,13 @@ impl Context<'_> {
             ));
         };
         let lung = LungMask::of(ct);
+        let candidates = auto::candidates(ct, &lung);
         let problems = lung.quality.problems();
         scan.notes.extend(problems.iter().map(|problem| format!("lung mask is doubtful: {problem}")));
         if !engine.scores_are_trained {
             scan.notes.push("these weights began at random, so their predicted IoU and object score say nothing: candidates were judged by stability alone".to_owned());
         }
-        let judged = self.judge(&scan, auto::candidates(ct, &lung), engine, progress)?;
+        let judged = self.judge(&scan, candidates, engine, progress)?;
         let tracks: Vec<Track> = judged.iter().filter(|j| j.kept).map(|j| j.candidate.track(&scan.label_table)).collect();
         if tracks.is_empty() {
             scan.notes.push(nothing_kept(&judged, self.settings.auto_min_stability));

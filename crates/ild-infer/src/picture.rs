@@ -72,7 +72,7 @@ fn slice(done: &Segmented, id: u8, z: usize) -> RgbImage {
 
 /// Slice `z` as it is shown, `[y, x, 3]`.
 fn shown(done: &Segmented, z: usize) -> Array3<u8> {
-    match &done.scan.ct {
+    match done.scan.ct() {
         Some(ct) => match window_slices(ct, &[z], &Windowing::Grey(LUNG)) {
             Images::Grey(grey) => Array3::from_shape_fn((grey.dim().1, grey.dim().2, 3), |(y, x, _)| grey[[0, y, x]]),
             Images::Rgb(colour) => colour.index_axis_move(Axis(0), 0),

@@ -3,18 +3,27 @@
 use std::path::Path;
 
 use ild_io::{Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume, read_label_map, read_npz, read_volume};
-use ild_preprocess::{Windowing, value_range, window_slices};
+use ild_preprocess::{Windowing, no_hounsfield_units, value_range, window_slices};
 use ndarray::{Array3, ArrayView3, Axis, s};
 
 use crate::Result;
+
+/// Where the pictures of a case come from.
+#[derive(Clone, Debug)]
+pub enum Pictures {
+    /// Windowed already, `[n, y, x]` or `[n, y, x, 3]`.
+    Stack(Images),
+    /// Slices of this CT, each windowed when it is looked at: all at once would take as much memory as the CT.
+    Ct(Box<Volume>),
+}
 
 /// A case ready to be segmented.
 #[derive(Clone, Debug)]
 pub struct Scan {
     /// Name without suffixes.
     pub id: String,
-    /// Pictures `[n, y, x]` or `[n, y, x, 3]`; `None`: each is windowed from the CT when it is looked at, which saves their memory.
-    pub images: Option<Images>,
+    /// What the model looks at.
+    pub pictures: Pictures,
     /// Picture `i` is slice `z_index[i]` of the grid.
     pub z_index: Vec<usize>,
     /// Grid of the output: the CT's own, or the stack's where the CT's is not known.
@@ -25,8 +34,6 @@ pub struct Scan {
     pub label_table: LabelTable,
     /// How HU became grey; `None` when the file does not say.
     pub windowing: Option<Windowing>,
-    /// The CT itself, when the input was one.
-    pub ct: Option<Volume>,
     /// What the user should know about this case.
     pub notes: Vec<String>,
 }
@@ -48,13 +55,12 @@ impl Scan {
         let windowing = stack.window.map(Windowing::Grey).or(colour);
         Ok(Self {
             id: id.to_owned(),
-            images: Some(stack.images),
+            pictures: Pictures::Stack(stack.images),
             z_index,
             grid,
             truth: stack.labels,
             label_table,
             windowing,
-            ct: None,
             notes,
         })
     }
@@ -67,21 +73,26 @@ impl Scan {
         let ct = read_volume(path)?;
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
-        let slices: Vec<usize> = (0..case.ct.geometry.shape_zyx[0]).collect();
-        let lowest = value_range(&case.ct.voxels).map_or(0.0, |[lowest, _]| lowest);
-        let no_air = format!("the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units");
-        let notes = if lowest > AIR_HU { vec![no_air] } else { Vec::new() };
+        let notes = value_range(&case.ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
         Ok(Self {
             id: id.to_owned(),
-            images: None,
-            z_index: slices,
+            z_index: (0..case.ct.geometry.shape_zyx[0]).collect(),
             grid: case.ct.geometry.clone(),
             truth: case.label.map(|label| label.labels),
             label_table: table.clone(),
             windowing: Some(windowing),
-            ct: Some(case.ct),
             notes,
+            pictures: Pictures::Ct(Box::new(case.ct)),
         })
+    }
+
+    /// The CT itself, when the input was one.
+    #[must_use]
+    pub fn ct(&self) -> Option<&Volume> {
+        match &self.pictures {
+            Pictures::Stack(_) => None,
+            Pictures::Ct(ct) => Some(ct),
+        }
     }
 
     /// Number of pictures, their rows and columns.
@@ -111,17 +122,12 @@ impl Scan {
     /// Picture `i` as `[y, x, 3]`; grey is repeated three times, as the model takes it.
     #[must_use]
     pub fn rgb(&self, i: usize) -> Array3<u8> {
-        let one = match (&self.images, &self.ct) {
-            (Some(images), _) => return picture(images, i),
-            (None, Some(ct)) => window_slices(ct, &[self.z_index[i]], &self.windowing.unwrap_or_default()),
-            (None, None) => unreachable!("a scan has pictures or a CT to make them from"),
-        };
-        picture(&one, 0)
+        match &self.pictures {
+            Pictures::Stack(images) => picture(images, i),
+            Pictures::Ct(ct) => picture(&window_slices(ct, &[self.z_index[i]], &self.windowing.unwrap_or_default()), 0),
+        }
     }
 }
-
-/// Above this lowest value a CT shows no air.
-const AIR_HU: f64 = -800.0;
 
 /// Picture `i` of `images` as `[y, x, 3]`.
 fn picture(images: &Images, i: usize) -> Array3<u8> {

@@ -1,21 +1,17 @@
 //! From one format to another: `ild-io convert`.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::{Array3, ArrayView3, Axis};
 
 use crate::input::Input;
-use crate::nifti::{is_gzip_name, read_unchecked};
+use crate::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
 use crate::{
     Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels, nrrd, read_dicom_series, read_npz,
     write_label_map, write_volume,
 };
-
-/// Level for scans: see the measurements of `write_volume`.
-const LEVEL: Compression = Compression::new(2);
 
 /// What was made, and what is worth knowing about it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,24 +87,14 @@ fn copy_bytes(input: &Path, output: &Path) -> Result<()> {
     let gzip = is_gzip_name(output)?;
     ild_cli::write_atomic(output, |file| -> io::Result<()> {
         if gzip {
-            let mut encoder = GzEncoder::new(file, LEVEL);
-            copy(&mut source, &mut encoder)?;
+            let mut encoder = GzEncoder::new(file, VOLUME_LEVEL);
+            io::copy(&mut source, &mut encoder)?;
             encoder.finish().map(|_| ())
         } else {
-            copy(&mut source, file)
+            io::copy(&mut source, file).map(|_| ())
         }
     })?;
     Ok(())
-}
-
-fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(()),
-            n => to.write_all(&buffer[..n])?,
-        }
-    }
 }
 
 /// What an output of an NPZ holds.

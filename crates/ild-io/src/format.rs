@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::input::unreadable;
-use crate::{Error, Result, Volume, dicom_series, nrrd, read_volume};
+use crate::{Result, dicom_series, nrrd};
 
 /// Kinds of files that this crate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,23 +44,5 @@ impl Format {
             _ if dicom_series::is_dicom(path) => Self::Dicom,
             _ => Self::Nifti,
         })
-    }
-}
-
-/// Reads a scan from a NIfTI or NRRD file or a DICOM series, whichever `path` is.
-///
-/// # Errors
-/// As [`read_volume`] and [`crate::read_dicom_series`], and for NPZ and NPY, which hold no Hounsfield units.
-pub fn read_scan(path: &Path) -> Result<Volume> {
-    match Format::of(path)? {
-        Format::Nifti | Format::Nrrd => read_volume(path),
-        Format::Dicom => {
-            let (volume, facts) = dicom_series::read_dicom_series(path)?;
-            for note in facts.notes {
-                tracing::warn!("{}: {note}", path.display());
-            }
-            Ok(volume)
-        }
-        Format::Npz | Format::Npy => Err(Error::rejected(path, "a scan (NIfTI, NRRD or DICOM)", "numpy arrays", "name the original scan")),
     }
 }

@@ -34,12 +34,12 @@ mod slice_stack;
 mod volume;
 
 pub use bounding_box::BoundingBox;
-pub use case::{Case, same_grid};
+pub use case::{Case, SAME_GRID_MM, same_grid};
 pub use components::{Components, Neighbours};
 pub use convert::{Converted, convert};
 pub use dicom_series::{SeriesFacts, read_dicom_series};
 pub use error::{Error, Result};
-pub use format::{Format, read_scan};
+pub use format::Format;
 pub use geometry::{Affine, Geometry};
 pub use label_map::LabelMap;
 pub use label_runs::{LabelRuns, Run};

@@ -1,29 +1,43 @@
 //! The same voxels stored in another order.
 
+use std::path::Path;
+
 use ndarray::{Array3, Axis};
 
-use crate::case::SAME_GRID_MM;
-use crate::{Affine, Geometry, LabelMap};
+use crate::case::{SAME_GRID_MM, same_grid};
+use crate::{Affine, Geometry, LabelMap, Result};
 
-/// A voxel centre may lie this share of a voxel beside the other grid's and still be the same one: header rounding.
-const SAME_VOXEL: f64 = 1e-2;
+/// Two axes are one when a step along them differs by less than this share of it: header rounding.
+const SAME_STEP: f64 = 1e-2;
 
 impl LabelMap {
-    /// The label map in the storage order of `ct`, when both grids have their voxels in the same places and only store them in
-    /// another order (axes swapped or flipped: LAS beside LPS). No voxel is interpolated. `None` when the places differ.
-    #[must_use]
-    pub fn in_order_of(&self, ct: &Geometry) -> Option<Self> {
-        let axes = matching_axes(&self.geometry, ct)?;
-        // Array axes are z, y, x where affine columns are x, y, z.
-        let order: [usize; 3] = std::array::from_fn(|axis| 2 - axes[2 - axis].from);
-        let mut labels = self.labels.view().permuted_axes(order);
-        for (column, axis) in axes.iter().enumerate() {
-            if axis.flipped {
-                labels.invert_axis(Axis(2 - column));
-            }
+    /// The label map on `grid`, the grid of the `of`; the map was read from `path` and is called a `what` in messages.
+    ///
+    /// When both have their voxels in the same places and only store them in another order (axes swapped or flipped: LAS beside
+    /// LPS), they are put in the order of `grid`, and the log says so. No voxel is interpolated.
+    ///
+    /// # Errors
+    /// When the places differ; says how far ([`same_grid`]).
+    pub fn on_grid_of(self, path: &Path, what: &str, of: &str, grid: &Geometry) -> Result<Self> {
+        let Err(elsewhere) = same_grid(path, what, &self.geometry, of, grid) else { return Ok(self) };
+        let reordered = self.in_order_of(grid).ok_or(elsewhere)?;
+        let [have, want] = [&self.geometry, grid].map(|geometry| geometry.affine.axis_codes());
+        tracing::warn!("{}: the {what} is stored {have}, the {of} {want}: the same voxels, put in the {of}'s order", path.display());
+        Ok(reordered)
+    }
+
+    fn in_order_of(&self, grid: &Geometry) -> Option<Self> {
+        let axes = matching_axes(&self.geometry.affine, &grid.affine)?;
+        let reordered = self.geometry.with_axes(axes);
+        if reordered.shape_zyx != grid.shape_zyx || reordered.corner_distance_mm(grid) > SAME_GRID_MM {
+            return None;
         }
-        let same_shape = labels.dim() == (ct.shape_zyx[0], ct.shape_zyx[1], ct.shape_zyx[2]);
-        same_shape.then(|| Self { labels: Array3::from_shape_fn(labels.dim(), |at| labels[at]), geometry: ct.clone() })
+        // Array axes are z, y, x where affine columns are x, y, z.
+        let mut labels = self.labels.view().permuted_axes(std::array::from_fn::<_, 3, _>(|axis| 2 - axes[2 - axis].from));
+        for (column, _) in axes.iter().enumerate().filter(|(_, axis)| axis.flipped) {
+            labels.invert_axis(Axis(2 - column));
+        }
+        Some(Self { labels: Array3::from_shape_fn(labels.dim(), |at| labels[at]), geometry: grid.clone() })
     }
 }
 
@@ -34,41 +48,34 @@ struct Source {
     flipped: bool,
 }
 
-fn matching_axes(have: &Geometry, want: &Geometry) -> Option<[Source; 3]> {
+fn matching_axes(have: &Affine, want: &Affine) -> Option<[Source; 3]> {
+    let step = |affine: &Affine, axis: usize| -> [f64; 3] { std::array::from_fn(|row| affine.0[row][axis]) };
     let mut axes = [Source { from: 0, flipped: false }; 3];
-    let mut taken = [false; 3];
     for (column, axis) in axes.iter_mut().enumerate() {
-        let wanted = step(&want.affine, column);
-        let tolerance = SAME_VOXEL * wanted.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let found = (0..3).filter(|&from| !taken[from]).find_map(|from| {
-            let stored = step(&have.affine, from);
-            let like = |sign: f64| stored.iter().zip(&wanted).all(|(s, w)| (sign * s - w).abs() <= tolerance);
-            if like(1.0) { Some(Source { from, flipped: false }) } else { like(-1.0).then_some(Source { from, flipped: true }) }
-        })?;
-        taken[found.from] = true;
-        *axis = found;
+        let wanted = step(want, column);
+        let tolerance = SAME_STEP * want.spacing_xyz_mm()[column];
+        let like = |from: usize, sign: f64| step(have, from).iter().zip(&wanted).all(|(s, w)| (sign * s - w).abs() <= tolerance);
+        *axis = (0..3)
+            .flat_map(|from| [false, true].map(|flipped| Source { from, flipped }))
+            .find(|source| like(source.from, if source.flipped { -1.0 } else { 1.0 }))?;
     }
-    corners_agree(have, want, &axes).then_some(axes)
+    Some(axes)
 }
 
-/// The corner voxels of both grids are in the same places once the axes are matched.
-fn corners_agree(have: &Geometry, want: &Geometry, axes: &[Source; 3]) -> bool {
-    let last = |geometry: &Geometry, axis: usize| geometry.shape_zyx[2 - axis].saturating_sub(1) as f64;
-    (0..8usize).all(|corner| {
-        let (mut there, mut here) = ([0.0; 3], [0.0; 3]);
-        for (column, axis) in axes.iter().enumerate() {
-            let far = corner >> column & 1 == 1;
-            there[column] = if far { last(want, column) } else { 0.0 };
-            here[axis.from] = if far != axis.flipped { last(have, axis.from) } else { 0.0 };
+impl Geometry {
+    /// The same voxels in the same places, stored with these axes.
+    fn with_axes(&self, axes: [Source; 3]) -> Self {
+        let size = |axis: usize| self.shape_zyx[2 - axis];
+        let mut first = [0.0; 3];
+        axes.iter().filter(|axis| axis.flipped).for_each(|axis| first[axis.from] = (size(axis.from) - 1) as f64);
+        let origin = self.affine.world_mm(first);
+        let mut affine = self.affine;
+        for (row, start) in origin.into_iter().enumerate() {
+            let steps = axes.map(|axis| if axis.flipped { -self.affine.0[row][axis.from] } else { self.affine.0[row][axis.from] });
+            affine.0[row] = [steps[0], steps[1], steps[2], start];
         }
-        let (a, b) = (want.affine.world_mm(there), have.affine.world_mm(here));
-        a.iter().zip(b).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt() <= SAME_GRID_MM
-    })
-}
-
-/// From one voxel to the next along an axis, mm.
-fn step(affine: &Affine, axis: usize) -> [f64; 3] {
-    std::array::from_fn(|row| affine.0[row][axis])
+        Self::new([size(axes[2].from), size(axes[1].from), size(axes[0].from)], affine)
+    }
 }
 
 #[cfg(test)]

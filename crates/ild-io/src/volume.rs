@@ -51,18 +51,7 @@ impl Voxels {
     /// numpy's name of the type.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::U8(_) => "uint8",
-            Self::I8(_) => "int8",
-            Self::U16(_) => "uint16",
-            Self::I16(_) => "int16",
-            Self::U32(_) => "uint32",
-            Self::I32(_) => "int32",
-            Self::U64(_) => "uint64",
-            Self::I64(_) => "int64",
-            Self::F32(_) => "float32",
-            Self::F64(_) => "float64",
-        }
+        with_voxels!(self, a => name_of(a))
     }
 }
 
@@ -77,24 +66,31 @@ pub struct Volume {
 
 /// A voxel as another number, as `as` converts: to `u8` integers wrap and floats saturate, to floats 64-bit integers lose their last bits.
 pub(crate) trait Number: Copy {
+    /// numpy's name of the type.
+    const NAME: &'static str;
     fn as_f64(self) -> f64;
     fn as_f32(self) -> f32;
     fn as_u8(self) -> u8;
 }
 
 macro_rules! number {
-    ($($t:ty)*) => { $(
+    ($($t:ty, $name:literal;)*) => { $(
         #[allow(clippy::unnecessary_cast, reason = "one of the types is the target")]
         impl Number for $t {
+            const NAME: &'static str = $name;
             fn as_f64(self) -> f64 { self as f64 }
             fn as_f32(self) -> f32 { self as f32 }
             fn as_u8(self) -> u8 { self as u8 }
         }
     )* };
 }
-number!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
+number!(
+    u8, "uint8"; i8, "int8"; u16, "uint16"; i16, "int16"; u32, "uint32"; i32, "int32"; u64, "uint64"; i64, "int64"; f32, "float32"; f64, "float64";
+);
 
 impl Number for bool {
+    const NAME: &'static str = "bool";
+
     fn as_f64(self) -> f64 {
         f64::from(u8::from(self))
     }
@@ -106,4 +102,9 @@ impl Number for bool {
     fn as_u8(self) -> u8 {
         u8::from(self)
     }
+}
+
+/// numpy's name of the type of an array's elements.
+pub(crate) fn name_of<T: Number, D: ndarray::Dimension>(_: &ndarray::Array<T, D>) -> &'static str {
+    T::NAME
 }

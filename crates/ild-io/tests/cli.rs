@@ -171,9 +171,11 @@ fn a_killed_run_leaves_nothing_half_written() {
     let (from, to) = (folder.path().join("a.nii"), folder.path().join("b.nii.gz"));
     let volume = ct([60, 256, 256]);
     write_volume(&from, &volume).unwrap();
+    let mut killed = 0;
     for after in KILL_AFTER_MS {
         let mut run = Command::new(env!("CARGO_BIN_EXE_ild-io")).arg("convert").args([&from, &to]).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(after));
+        killed += usize::from(run.try_wait().unwrap().is_none());
         run.kill().unwrap();
         run.wait().unwrap();
         if to.exists() {
@@ -181,6 +183,7 @@ fn a_killed_run_leaves_nothing_half_written() {
             fs::remove_file(&to).unwrap();
         }
     }
+    assert!(killed >= 3, "only {killed} runs were killed while they worked");
     assert_eq!(ild_io(&["convert".as_ref(), &from, &to]).status.code(), Some(0));
     assert_eq!(read_volume(&to).unwrap().voxels, volume.voxels);
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use ild_io::{Voxels, read_dicom_series, read_scan, read_volume};
+use ild_io::{Voxels, read_dicom_series, read_volume};
 use tempfile::TempDir;
 
 const CT_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -225,7 +225,7 @@ fn real_series_equal_their_nifti_twins() {
         ("totalsegmentator/tests/reference_files/example_ct_dicom", "totalsegmentator/derived/example_ct_dicom.nii.gz"),
     ];
     for (dicom, nifti) in twins {
-        let (series, twin) = (read_scan(&data.join(dicom)).unwrap(), read_volume(&data.join(nifti)).unwrap());
+        let (series, twin) = (read_dicom_series(&data.join(dicom)).unwrap().0, read_volume(&data.join(nifti)).unwrap());
         assert_eq!(series.voxels, twin.voxels, "{dicom}");
         let apart = series.geometry.corner_distance_mm(&twin.geometry);
         assert!(apart < TWIN_MM, "{dicom}: {apart} mm");

@@ -4,16 +4,13 @@
 //! number of a case). Each answer is one line of JSON with wall and CPU seconds, peak memory, and the sum of the scores.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Parser;
 use ild_metrics::{
     Aligned, Annotated, AnnotatedCase, BorderDistances, CaseScores, Mask, PairScan, Prediction, ScoreSettings, SurfelDistances,
 };
 use rayon::prelude::*;
-use serde_json::json;
 
 /// Times the metrics on request.
 #[derive(Parser)]
@@ -59,27 +56,11 @@ fn run(pair: &Aligned, request: &str) -> anyhow::Result<f64> {
         .sum())
 }
 
-/// User and system seconds of this process.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |i: usize| after_name.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(f64::NAN);
-    (ticks(11) + ticks(12)) / 100.0
-}
-
 fn serve(cli: &Cli) -> anyhow::Result<()> {
     let truth = AnnotatedCase::read(&cli.reference, Annotated::All)?;
     let prediction = Prediction::read(&cli.predicted, &ild_io::LabelTable::default())?;
     let pair = Aligned::new(&truth, Some(&prediction), &cli.predicted)?;
-    println!("{}", json!({ "ready": true }));
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let (start, cpu) = (Instant::now(), cpu_seconds());
-        let sum = run(&pair, line.trim())?;
-        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-        println!("{}", json!({ "wall": wall, "cpu": cpu, "peak": ild_cli::peak_memory_bytes(), "sum": sum }));
-    }
-    Ok(())
+    ild_cli::serve_timings(|request| run(&pair, request))
 }
 
 fn main() -> std::process::ExitCode {

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ild_io::{SAME_GRID_MM, same_grid};
 use ndarray::{Array3, ArrayView3, Axis};
 
-use crate::grid::{SAME_GRID_MM, same_grid};
 use crate::{AnnotatedCase, Error, Labels, Prediction, Result};
 
 /// A pair that can be scored.

@@ -18,7 +18,6 @@ mod distance_transform;
 mod envelope;
 mod error;
 mod evaluate;
-mod grid;
 mod lesion_wise;
 mod mask;
 mod metric;

@@ -10,26 +10,19 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ild_model::ops;
 
-/// CPU seconds of all threads of this process, in nanoseconds.
+/// CPU time of all threads of this process.
 struct CpuTime(WallTime);
 
-fn cpu_nanoseconds() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 impl Measurement for CpuTime {
-    type Intermediate = u64;
+    type Intermediate = Duration;
     type Value = Duration;
 
-    fn start(&self) -> u64 {
-        cpu_nanoseconds()
+    fn start(&self) -> Duration {
+        ild_cli::cpu_time().unwrap_or_default()
     }
 
-    fn end(&self, start: u64) -> Duration {
-        Duration::from_nanos(cpu_nanoseconds() - start)
+    fn end(&self, start: Duration) -> Duration {
+        ild_cli::cpu_time().unwrap_or_default() - start
     }
 
     fn add(&self, a: &Duration, b: &Duration) -> Duration {
@@ -131,13 +124,7 @@ fn all<M: Measurement<Value = Duration>>(c: &mut Criterion<M>) {
 }
 
 fn main() {
-    // As every ild binary does: freed memory stays in the process (crates/ild-cli/src/allocator.rs).
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets allocator parameters before any thread exists.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-    }
+    ild_cli::keep_freed_memory(); // as every ild binary does
     if std::env::var("ILD_BENCH").is_ok_and(|choice| choice == "wall") {
         all(&mut Criterion::default().configure_from_args());
     } else {

@@ -129,23 +129,23 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
 /// When the CT is refused, or the label is on another grid (a grid that only stores the same voxels in another order is put right).
 pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) -> Result<(SliceStack, CaseFacts)> {
     let volume = read_volume(&pair.image)?;
-    let other_grid = same_grid(&volume.geometry, &labels.geometry, &pair.label);
-    let stored_as = labels.geometry.affine.axis_codes();
-    let reordered = if other_grid.is_err() && !settings.any_grid { reordered(pair, &volume.geometry, settings)? } else { None };
-    let (labels, other_grid) = reordered.as_ref().map_or((labels, other_grid), |labels| (labels, Ok(())));
+    let other_grid = same_grid(&pair.label, "label", &labels.geometry, "CT", &volume.geometry);
+    let same_shape = volume.geometry.shape_zyx == labels.geometry.shape_zyx;
+    let (mut notes, mut moved) = (Vec::new(), None);
+    match other_grid {
+        Ok(()) => {}
+        // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
+        Err(error) if settings.any_grid && same_shape => notes.push(error.to_string()),
+        Err(error) if settings.any_grid => return Err(error.into()),
+        Err(_) => {
+            let map = read_label_map(&pair.label)?.on_grid_of(&pair.label, "label", "CT", &volume.geometry)?;
+            moved = Some(clean(map, pair, settings)?);
+        }
+    }
+    let labels = moved.as_ref().unwrap_or(labels);
     let slices = labels.runs.labelled_slices();
     let mut facts = label_facts(&labels.runs, &slices, settings);
-    match other_grid {
-        // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
-        Err(error) if settings.any_grid && volume.geometry.shape_zyx == labels.geometry.shape_zyx => facts.notes.push(error.to_string()),
-        checked => checked?,
-    }
-    if reordered.is_some() {
-        facts.notes.push(format!(
-            "the label is stored {stored_as}, the CT {}: the same voxels, put in the CT's order",
-            volume.geometry.affine.axis_codes()
-        ));
-    }
+    facts.notes.extend(notes);
     let images = match settings.modality {
         Modality::Ct => {
             let windowed = window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
@@ -179,12 +179,6 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
     Ok((stack, facts))
 }
 
-/// The labels put in the CT's storage order, when that is all their grids differ by.
-fn reordered(pair: &Pair, ct: &Geometry, settings: &CaseSettings) -> Result<Option<CaseLabels>> {
-    let map = read_label_map(&pair.label)?.in_order_of(ct);
-    map.map(|map| clean(map, pair, settings)).transpose()
-}
-
 fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> CaseFacts {
     let voxels: BTreeMap<u8, u64> = (0..=255u8).zip(runs.voxels()).filter(|&(_, count)| count > 0).collect();
     // Instances have ids that no table can name.
@@ -207,13 +201,20 @@ fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> C
     }
 }
 
-fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> Vec<String> {
-    let mut notes = Vec::new();
-    if range[0] == range[1] {
-        notes.push(format!("every voxel of the CT is {}: nothing to see", range[0]));
-    } else if range[0] > AIR_HU {
-        notes.push(format!("the CT's lowest value is {}: no air near -1000, so these are hardly Hounsfield units", range[0]));
+/// What is odd about a CT whose values lie within `range`.
+#[must_use]
+pub fn no_hounsfield_units([lowest, highest]: [f64; 2]) -> Option<String> {
+    if lowest == highest {
+        Some(format!("every voxel of the CT is {lowest}: nothing to see"))
+    } else if lowest > AIR_HU {
+        Some(format!("the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units"))
+    } else {
+        None
     }
+}
+
+fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> Vec<String> {
+    let mut notes: Vec<String> = no_hounsfield_units(range).into_iter().collect();
     if let Some(share) = flattened.share().filter(|&share| share > FLATTENED_WARNING) {
         notes.push(format!(
             "window {} turns {:.1} % of the lung-range voxels (-950..-200 HU) black or white; `--window lung` keeps them apart",

@@ -1,4 +1,5 @@
 //! The flags of both stages, and what they mean to the library.
+#![allow(rustdoc::invalid_html_tags, reason = "the flags' docs are help texts: a terminal shows `<case>` as it is")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,10 +43,10 @@ pub struct NiiToNpzFlags {
     /// CT (a window makes Hounsfield units grey) or MR (percentiles do).
     #[arg(long, value_enum, default_value = "CT")]
     pub modality: Modality,
-    /// Second half of the folder name MODALITY_ANATOMY.
+    /// Second half of the folder name <modality>_<anatomy>.
     #[arg(long, default_value = "ILD", value_name = "NAME", value_parser = folder_name)]
     pub anatomy: String,
-    /// Put MODALITY_ANATOMY_ before each file name.
+    /// Put <modality>_<anatomy>_ before each file name.
     #[arg(long)]
     pub name_prefix: bool,
     /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: one of these beside or above --gt-path, else the
@@ -93,7 +94,7 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_name = "TRAIN,VALID,TEST", value_parser = shares, conflicts_with = "folds", help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratios: Option<Ratios>,
-    /// Cross-validation: fold_0/ to fold_9/ for --folds 10, each with npz_train/ and npz_valid/.
+    /// Cross-validation: fold_0/ .. fold_<K-1>/, each with npz_train/ and npz_valid/.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..), help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<u16>,
@@ -106,7 +107,7 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_name = "DIR", conflicts_with = "folds")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub npy_dir: Option<PathBuf>,
-    /// Also write the kept slices and their labels as CASE_img.nii.gz and CASE_gt.nii.gz, for checking by eye.
+    /// Also write the kept slices and their labels as <case>_img.nii.gz and <case>_gt.nii.gz, for checking by eye.
     #[arg(long)]
     pub save_nii: bool,
     /// Exactly what the older Python script does: grey scaled by each image's own range, label 12 dropped, tumour instances
@@ -265,7 +266,7 @@ impl NpzToNpyFlags {
 /// One error for a run in which cases failed or were refused; the table has said which.
 ///
 /// # Errors
-/// When the machine failed for a case; [`ild_cli::Rejected`] inside when inputs were refused.
+/// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
 pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
     if failed > 0 {
         return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));

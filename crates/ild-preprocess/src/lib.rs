@@ -31,7 +31,7 @@ mod splits_file;
 mod summary;
 mod window;
 
-pub use case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels};
+pub use case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels, no_hounsfield_units};
 pub use dataset::{DATASET_FILE, Dataset, DatasetPart};
 pub use dust::{DustLimits, keep_large, remove_dust};
 pub use error::{Error, Result, one_line};

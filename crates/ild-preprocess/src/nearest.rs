@@ -18,13 +18,12 @@ pub fn resize_nearest<T: Copy>(image: ArrayView2<T>, height: usize, width: usize
     let (source_height, source_width) = image.dim();
     let rows = nearest_indices(source_height, height);
     let columns = nearest_indices(source_width, width);
+    let image = image.as_standard_layout();
+    let pixels = image.as_slice().unwrap_or_else(|| unreachable!("standard layout is one piece"));
     let mut resized = Vec::with_capacity(height * width);
     for y in rows {
-        let row = image.row(y);
-        match row.as_slice() {
-            Some(row) => resized.extend(columns.iter().map(|&x| row[x])),
-            None => resized.extend(columns.iter().map(|&x| row[x])),
-        }
+        let row = &pixels[y * source_width..][..source_width];
+        resized.extend(columns.iter().map(|&x| row[x]));
     }
     Array2::from_shape_vec((height, width), resized).unwrap_or_else(|_| unreachable!("one value per target pixel"))
 }

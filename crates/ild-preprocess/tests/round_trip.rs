@@ -47,7 +47,7 @@ fn all_48_orientations_and_an_oblique_one_come_through_the_npz_to_the_grid_of_th
         write_label_map(&prediction, &LabelMap { labels, geometry }).unwrap();
 
         let (ct, back) = (read_volume(&cohort.image(&case)).unwrap(), read_label_map(&prediction).unwrap());
-        same_grid(&ct.geometry, &back.geometry, &prediction).unwrap();
+        same_grid(&prediction, "prediction", &back.geometry, "CT", &ct.geometry).unwrap();
         assert_eq!(back.labels, read_label_map(&cohort.label(&case)).unwrap().labels, "orientation {i}");
         assert_eq!(stack.spacing_xyz_mm, ct.geometry.spacing_xyz_mm, "orientation {i}");
     }

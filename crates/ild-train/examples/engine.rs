@@ -1,17 +1,14 @@
-//! Runs parts of the model on request, so that `tests/peers/compare.py` can time it in alternation with other engines.
+//! Runs parts of the model on request, so that `tests/peers/model.py` can time it in alternation with other engines.
 //!
 //! Each line on stdin is one request (`encode`, `decode`, `forward`, `step`); each answer is one line of JSON with wall and
 //! CPU seconds, the highest memory so far, and a sum by which results can be compared.
 
-use std::io::BufRead;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use ild_model::{DecodeMode, ImageFeatures, Parameters, Sam2, Sam2Config, Weights};
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
-use serde_json::json;
 
 /// Times parts of the model on request.
 #[derive(Parser)]
@@ -30,7 +27,7 @@ struct Cli {
     weights: Option<PathBuf>,
 }
 
-/// The smooth image of `compare.py`: `sin(0.05·x) · cos(0.03·y) · (plane + 1) + 0.1·image`.
+/// The smooth image of `model.py`: `sin(0.05·x) · cos(0.03·y) · (plane + 1) + 0.1·image`.
 fn images(batch: usize, side: usize) -> Vec<f32> {
     let pixel = |i: usize| {
         let (x, y, plane, image) = (i % side, i / side % side, i / (side * side) % 3, i / (3 * side * side));
@@ -87,7 +84,10 @@ impl Engine {
                 Ok(checked)
             }
             "decode" => {
-                let features = self.features.as_ref().ok_or_else(|| anyhow::anyhow!("encode first"))?;
+                if self.features.is_none() {
+                    self.run("encode")?; // in the first round, which is not counted
+                }
+                let features = self.features.as_ref().ok_or_else(|| anyhow::anyhow!("nothing was encoded"))?;
                 sum(&self.frozen.decode_box(features, &self.boxes, DecodeMode::Train)?.logits)
             }
             "forward" => {
@@ -108,25 +108,9 @@ impl Engine {
     }
 }
 
-/// User and system seconds of this process.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |i: usize| after_name.split_whitespace().nth(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(f64::NAN);
-    (ticks(11) + ticks(12)) / 100.0
-}
-
 fn serve(cli: &Cli) -> anyhow::Result<()> {
     let mut engine = Engine::new(cli)?;
-    println!("{}", json!({ "ready": true }));
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let (start, cpu) = (Instant::now(), cpu_seconds());
-        let sum = engine.run(line.trim())?;
-        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-        println!("{}", json!({ "wall": wall, "cpu": cpu, "peak": ild_cli::peak_memory_bytes(), "sum": sum }));
-    }
-    Ok(())
+    ild_cli::serve_timings(|request| engine.run(request).map(f64::from))
 }
 
 fn main() -> std::process::ExitCode {

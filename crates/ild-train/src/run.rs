@@ -97,7 +97,11 @@ fn follow(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<(
         Start::ResumeReference(checkpoint) => trainer.resume_reference(checkpoint)?,
         Start::Fresh | Start::Done(_) => {}
     }
-    trainer.fit().map(|_| ())
+    match trainer.fit() {
+        // All stop together, and the first process says so.
+        Err(Error::Interrupted { .. }) => Ok(()),
+        other => other.map(|_| ()),
+    }
 }
 
 #[derive(serde::Serialize)]

@@ -327,11 +327,10 @@ impl Trainer {
     fn validate(&self) -> Result<Option<Validation>> {
         let Some(valid) = &self.setup.valid else { return Ok(None) };
         let (model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
-        let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size, &*self.setup.peers);
+        let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size, &*self.setup.peers)?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
-        let validation = validation?;
         self.require_finite("the validation loss", validation.loss.total())?;
         Ok(Some(validation))
     }

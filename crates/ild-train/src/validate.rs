@@ -18,8 +18,8 @@ use crate::random::Purpose;
 
 /// Every label of every slice of `data`, with box shifts that are the same in every epoch.
 ///
-/// Several processes share the boxes and all get the result. `model` should be one without gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has,
-/// when the process is asked to stop.
+/// Several processes share the boxes and all get the result. `model` should be one without gradients ([`Sam2::load`]): it keeps no
+/// activations. Stops early, with what it has, when the process is asked to stop.
 ///
 /// # Errors
 /// When a slice cannot be read or the model does not run.

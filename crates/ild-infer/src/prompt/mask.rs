@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ild_io::{read_label_map, same_grid};
+use ild_io::read_label_map;
 use ndarray::{Array3, Axis};
 
 use super::ground_truth;
@@ -17,8 +17,7 @@ use crate::{Error, Result, Scan};
 /// # Errors
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
 pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
-    let map = read_label_map(path)?;
-    same_grid(&scan.grid, &map.geometry, path)?;
+    let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", &scan.grid)?;
     let ids = map.ids();
     if ids.is_empty() {
         return Err(Error::refused(path, "a mask with a label", "only zeros", "draw the lesion on at least one slice"));

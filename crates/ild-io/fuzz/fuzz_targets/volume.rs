@@ -1,6 +1,6 @@
 //! NIfTI and NRRD: any bytes are read or refused.
 //!
-//! `cargo +nightly fuzz run volume -- -max_len=4096`; start from `tests/golden` and `data-samples`.
+//! `cargo +nightly fuzz run volume -- -max_len=4096`; `seeds.py` makes files to start from.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -124,15 +124,6 @@ impl FileInfo {
     }
 }
 
-/// Warnings about a scan's grid and values, as `ild-io info` gives them: for other programs to print before they use it.
-#[must_use]
-pub fn warnings_of_scan(volume: &Volume) -> Vec<String> {
-    let (range, _) = values::of_voxels(&volume.voxels, volume.geometry.voxel_volume_ml());
-    let mut warnings = checks::of_geometry(&volume.geometry);
-    warnings.extend(checks::of_image(&range));
-    warnings
-}
-
 /// The grid of an NPZ's CT, when it is known.
 fn known_grid(shape_zyx: Option<[usize; 3]>, affine: Option<Affine>, spacing_xyz_mm: [f64; 3]) -> Option<Geometry> {
     Some(Geometry { spacing_xyz_mm, ..Geometry::new(shape_zyx?, affine?) })

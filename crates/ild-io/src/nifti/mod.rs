@@ -13,5 +13,5 @@ pub(crate) use header::Header;
 pub use orientation::NiftiOrientation;
 pub(crate) use read::read_unchecked;
 pub use read::{read_label_map, read_volume};
-pub(crate) use write::is_gzip_name;
+pub(crate) use write::{VOLUME_LEVEL, is_gzip_name};
 pub use write::{write_label_map, write_label_map_described, write_volume, write_volume_described};

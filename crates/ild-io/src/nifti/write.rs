@@ -11,7 +11,7 @@ use super::{DataType, NiftiOrientation};
 use crate::{Error, Geometry, LabelMap, Result, Volume, with_voxels};
 
 /// Noisy voxels: higher levels cost three times the seconds for half a percent of the size.
-const VOLUME_LEVEL: Compression = Compression::new(2);
+pub(crate) const VOLUME_LEVEL: Compression = Compression::new(2);
 /// Label maps are mostly runs; they are small at any speed.
 const LABEL_LEVEL: Compression = Compression::new(6);
 /// `NIFTI_INTENT_LABEL`: the values are indices into some table of labels.

@@ -8,6 +8,7 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::header::{BadHeader, NpyHeader};
 use crate::input::check_promise;
+use crate::volume::{Number, name_of};
 use crate::{Error, Result};
 
 /// An array in its stored type.
@@ -57,33 +58,13 @@ impl NpyArray {
     /// numpy's name of the type.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Bool(_) => "bool",
-            Self::U8(_) => "uint8",
-            Self::I8(_) => "int8",
-            Self::U16(_) => "uint16",
-            Self::I16(_) => "int16",
-            Self::U32(_) => "uint32",
-            Self::I32(_) => "int32",
-            Self::U64(_) => "uint64",
-            Self::I64(_) => "int64",
-            Self::F32(_) => "float32",
-            Self::F64(_) => "float64",
-        }
+        with_array!(self, array => name_of(array))
     }
 
     /// Values as `f64`, in C order.
     #[must_use]
     pub fn to_f64(&self) -> Vec<f64> {
-        macro_rules! widen {
-            ($($variant:ident)*) => {
-                match self {
-                    Self::Bool(a) => a.iter().map(|&v| f64::from(u8::from(v))).collect(),
-                    $(Self::$variant(a) => a.iter().map(|&v| v as f64).collect(),)*
-                }
-            };
-        }
-        widen!(U8 I8 U16 I16 U32 I32 U64 I64 F32 F64)
+        with_array!(self, array => array.iter().map(|v| v.as_f64()).collect())
     }
 }
 

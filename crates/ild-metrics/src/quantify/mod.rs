@@ -9,7 +9,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use ild_io::lung::LungMask;
-use ild_io::{Geometry, LabelMap, LabelTable, read_label_map, read_volume};
+use ild_io::{LabelMap, LabelTable, Volume, read_label_map, read_volume, same_grid};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -17,7 +17,6 @@ pub use output::{printed_quantification, write_quantification};
 pub use regions::{RIM_MM, RegionCounts, SideRule};
 pub use settings::QuantifySettings;
 
-use crate::grid::same_grid;
 use crate::{Error, Result};
 use regions::Regions;
 
@@ -183,7 +182,7 @@ pub struct QuantifyInput {
     /// The lung, if one was given or could be found.
     pub lung: Option<Lung>,
     /// The CT, if given.
-    pub ct: Option<ild_io::Volume>,
+    pub ct: Option<Volume>,
     /// Names of the labels.
     pub table: LabelTable,
 }
@@ -195,11 +194,13 @@ impl QuantifyInput {
     /// When a file is refused, cannot be read, or lies on another grid than the mask.
     pub fn read(settings: &QuantifySettings) -> Result<Self> {
         let map = read_label_map(&settings.mask)?;
-        let ct = settings.ct.as_deref().map(|path| read_on_grid(path, &map.geometry)).transpose()?;
+        let ct = settings.ct.as_deref().map(read_volume).transpose()?;
+        if let (Some(path), Some(ct)) = (&settings.ct, &ct) {
+            same_grid(path, "CT", &ct.geometry, "mask", &map.geometry)?;
+        }
         let lung = match (&settings.lung, &ct) {
             (Some(path), _) => {
-                let lung = read_label_map(path)?;
-                same_grid(path, "lung mask", &lung.geometry, "mask", &map.geometry)?;
+                let lung = read_label_map(path)?.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
                 if lung.labels.iter().all(|id| *id == 0) {
                     return Err(Error::rejected(
                         path,
@@ -226,10 +227,4 @@ impl QuantifyInput {
         };
         Ok(Self { case: settings.case(), map, lung, ct, table })
     }
-}
-
-fn read_on_grid(path: &std::path::Path, grid: &Geometry) -> Result<ild_io::Volume> {
-    let ct = read_volume(path)?;
-    same_grid(path, "CT", &ct.geometry, "mask", grid)?;
-    Ok(ct)
 }

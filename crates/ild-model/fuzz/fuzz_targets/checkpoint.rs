@@ -9,6 +9,7 @@ use ild_model::checkpoint::TorchFile;
 use libfuzzer_sys::fuzz_target;
 use zip::write::SimpleFileOptions;
 
+#[path = "../../../ild-io/fuzz/fuzz_targets/scratch.rs"]
 mod scratch;
 
 const STORAGE: [u8; 64] = [0x3f; 64];
