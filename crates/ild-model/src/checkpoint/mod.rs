@@ -4,6 +4,7 @@
 //! (`torch_file`). The machine here only builds a tree of plain values in one array: no function is ever called, nesting costs
 //! no stack, shared parts are shared, and every size is checked against what the file holds before memory is taken.
 
+mod bytes;
 mod error;
 mod legacy;
 mod opcodes;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::bytes::{Bytes, long};
 use super::error::{Checked, refuse};
 use super::opcodes::*;
 use super::storage::TensorLayout;
@@ -18,14 +19,13 @@ pub(super) struct Loaded {
 
 /// Runs one pickle at the start of `bytes`, adding its values to `arena`.
 pub(super) fn load(bytes: &[u8], arena: &mut Arena) -> Checked<Loaded> {
-    let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena };
+    let mut machine = Machine { input: Bytes { bytes, at: 0 }, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena };
     let root = machine.run()?;
-    Ok(Loaded { root, length: machine.at })
+    Ok(Loaded { root, length: machine.input.at })
 }
 
 struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    input: Bytes<'a>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
@@ -35,12 +35,12 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn run(&mut self) -> Checked<Id> {
         loop {
-            let op = self.byte()?;
+            let op = self.input.byte()?;
             match op {
                 STOP => return self.pop(),
                 MARK => self.marks.push(self.stack.len()),
-                PROTO => _ = self.byte()?,
-                FRAME => _ = self.take(8)?,
+                PROTO => _ = self.input.byte()?,
+                FRAME => _ = self.input.take(8)?,
                 POP => self.pop_value_or_mark()?,
                 POP_MARK => _ = self.pop_to_mark()?,
                 DUP => {
@@ -48,7 +48,7 @@ impl Machine<'_> {
                     self.stack.push(top);
                 }
                 _ if self.constant(op)? || self.container(op)? || self.memo(op)? || self.object(op)? => {}
-                _ => return refuse("a pickle of tensors", format!("the instruction 0x{op:02x} at byte {}", self.at - 1)),
+                _ => return refuse("a pickle of tensors", format!("the instruction 0x{op:02x} at byte {}", self.input.at - 1)),
             }
         }
     }
@@ -58,48 +58,48 @@ impl Machine<'_> {
         let node = match op {
             NONE => Node::None,
             NEWTRUE | NEWFALSE => Node::Bool,
-            BININT => Node::Int(i64::from(i32::from_le_bytes(self.array()?))),
-            BININT1 => Node::Int(i64::from(self.byte()?)),
-            BININT2 => Node::Int(i64::from(u16::from_le_bytes(self.array()?))),
-            INT | LONG => self.decimal()?,
+            BININT => Node::Int(i64::from(i32::from_le_bytes(self.input.array()?))),
+            BININT1 => Node::Int(i64::from(self.input.byte()?)),
+            BININT2 => Node::Int(i64::from(u16::from_le_bytes(self.input.array()?))),
+            INT | LONG => self.input.decimal()?,
             LONG1 => {
-                let n = usize::from(self.byte()?);
-                long(self.take(n)?)
+                let n = usize::from(self.input.byte()?);
+                long(self.input.take(n)?)
             }
             LONG4 => {
-                let n = self.length4()?;
-                long(self.take(n)?)
+                let n = self.input.length4()?;
+                long(self.input.take(n)?)
             }
-            FLOAT => match self.line()?.parse() {
+            FLOAT => match self.input.line()?.parse() {
                 Ok(x) => Node::Float(x),
                 Err(_) => return refuse("a number", "other text in a FLOAT instruction"),
             },
-            BINFLOAT => Node::Float(f64::from_be_bytes(self.array()?)),
-            STRING => Node::Text(self.line()?.trim_matches(['\'', '"']).to_owned()),
-            UNICODE => Node::Text(self.line()?.to_owned()),
+            BINFLOAT => Node::Float(f64::from_be_bytes(self.input.array()?)),
+            STRING => Node::Text(self.input.line()?.trim_matches(['\'', '"']).to_owned()),
+            UNICODE => Node::Text(self.input.line()?.to_owned()),
             SHORT_BINSTRING | SHORT_BINUNICODE => {
-                let n = usize::from(self.byte()?);
-                self.text(n)?
+                let n = usize::from(self.input.byte()?);
+                self.input.text(n)?
             }
             BINSTRING | BINUNICODE => {
-                let n = self.length4()?;
-                self.text(n)?
+                let n = self.input.length4()?;
+                self.input.text(n)?
             }
             BINUNICODE8 => {
-                let n = self.length8()?;
-                self.text(n)?
+                let n = self.input.length8()?;
+                self.input.text(n)?
             }
             SHORT_BINBYTES => {
-                let n = usize::from(self.byte()?);
-                Node::Bytes(self.take(n)?.to_vec())
+                let n = usize::from(self.input.byte()?);
+                Node::Bytes(self.input.take(n)?.to_vec())
             }
             BINBYTES => {
-                let n = self.length4()?;
-                Node::Bytes(self.take(n)?.to_vec())
+                let n = self.input.length4()?;
+                Node::Bytes(self.input.take(n)?.to_vec())
             }
             BINBYTES8 | BYTEARRAY8 => {
-                let n = self.length8()?;
-                Node::Bytes(self.take(n)?.to_vec())
+                let n = self.input.length8()?;
+                Node::Bytes(self.input.take(n)?.to_vec())
             }
             _ => return Ok(false),
         };
@@ -154,9 +154,9 @@ impl Machine<'_> {
         match op {
             BINPUT | LONG_BINPUT | PUT | MEMOIZE => {
                 let key = match op {
-                    BINPUT => u64::from(self.byte()?),
-                    LONG_BINPUT => u64::from(u32::from_le_bytes(self.array()?)),
-                    PUT => self.index()?,
+                    BINPUT => u64::from(self.input.byte()?),
+                    LONG_BINPUT => u64::from(u32::from_le_bytes(self.input.array()?)),
+                    PUT => self.input.index()?,
                     _ => self.memo.len() as u64,
                 };
                 let top = self.top()?;
@@ -164,9 +164,9 @@ impl Machine<'_> {
             }
             BINGET | LONG_BINGET | GET => {
                 let key = match op {
-                    BINGET => u64::from(self.byte()?),
-                    LONG_BINGET => u64::from(u32::from_le_bytes(self.array()?)),
-                    _ => self.index()?,
+                    BINGET => u64::from(self.input.byte()?),
+                    LONG_BINGET => u64::from(u32::from_le_bytes(self.input.array()?)),
+                    _ => self.input.index()?,
                 };
                 match self.memo.get(&key) {
                     Some(&id) => self.stack.push(id),
@@ -182,8 +182,8 @@ impl Machine<'_> {
     fn object(&mut self, op: u8) -> Checked<bool> {
         match op {
             GLOBAL => {
-                let module = self.line()?.to_owned();
-                let name = format!("{module}.{}", self.line()?);
+                let module = self.input.line()?.to_owned();
+                let name = format!("{module}.{}", self.input.line()?);
                 self.push(Node::Global(name))?;
             }
             STACK_GLOBAL => {
@@ -301,68 +301,6 @@ impl Machine<'_> {
         }
         Ok(())
     }
-
-    fn byte(&mut self) -> Checked<u8> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Checked<[u8; N]> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
-    }
-
-    fn take(&mut self, n: usize) -> Checked<&[u8]> {
-        match self.at.checked_add(n).and_then(|end| self.bytes.get(self.at..end)) {
-            Some(slice) => {
-                self.at += n;
-                Ok(slice)
-            }
-            None => refuse(format!("{n} more bytes of pickle at byte {}", self.at), format!("{}", self.bytes.len() - self.at)),
-        }
-    }
-
-    fn length4(&mut self) -> Checked<usize> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
-    }
-
-    fn length8(&mut self) -> Checked<usize> {
-        Ok(usize::try_from(u64::from_le_bytes(self.array()?)).unwrap_or(usize::MAX))
-    }
-
-    fn text(&mut self, n: usize) -> Checked<Node> {
-        Ok(Node::Text(String::from_utf8_lossy(self.take(n)?).into_owned()))
-    }
-
-    fn line(&mut self) -> Checked<&str> {
-        let rest = &self.bytes[self.at..];
-        let Some(end) = rest.iter().position(|&b| b == b'\n') else { return refuse("a line of text", "the end of the pickle") };
-        self.at += end + 1;
-        std::str::from_utf8(&rest[..end]).or_else(|_| refuse("text", "bytes that are not UTF-8"))
-    }
-
-    fn index(&mut self) -> Checked<u64> {
-        self.line()?.parse().or_else(|_| refuse("a number", "other text"))
-    }
-
-    /// `INT` also spells booleans, as `00` and `01`; `LONG` ends in `L`.
-    fn decimal(&mut self) -> Checked<Node> {
-        match self.line()? {
-            "00" | "01" => Ok(Node::Bool),
-            text => Ok(text.trim_end_matches('L').parse().map_or(Node::BigInt, Node::Int)),
-        }
-    }
-}
-
-/// Little-endian two's complement of any length.
-fn long(bytes: &[u8]) -> Node {
-    if bytes.len() > 8 {
-        return Node::BigInt;
-    }
-    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut out = [if negative { 0xff } else { 0 }; 8];
-    out[..bytes.len()].copy_from_slice(bytes);
-    Node::Int(i64::from_le_bytes(out))
 }
 
 fn pairs(items: &[Id]) -> Checked<Vec<(Id, Id)>> {
