@@ -47,6 +47,9 @@ fn config_path(args: &[OsString]) -> Option<OsString> {
 /// # Errors
 /// When the file cannot be read or is not TOML, with line and column.
 pub fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
+    if std::fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
+        bail!("{}: expected a TOML file, found a folder, pipe or device", file.display());
+    }
     let text = std::fs::read_to_string(file).with_context(|| format!("{}: expected a TOML file", file.display()))?;
     let mut root: Table = toml::from_str(&text).with_context(|| format!("{}: expected TOML", file.display()))?;
     match root.remove(name) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Error, Label, LabelTable, Result};
+use crate::{Error, Label, LabelTable, Result, read_text};
 
 const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
 
@@ -15,9 +15,9 @@ impl LabelTable {
     /// # Errors
     /// When the file is no such table, or two names share an id.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), what: "read", source })?;
+        let text = read_text(path)?;
         let refused = |found: String| Error::rejected(path, SCHEMA, found, "");
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| refused(format!("no JSON ({error})")))?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
         let entries = value.get("labels").unwrap_or(&value).as_object().ok_or_else(|| refused("no object".to_owned()))?;
         let mut table = BTreeMap::new();
         for (key, value) in entries {

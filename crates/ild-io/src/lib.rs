@@ -41,6 +41,7 @@ pub use dicom_series::{SeriesFacts, read_dicom_series};
 pub use error::{Error, Result};
 pub use format::Format;
 pub use geometry::{Affine, Geometry};
+pub use input::read_text;
 pub use label_map::LabelMap;
 pub use label_runs::{LabelRuns, Run};
 pub use label_table::{Label, LabelTable};

@@ -68,7 +68,7 @@ impl NpzFile {
                 &self.path,
                 format!("the array `{key}`"),
                 if keys.is_empty() { "no arrays".to_owned() } else { format!("only {keys}") },
-                "",
+                "is this the right file?",
             )
         })
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::input::read_regular;
 
 /// The sizes that need no file: their names and descriptions.
 const NAMED: [(&str, &str); 5] = [
@@ -121,7 +122,8 @@ impl Sam2Config {
         if path.extension().is_none_or(|extension| extension != "toml") {
             return Err(Error::UnknownModel(model.to_owned()));
         }
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), what: "read", source })?;
+        let bytes = read_regular(path)?;
+        let text = String::from_utf8(bytes).map_err(|error| Error::rejected(path, "a TOML file", error.utf8_error().to_string(), ""))?;
         Self::from_toml(&text, path)
     }
 

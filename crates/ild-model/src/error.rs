@@ -95,6 +95,14 @@ impl Error {
         Self::Rejected { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
     }
 
+    /// What the operating system said about an input at `path`; a file that is not there is the caller's input at fault.
+    pub(crate) fn unreadable(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |source| match source.kind() {
+            std::io::ErrorKind::NotFound => Self::rejected(path, "a file", "nothing at this path", "check the spelling"),
+            _ => Self::Io { path: path.to_owned(), what: "read", source },
+        }
+    }
+
     /// Whether the input is at fault (exit code 3), rather than the machine or the command line.
     #[must_use]
     pub fn is_rejection(&self) -> bool {

@@ -65,6 +65,7 @@ pub mod hiera;
 mod identify;
 mod image_encoder;
 mod init;
+mod input;
 pub mod inspect;
 mod layers;
 mod loader;

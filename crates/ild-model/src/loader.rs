@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
@@ -28,6 +29,8 @@ pub struct LoadReport {
 /// Why weights are not those of a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Misfit {
+    /// The file the weights come from.
+    pub origin: Option<PathBuf>,
     /// Tensors the model needs and the weights lack.
     pub missing: Vec<String>,
     /// Tensors that belong to no part of SAM 2.
@@ -46,6 +49,9 @@ impl Misfit {
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.origin {
+            write!(f, "{}: ", file.display())?;
+        }
         write!(f, "the weights do not fit the model: {}", self.hint)?;
         write_some(f, "missing", &self.missing)?;
         write_some(f, "unused", &self.unused)?;
@@ -119,6 +125,7 @@ impl<'a> Loader<'a> {
         if misfit.is_empty() {
             return Ok(LoadReport { loaded: record.loaded.clone(), carried });
         }
+        misfit.origin.clone_from(&self.weights.origin);
         misfit.hint = identify::hint(self.weights, config);
         Err(Error::Misfit(Box::new(misfit)))
     }

@@ -7,6 +7,7 @@ use ndarray::{Array2, Array3, ArrayView, Axis, Ix1, Ix2, Ix3, IxDyn};
 use ndarray_npy::{ViewNpyExt, WritableElement, WriteNpyExt};
 
 use crate::error::{Error, Result};
+use crate::input::read_regular;
 use crate::{DecodeMode, Sam2, box_to_input, image_to_input, logits_to_probability};
 
 /// A pixel belongs to the mask when its probability is above this.
@@ -73,7 +74,7 @@ pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
     let refuse = |found: String| {
         Error::rejected(path, "a slice (H, W, 3) or (H, W) of uint8 in .npy", found, "`ild-preprocess npz-to-npy` writes such slices")
     };
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), what: "read", source })?;
+    let bytes = read_regular(path)?;
     let array = ArrayView::<u8, IxDyn>::view_npy(&bytes).map_err(|error| refuse(error.to_string()))?;
     let found = format!("shape {:?}", array.shape());
     if array.is_empty() {

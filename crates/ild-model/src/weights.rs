@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
@@ -12,6 +12,7 @@ use crate::checkpoint::TorchFile;
 use crate::config::Sam2Config;
 use crate::error::{Error, Result};
 use crate::init;
+use crate::input::open_regular;
 use crate::parameters::Parameters;
 
 /// A `.safetensors` file begins with the length of its header in eight bytes, then the header: a `{`.
@@ -29,6 +30,8 @@ pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
     /// Words stored beside the tensors (`model`, `label_table`, `window`, …).
     pub metadata: BTreeMap<String, String>,
+    /// The file they were read from.
+    pub origin: Option<PathBuf>,
 }
 
 impl Weights {
@@ -47,7 +50,7 @@ impl Weights {
                 return Err(short.to_owned());
             }
         }
-        Ok(Self { tensors: named, metadata: BTreeMap::new() })
+        Ok(Self { tensors: named, ..Self::default() })
     }
 
     /// Reads a checkpoint; its content, not its name, says what kind it is: `.safetensors`, or PyTorch's `.pt` and `.pth`.
@@ -55,14 +58,18 @@ impl Weights {
     /// # Errors
     /// [`Error::Rejected`] or [`Error::Checkpoint`] for a file that is no checkpoint, [`Error::Io`] for one that cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io { path: path.to_owned(), what: "read", source };
-        let mut file = std::fs::File::open(path).map_err(io)?;
+        Ok(Self { origin: Some(path.to_owned()), ..Self::read_content(path)? })
+    }
+
+    fn read_content(path: &Path) -> Result<Self> {
+        let io = Error::unreadable(path);
+        let mut file = open_regular(path)?;
         let mut bytes = Vec::new();
-        Read::by_ref(&mut file).take(SNIFFED as u64).read_to_end(&mut bytes).map_err(io)?;
+        Read::by_ref(&mut file).take(SNIFFED as u64).read_to_end(&mut bytes).map_err(&io)?;
         match &bytes[..] {
             [b'P', b'K', ..] | [0x80, ..] if bytes.get(8) != Some(&b'{') => Self::from_torch(path),
             [_, _, _, _, _, _, _, _, b'{'] => {
-                file.read_to_end(&mut bytes).map_err(io)?;
+                file.read_to_end(&mut bytes).map_err(&io)?;
                 Self::from_safetensors(&bytes, path)
             }
             _ => Err(Error::rejected(
@@ -76,7 +83,7 @@ impl Weights {
 
     fn from_torch(path: &Path) -> Result<Self> {
         let tensors = TorchFile::open(path).and_then(|file| file.state_dict())?;
-        Ok(Self { tensors, metadata: BTreeMap::new() })
+        Ok(Self { tensors, ..Self::default() })
     }
 
     fn from_safetensors(bytes: &[u8], path: &Path) -> Result<Self> {
@@ -94,7 +101,7 @@ impl Weights {
     /// When no model fits the description.
     pub fn random(config: &Sam2Config, seed: u64) -> Result<Self> {
         let metadata = BTreeMap::from([(SCORES.to_owned(), UNTRAINED.to_owned())]);
-        Ok(Self { tensors: init::random(config, seed)?, metadata })
+        Ok(Self { tensors: init::random(config, seed)?, metadata, origin: None })
     }
 
     /// Whether predicted IoU and object score mean anything. The loss of fine-tuning looks at masks only, so in weights that began

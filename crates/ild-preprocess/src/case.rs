@@ -186,10 +186,7 @@ fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> C
     let unknown: Vec<String> = unknown.map(u8::to_string).collect();
     let mut notes = Vec::new();
     if !unknown.is_empty() {
-        notes.push(format!(
-            "label id {} is not in the label table; name it with --labels or drop it with --remove-label-ids",
-            unknown.join(", ")
-        ));
+        notes.push(format!("label ids without a name in the label table: {}; add --labels or --remove-label-ids", unknown.join(", ")));
     }
     CaseFacts {
         slices: slices.len(),

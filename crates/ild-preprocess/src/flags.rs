@@ -272,7 +272,8 @@ pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
         return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));
     }
     if rejected > 0 {
-        return Err(ild_cli::Rejected(format!("{rejected} inputs were rejected; all others are done")).into());
+        let inputs = if rejected == 1 { "input was" } else { "inputs were" };
+        return Err(ild_cli::Rejected(format!("{rejected} {inputs} rejected; all others are done")).into());
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::record::{Key, Record};
 use crate::split::{Candidate, Part, draw, draw_folds};
 use crate::splits_file::{folds_json, read_splits, splits_json};
 use crate::summary::{Row, Status, Summary};
-use crate::{Result, patients};
+use crate::{Error, Result, patients};
 
 /// Changes whenever the same settings give another NPZ.
 const FORMAT: u32 = 1;
@@ -137,12 +137,9 @@ impl NiiToNpz {
         let places = self.places(&prepared, chosen.as_ref(), patient_of.as_ref(), &found);
         output.refuse_leaks(places.iter().filter_map(|(case, place)| Some((case.as_str(), place.folder()?))))?;
         rows.extend(self.write_all(prepared, &places, &output, slices.as_ref())?);
-        rows.extend(found.unnameable.iter().map(|path| Row {
-            case: path.display().to_string(),
-            part: None,
-            status: Status::Rejected,
-            reason: format!("{}: expected a UTF-8 file name; rename the file", path.display()),
-            facts: None,
+        rows.extend(found.unnameable.iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            output.not_done(&name, None, &Error::refused(path, "a UTF-8 file name", "other bytes", "rename the file"))
         }));
         rows.sort_by(|a, b| a.case.cmp(&b.case));
 

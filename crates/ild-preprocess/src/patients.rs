@@ -11,8 +11,7 @@ use crate::{Error, Result};
 /// # Errors
 /// Refuses lines that are not `case,patient` and a case that belongs to two patients.
 pub fn read_patients(path: &Path) -> Result<BTreeMap<String, String>> {
-    let unreadable = |source| ild_io::Error::Io { path: path.to_owned(), what: "read", source };
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = ild_io::read_text(path)?;
     let mut patient_of = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.split([',', ';', '\t']).map(str::trim).collect();

@@ -16,10 +16,9 @@ const SCHEMA: &str =
 /// # Errors
 /// Refuses what is not such a file, a fold that it does not have, and a case that is in two parts.
 pub fn read_splits(path: &Path, fold: usize) -> Result<BTreeMap<String, Part>> {
-    let unreadable = |source| ild_io::Error::Io { path: path.to_owned(), what: "read", source };
-    let text = std::fs::read(path).map_err(unreadable)?;
+    let text = ild_io::read_text(path)?;
     let refused = |found: String| Error::refused(path, SCHEMA, found, "write one name per case, without suffix");
-    let value: Value = serde_json::from_slice(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
     let parts = match &value {
         Value::Object(parts) => parts,
         Value::Array(folds) => {

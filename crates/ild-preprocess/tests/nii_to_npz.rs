@@ -150,7 +150,7 @@ fn files_without_a_partner_and_unknown_ids_are_listed() {
     let (table, log) = expect(&mut cohort.nii_to_npz("npz"), 0);
     assert!(table.contains(&format!("{}: label without CT", cohort.label("case00").display())), "{table}");
     assert!(table.contains(&format!("{}: CT without label", cohort.image("other").display())), "{table}");
-    assert!(log.contains("label id 77 is not in the label table"), "{log}");
+    assert!(log.contains("label ids without a name in the label table: 77;"), "{log}");
     assert!(table.contains("label 77 (voxels)"), "{table}");
 }
 
@@ -285,7 +285,7 @@ fn a_name_that_is_not_utf8_is_refused_and_the_others_go_on() {
     let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.nii.gz");
     fs::copy(cohort.label("case00"), cohort.path("labelsTr").join(odd)).unwrap();
     let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 3);
-    assert!(table.contains("1 written") && table.contains("expected a UTF-8 file name; rename the file"), "{table}");
+    assert!(table.contains("1 written") && table.contains("expected a UTF-8 file name, found other bytes; rename the file"), "{table}");
 }
 
 #[test]

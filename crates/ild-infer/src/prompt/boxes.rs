@@ -54,7 +54,7 @@ enum LabelRef {
 /// # Errors
 /// Refuses what is not this schema, labels that the table does not know, and places outside the CT; says which entry.
 pub fn tracks(path: &Path, scan: &Scan) -> Result<Vec<Track>> {
-    let text = std::fs::read_to_string(path).map_err(|source| ild_io::Error::Io { path: path.to_owned(), what: "read", source })?;
+    let text = ild_io::read_text(path)?;
     let schema = "see `ild-infer --help` for the schema";
     let file: PromptFile =
         serde_json::from_str(&text).map_err(|error| Error::refused(path, "a JSON file of prompts", error.to_string(), schema))?;

@@ -1,0 +1,24 @@
+//! Opening files that nobody vouches for.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// A regular file (links are followed); folders, pipes and devices are refused before anything can hang.
+pub(crate) fn open_regular(path: &Path) -> Result<File> {
+    let meta = path.metadata().map_err(Error::unreadable(path))?;
+    if !meta.is_file() {
+        let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };
+        return Err(Error::rejected(path, "a regular file", found, "name the file itself"));
+    }
+    File::open(path).map_err(Error::unreadable(path))
+}
+
+/// All bytes of a regular file.
+pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes).map_err(Error::unreadable(path))?;
+    Ok(bytes)
+}
