@@ -2,16 +2,18 @@
 //!
 //! A distance transform gives the distance everywhere; surface metrics need it on a surface. So one pass counts, for every
 //! voxel, the slices to the nearest member of the set above or below it; then each query looks around in its own slice,
-//! nearest columns first, until no farther column can be nearer. The few queries that find nothing within [`REACH_PX`] use the
-//! lower envelope of parabolas (Felzenszwalb and Huttenlocher 2012) along the rows around them.
+//! nearest columns first, until no farther column can be nearer. A query that finds nothing within [`REACH_PX`] goes on by blocks of
+//! columns, of which most are passed over at once. Whole slices use the lower envelope of parabolas (Felzenszwalb and
+//! Huttenlocher 2012).
 //!
 //! Squares are summed in the order z, y, x, as scipy's `distance_transform_edt` does, so that a distance that equals a
 //! tolerance equals it in both programs.
 
-use crate::envelope::{lower_envelope, nearest_vertices};
+use crate::column_blocks::{ColumnBlocks, SIDE, gap, ring};
+use crate::envelope::lower_envelope;
 
 /// How far the search in the slice goes, in pixels of the finer in-plane spacing.
-const REACH_PX: f64 = 12.0;
+const REACH_PX: f64 = 5.0;
 /// No member of the set in this column.
 const NONE: u16 = u16::MAX;
 
@@ -21,10 +23,12 @@ pub struct DistanceTransform {
     spacing_zyx_mm: [f64; 3],
     /// Slices to the nearest member along z, or [`NONE`].
     steps: Vec<u16>,
-    /// `(k · spacing_z)²`.
+    /// `(k · spacing)²` for every number of voxels along z, y and x.
     z_squared: Vec<f64>,
+    y_squared: Vec<f64>,
+    x_squared: Vec<f64>,
     offsets: Vec<Offset>,
-    reach_squared: f64,
+    reach_mm: f64,
 }
 
 /// A column of the same slice, seen from a query.
@@ -63,10 +67,11 @@ impl DistanceTransform {
             let (here, after) = steps[z * area..].split_at_mut(area);
             here.iter_mut().zip(&after[..area]).for_each(|(d, &below)| *d = (*d).min(below.saturating_add(1)));
         }
-        let z_squared = (0..depth).map(|k| (k as f64 * spacing_zyx_mm[0]).powi(2)).collect();
-        let reach = REACH_PX * spacing_zyx_mm[1].min(spacing_zyx_mm[2]);
-        let offsets = offsets(spacing_zyx_mm, reach);
-        Self { shape_zyx, spacing_zyx_mm, steps, z_squared, offsets, reach_squared: reach * reach }
+        let [z_squared, y_squared, x_squared] =
+            [0, 1, 2].map(|axis| (0..shape_zyx[axis]).map(|k| (k as f64 * spacing_zyx_mm[axis]).powi(2)).collect());
+        let reach_mm = REACH_PX * spacing_zyx_mm[1].min(spacing_zyx_mm[2]);
+        let offsets = offsets(spacing_zyx_mm, reach_mm);
+        Self { shape_zyx, spacing_zyx_mm, steps, z_squared, y_squared, x_squared, offsets, reach_mm }
     }
 
     /// Distance in mm from each voxel of `points` (flat indices, ascending by slice) to the nearest member of the set;
@@ -88,19 +93,26 @@ impl DistanceTransform {
     }
 
     /// Squared distances of the points of one slice.
+    ///
+    /// Neighbouring points have neighbouring answers: the distance changes by no more than the step between them, which tells when
+    /// looking near is in vain, and the column that was nearest to the last point bounds the search for the next.
     fn slice_at(&self, z: usize, points: &[usize], out: &mut [f64]) {
         let [_, height, width] = self.shape_zyx;
+        let [_, sy, sx] = self.spacing_zyx_mm;
         let steps = &self.steps[z * height * width..][..height * width];
-        let mut unresolved = Vec::new();
-        for (i, &point) in points.iter().enumerate() {
+        let mut blocks = None;
+        let (mut last, mut nearest) = ((0, 0, 0.0), None);
+        for (&point, out) in points.iter().zip(out) {
             let at = point - z * height * width;
-            out[i] = self.search(steps, at / width, at % width);
-            if out[i] > self.reach_squared {
-                unresolved.push((at / width, at % width, i));
+            let (y, x) = (at / width, at % width);
+            let (last_y, last_x, last_mm): (usize, usize, f64) = last;
+            let step_mm = (last_y.abs_diff(y) as f64 * sy).hypot(last_x.abs_diff(x) as f64 * sx);
+            *out = if last_mm - step_mm > self.reach_mm { f64::INFINITY } else { self.search(steps, y, x) };
+            if *out > self.reach_mm * self.reach_mm {
+                let blocks = blocks.get_or_insert_with(|| ColumnBlocks::new(steps, width));
+                (*out, nearest) = self.search_far(steps, blocks, (y, x), nearest);
             }
-        }
-        if !unresolved.is_empty() {
-            self.exact(steps, &unresolved, out);
+            last = (y, x, out.sqrt());
         }
     }
 
@@ -125,36 +137,46 @@ impl DistanceTransform {
         best
     }
 
-    /// Exact distances for the points of `unresolved` (row, column, place in `out`): in each row, nearest first, the column with
-    /// the nearest member is known from that row's envelope, which is made when it is first asked for.
-    fn exact(&self, steps: &[u16], unresolved: &[(usize, usize, usize)], out: &mut [f64]) {
+    /// Smallest squared distance among all columns and the column that has it, blocks nearest first; `guess` is a column that is
+    /// likely to be near. No column when the set is empty.
+    fn search_far(&self, steps: &[u16], blocks: &ColumnBlocks, (y, x): (usize, usize), guess: Option<usize>) -> (f64, Option<usize>) {
         let [_, height, width] = self.shape_zyx;
-        let [_, sy, sx] = self.spacing_zyx_mm;
-        let mut nearest_in_row: Vec<Option<Vec<u32>>> = vec![None; height];
-        for &(y, x, i) in unresolved {
-            for dy in 0..height {
-                let y_squared = (dy as f64 * sy).powi(2);
-                if y_squared >= out[i] {
-                    break;
+        let squared = |at: usize| {
+            let [dy, dx] = [(at / width).abs_diff(y), (at % width).abs_diff(x)];
+            self.z_squared(steps[at]) + self.y_squared[dy] + self.x_squared[dx]
+        };
+        let mut nearest = guess;
+        let mut best = guess.map_or(f64::INFINITY, squared);
+        let (by, bx) = (y / SIDE, x / SIDE);
+        let [down, across] = blocks.size();
+        for distance in 0..down.max(across) {
+            let columns = (distance.max(1) - 1) * SIDE;
+            if distance > 0 && self.y_squared[columns.min(height - 1)].min(self.x_squared[columns.min(width - 1)]) >= best {
+                break;
+            }
+            for (row, column) in ring(by, bx, distance, [down, across]) {
+                let z_squared = self.z_squared(blocks.fewest(row, column));
+                if z_squared + self.y_squared[gap(y, row)] + self.x_squared[gap(x, column)] >= best {
+                    continue;
                 }
-                let below = Some(y + dy).filter(|&row| dy > 0 && row < height);
-                for row in y.checked_sub(dy).into_iter().chain(below) {
-                    let steps = &steps[row * width..][..width];
-                    let nearest = nearest_in_row[row].get_or_insert_with(|| self.nearest_columns(steps));
-                    let Some(&column) = nearest.get(x) else { continue };
-                    let x_squared = ((x as f64 - f64::from(column)) * sx).powi(2);
-                    out[i] = out[i].min(self.z_squared(steps[column as usize]) + y_squared + x_squared);
+                let columns = column * SIDE..(column * SIDE + SIDE).min(width);
+                for row in row * SIDE..(row * SIDE + SIDE).min(height) {
+                    let y_squared = self.y_squared[row.abs_diff(y)];
+                    let steps = &steps[row * width..][columns.clone()];
+                    let fewest = steps.iter().fold(NONE, |least, &steps| least.min(steps));
+                    if self.z_squared(fewest) + y_squared >= best {
+                        continue;
+                    }
+                    for (&steps, column) in steps.iter().zip(columns.clone()) {
+                        let candidate = self.z_squared(steps) + y_squared + self.x_squared[column.abs_diff(x)];
+                        if candidate < best {
+                            (best, nearest) = (candidate, Some(row * width + column));
+                        }
+                    }
                 }
             }
         }
-    }
-
-    /// For each column of a row the column that holds its nearest member; empty when the row's columns hold none.
-    fn nearest_columns(&self, steps: &[u16]) -> Vec<u32> {
-        let heights: Vec<f64> = steps.iter().map(|&k| self.z_squared(k)).collect();
-        let mut nearest = Vec::with_capacity(steps.len());
-        nearest_vertices(&heights, self.spacing_zyx_mm[2], |_, vertex| nearest.push(vertex as u32));
-        nearest
+        (best, nearest)
     }
 
     /// The envelope along y for every column of a slice.

@@ -5,11 +5,6 @@
 ///
 /// Infinite samples take no part; returns false, and leaves `out` alone, when there are no others.
 pub(crate) fn lower_envelope(f: &[f64], spacing: f64, out: &mut [f64]) -> bool {
-    nearest_vertices(f, spacing, |i, vertex| out[i] = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2))
-}
-
-/// The `q` of [`lower_envelope`] for each `i`, ascending; returns false, and calls nothing, when all samples are infinite.
-pub(crate) fn nearest_vertices(f: &[f64], spacing: f64, mut found: impl FnMut(usize, usize)) -> bool {
     let weight = spacing * spacing;
     // Parabolas of the envelope from left to right: their vertex, and where each takes over.
     let mut vertices: Vec<usize> = Vec::new();
@@ -38,7 +33,7 @@ pub(crate) fn nearest_vertices(f: &[f64], spacing: f64, mut found: impl FnMut(us
             k += 1;
         }
         let Some(&vertex) = vertices.get(k) else { return false };
-        found(i, vertex);
+        out[i] = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2);
     }
     true
 }

@@ -10,6 +10,7 @@ mod border;
 mod case_scores;
 pub mod chart;
 mod cohort;
+mod column_blocks;
 mod columns;
 mod compare;
 mod comparison;
