@@ -24,24 +24,25 @@ use crate::{Engine, Result, Settings, picture};
 /// How voxels that several labels claim are given away.
 const OVERLAP_RULE: &str = "higher probability; of equal ones the lower id";
 
-/// Writes everything of a case below `settings.output`; returns the paths relative to it.
+/// Writes everything of a case below `settings.output`; returns the paths relative to it. The label map is moved out of `done`.
 ///
 /// # Errors
 /// When a file cannot be written; names it.
-pub fn write_case(done: &Segmented, settings: &Settings, engine: Option<&Engine>) -> Result<Vec<PathBuf>> {
-    let (id, root) = (&done.scan.id, settings.output.as_path());
-    let mut files = Files { root, written: Vec::new() };
+pub fn write_case(done: &mut Segmented, settings: &Settings, engine: Option<&Engine>) -> Result<Vec<PathBuf>> {
+    let mut files = Files { root: &settings.output, written: Vec::new() };
+    let labels = done.scan.on_grid(std::mem::take(&mut done.merger.labels));
+    let done = &*done;
+    let id = &done.scan.id;
     let geometry = &done.scan.grid;
     let stamp = format!("ild: {}", done.provenance.stamp);
-    let labels = done.scan.on_grid(done.merger.labels.view());
 
     files.add(format!("npz/{id}.npz"), |path| write_npz(path, done))?;
     files.add(format!("pictures/{id}.png"), |path| Ok(picture::write(path, done)?))?;
     for (&label, prediction) in &done.merger.per_label {
         let name = file_name(&done.scan.label_table, label);
         if settings.save_nii {
-            let volume = prediction.volume(done.scan.stack_shape());
-            let map = LabelMap { labels: done.scan.on_grid(volume.view()), geometry: geometry.clone() };
+            let labels = done.scan.on_grid(prediction.volume(done.scan.stack_shape()));
+            let map = LabelMap { labels, geometry: geometry.clone() };
             files.add(format!("labels/{id}_{name}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
         }
         if settings.save_probabilities {
@@ -49,7 +50,7 @@ pub fn write_case(done: &Segmented, settings: &Settings, engine: Option<&Engine>
             for (&z, probability) in &prediction.probabilities {
                 stack.index_axis_mut(Axis(0), z).assign(probability);
             }
-            let volume = Volume { voxels: Voxels::F32(done.scan.on_grid(stack.view())), geometry: geometry.clone() };
+            let volume = Volume { voxels: Voxels::F32(done.scan.on_grid(stack)), geometry: geometry.clone() };
             files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| Ok(write_volume_described(path, &volume, &stamp)?))?;
         }
     }

@@ -174,11 +174,11 @@ impl Run {
         let context = Context { settings: &self.settings, engine: self.engine.as_ref(), labels: self.labels.as_ref() };
         let done = context.segment(case, &progress);
         progress.finish_and_clear();
-        let done = done?;
+        let mut done = done?;
         for note in &done.scan.notes {
             tracing::warn!("{}: {note}", case.id);
         }
-        let files = output::write_case(&done, &self.settings, self.engine.as_ref())?;
+        let files = output::write_case(&mut done, &self.settings, self.engine.as_ref())?;
         for file in &files {
             report.output(&self.settings.output.join(file));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ild_io::{Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume, read_label_map, read_npz, read_volume};
 use ild_preprocess::{Windowing, no_hounsfield_units, value_range, window_slices};
-use ndarray::{Array3, ArrayView3, Axis, s};
+use ndarray::{Array3, Axis, s};
 
 use crate::Result;
 
@@ -109,9 +109,12 @@ impl Scan {
         Some([self.z_index.iter().position(within)?, self.z_index.iter().rposition(within)?])
     }
 
-    /// An array on the stack, `[n, y, x]`, at its place on the output grid; zero elsewhere.
+    /// An array on the stack, `[n, y, x]`, at its place on the output grid; zero elsewhere. A stack of all slices is the grid's already.
     #[must_use]
-    pub fn on_grid<T: Copy + Default>(&self, stack: ArrayView3<T>) -> Array3<T> {
+    pub fn on_grid<T: Copy + Default>(&self, stack: Array3<T>) -> Array3<T> {
+        if self.z_index.len() == self.grid.shape_zyx[0] {
+            return stack;
+        }
         let mut out = Array3::from_elem(self.grid.shape_zyx, T::default());
         for (slice, &z) in stack.outer_iter().zip(&self.z_index) {
             out.index_axis_mut(Axis(0), z).assign(&slice);
