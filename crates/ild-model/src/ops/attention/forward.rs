@@ -7,7 +7,7 @@ use super::source::{Part, Source};
 use super::{KEYS, SCORES_ROW};
 use crate::ops::gemm::{Lhs, Plain, Product, Rhs, multiply, pack_columns, pack_rows, packed_len};
 use crate::ops::isa::{Isa, Kernel, dispatch};
-use crate::ops::math::{LANES, exp};
+use crate::ops::math::{exp, load, registers, store};
 use crate::ops::node::uninit;
 
 /// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
@@ -100,14 +100,16 @@ impl<S: Source> Kernel for Block<'_, S> {
                 finish: &mut Plain,
             });
             for (i, row) in scores.chunks_exact_mut(SCORES_ROW).enumerate() {
-                let row = &mut row[..end - start];
-                let peak = max(row).max(largest[i]);
-                let total = exponentials::<I>(row, peak);
-                let shrink = exp::<I>(largest[i] - peak);
+                let (peak, total) = exponentials::<I>(row, end - start, largest[i]);
+                let shrink = (largest[i] - peak).exp();
                 sums[i] = I::fma(sums[i], shrink, total);
                 largest[i] = peak;
                 if start > 0 && shrink != 1.0 {
-                    acc[i * dim..(i + 1) * dim].iter_mut().for_each(|a| *a *= shrink);
+                    let acc = &mut acc[i * dim..(i + 1) * dim];
+                    for (at, count) in registers::<I>(dim) {
+                        let shrunk = I::mul(load::<I>(acc, at, count), I::splat(shrink));
+                        store::<I>(acc, at, count, shrunk);
+                    }
                 }
             }
             multiply::<I, M, N, Plain>(Product {
@@ -134,35 +136,24 @@ impl<S: Source> Kernel for Block<'_, S> {
     }
 }
 
+/// `row = e^(row − peak)` for the first `len` numbers, where `peak` is their largest or `before`; returns the peak and the sum.
+///
+/// The row must have room for a whole number of registers.
 #[inline(always)]
-fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = if x > *lane { x } else { *lane };
-        }
+fn exponentials<I: Isa>(row: &mut [f32], len: usize, before: f32) -> (f32, f32) {
+    let filled = len.next_multiple_of(I::LANES);
+    row[len..filled].fill(f32::NEG_INFINITY);
+    let row = &mut row[..filled];
+    let mut largest = I::splat(before);
+    for at in (0..filled).step_by(I::LANES) {
+        largest = I::max(load::<I>(row, at, I::LANES), largest);
     }
-    for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane = if x > *lane { x } else { *lane };
+    let peak = I::largest(largest);
+    let mut total = I::splat(0.0);
+    for at in (0..filled).step_by(I::LANES) {
+        let value = exp::<I>(I::sub(load::<I>(row, at, I::LANES), I::splat(peak)));
+        store::<I>(row, at, I::LANES, value);
+        total = I::add(total, value);
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// `row = e^(row − peak)`; returns the sum.
-#[inline(always)]
-fn exponentials<I: Isa>(row: &mut [f32], peak: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut chunks = row.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *x = exp::<I>(*x - peak);
-            *lane += *x;
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
-        *x = exp::<I>(*x - peak);
-        *lane += *x;
-    }
-    crate::ops::math::sum_lanes(lanes)
+    (peak, I::total(total))
 }
