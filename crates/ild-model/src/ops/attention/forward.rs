@@ -101,7 +101,7 @@ impl<S: Source> Kernel for Block<'_, S> {
             });
             for (i, row) in scores.chunks_exact_mut(SCORES_ROW).enumerate() {
                 let (peak, total) = exponentials::<I>(row, end - start, largest[i]);
-                let shrink = (largest[i] - peak).exp();
+                let shrink = if peak == largest[i] { 1.0 } else { (largest[i] - peak).exp() };
                 sums[i] = I::fma(sums[i], shrink, total);
                 largest[i] = peak;
                 if start > 0 && shrink != 1.0 {
