@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use ild_model::{Aside, DecodeMode, ImageFeatures, Parameters, Sam2, Sam2Config, Weights};
+use ild_model::{Aside, DecodeMode, ImageFeatures, Parameters, Precision, Sam2, Sam2Config, Weights};
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
 
 /// Times parts of the model on request.
@@ -28,6 +28,9 @@ struct Cli {
     /// Keeps the inputs of the trunk's blocks only and runs each a second time in the backward pass.
     #[arg(long, requires = "train")]
     recompute: bool,
+    /// Precision of the encoder's products.
+    #[arg(long, value_enum, default_value = "f32", conflicts_with = "train")]
+    precision: Precision,
     /// Where the generated weights are written, for the other engines.
     #[arg(long)]
     weights: Option<PathBuf>,
@@ -71,7 +74,9 @@ impl Engine {
             let aside = cli.recompute.then(|| model.image_encoder.trunk.recompute());
             (model, Some(Training { parameters, optimiser, aside }))
         } else {
-            (Sam2::load(&config, &weights, &Device::Cpu)?.0, None)
+            let mut model = Sam2::load(&config, &weights, &Device::Cpu)?.0;
+            model.set_precision(cli.precision)?;
+            (model, None)
         };
         let side = config.image_size;
         let corner = |share: f64| (share * side as f64) as f32;

@@ -11,7 +11,9 @@ mod x86;
 
 pub(crate) use baseline::Baseline;
 #[cfg(target_arch = "x86_64")]
-use x86::{Avx2, Avx512};
+use x86::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512;
 
 /// Registers across a register tile.
 pub(crate) const REGISTERS: usize = 2;

@@ -19,8 +19,8 @@ pub(crate) struct Lhs<'a> {
 
 /// Part of a packed matrix: rows `depth` of the panels that hold `columns` (whose start is a multiple of the tile's width).
 #[derive(Debug, Clone)]
-pub(crate) struct Rhs<'a> {
-    pub panels: &'a [f32],
+pub(crate) struct Rhs<'a, T = f32> {
+    pub panels: &'a [T],
     /// Rows of the whole packed matrix.
     pub k: usize,
     pub depth: Range<usize>,
@@ -29,10 +29,10 @@ pub(crate) struct Rhs<'a> {
 
 /// `out[i, j] (+)= Σₚ A[i, p]·B[p, j]` for `rows` rows, then [`Finish`]. Row `i` of `out` starts at `i·out_row`.
 #[derive(Debug)]
-pub(crate) struct Product<'a, F> {
+pub(crate) struct Product<'a, F, T = f32> {
     pub rows: usize,
     pub lhs: Lhs<'a>,
-    pub rhs: Rhs<'a>,
+    pub rhs: Rhs<'a, T>,
     pub out: &'a mut [f32],
     pub out_row: usize,
     /// Whether what is in `out` counts.
