@@ -27,6 +27,17 @@ import time
 MIB = 2**20
 
 
+# Starts a program and measures it. A process begins with the peak memory of the one that started it, so what starts it must be small.
+LAUNCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+wall = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+"""
+
+
 class Program:
     """A process started anew in each round; its CPU-seconds are those of itself and of the children it waited for."""
 
@@ -36,14 +47,11 @@ class Program:
 
     def measure(self):
         self.before()
-        start = time.perf_counter()
-        process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            sys.exit(f"exit code {process.returncode}: {' '.join(self.command)}")
-        return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}
+        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, *self.command]
+        code, wall, cpu, peak = json.loads(subprocess.run(launcher, stdout=subprocess.PIPE, check=True, text=True).stdout)
+        if code != 0:
+            sys.exit(f"exit code {code}: {' '.join(self.command)}")
+        return {"wall": wall, "cpu": cpu, "peak": peak}
 
 
 class Engine:
@@ -93,10 +101,16 @@ def serve(run):
         wall, before = time.perf_counter(), cpu()
         result = run(line.strip())
         answer = {"wall": time.perf_counter() - wall, "cpu": cpu() - before}
-        answer["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        answer["peak"] = peak_memory_bytes()
         if result is not None:
             answer["sum"] = float(result)
         print(json.dumps(answer), flush=True)
+
+
+def peak_memory_bytes():
+    """The most memory this process had in use: `VmHWM`, which begins anew when a program starts (`ru_maxrss` does not)."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 
 def available(*modules, pip=None):

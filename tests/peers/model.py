@@ -2,9 +2,10 @@
 
     cargo xtask bench model --python venv/bin/python
     cargo xtask bench model --python venv/bin/python --rounds 7 -- --parts encode --peers eager,onnxruntime,openvino,openvino-bf16
+    cargo xtask bench model --python venv/bin/python --rounds 2 -- --parts step --batch 2
 
 Parts: encode (image encoder), decode (prompt encoder and mask decoder on features that are there), forward (both), step (forward,
-backward, AdamW). All engines get the same generated weights and image; the sums of their results must agree. ONNX Runtime and
+backward, AdamW; ild also with recomputed activations). Every contender is one process that holds one model. All engines get the same generated weights and image; the sums of their results must agree. ONNX Runtime and
 OpenVINO only encode. Needs `pip install sam2==1.1.0 torch torchvision safetensors`, and `onnx onnxruntime openvino` for those engines.
 """
 
@@ -28,7 +29,9 @@ def main():
             common = ["--model", args.model, "--batch", args.batch, "--weights", pathlib.Path(folder) / "weights.safetensors"]
             ours = [args.programs / "examples/engine", *common, "--workers", args.workers, "--seed", args.seed, "--quiet"]
             # The first to be asked, so the weights are there when the others start.
-            contenders = {"ild": Engine(ours, part)}
+            contenders = {"ild": Engine(ours + (["--train"] if part == "step" else []), part)}
+            if part == "step":
+                contenders["ild, recomputed"] = Engine([*ours, "--train", "--recompute"], part)
             for peer in peers:
                 engine, _, precision = peer.partition("-")
                 if part != "encode" and engine in NEEDS:

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ild_cli::DeviceChoice;
 use ild_io::LabelTable;
-use ild_model::{Sam2, Sam2Config, Weights};
+use ild_model::{Precision, Sam2, Sam2Config, Weights};
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ impl Engine {
     ///
     /// # Errors
     /// What reading and building refuse; a checkpoint that does not say its size when `model` does not either.
-    pub fn load(checkpoint: &Path, model: Option<&str>, device: DeviceChoice, batch: Option<usize>) -> Result<Self> {
+    pub fn load(checkpoint: &Path, model: Option<&str>, device: DeviceChoice, precision: Precision, batch: Option<usize>) -> Result<Self> {
         let weights = Weights::read(checkpoint)?;
         let name = model.map(str::to_owned).or_else(|| weights.metadata.get("model").cloned()).ok_or_else(|| {
             Error::refused(
@@ -56,7 +56,8 @@ impl Engine {
         })?;
         let config = Sam2Config::from_name_or_file(&name)?;
         let device = ild_model::open_device(device)?;
-        let (model, _report) = Sam2::load(&config, &weights, &device)?;
+        let (mut model, _report) = Sam2::load(&config, &weights, &device)?;
+        model.set_precision(precision)?;
         let on_gpu = !device.is_cpu();
         let origin = Origin {
             checkpoint: checkpoint.to_owned(),

@@ -118,9 +118,13 @@ impl Run {
         }
         let labels = settings.labels.as_deref().map(LabelTable::read).transpose()?;
         let engine = match (&settings.checkpoint, settings.baseline) {
-            (Some(checkpoint), None) => {
-                Some(Engine::load(checkpoint, settings.model.as_deref(), common.device, settings.batch_size.map(usize::from))?)
-            }
+            (Some(checkpoint), None) => Some(Engine::load(
+                checkpoint,
+                settings.model.as_deref(),
+                common.device,
+                settings.precision,
+                settings.batch_size.map(usize::from),
+            )?),
             _ => None,
         };
         let records = Records::new(&settings.output, "infer");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
@@ -98,6 +99,9 @@ pub struct Settings {
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     #[serde(skip)]
     pub feature_memory: usize,
+    /// Precision of the encoder's products: `f16` is faster on a processor with AVX512-FP16 and changes results (docs/parity.md).
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: Precision,
     /// Slices encoded at once [default: 1 on a CPU, 4 on a GPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     #[serde(skip)]

@@ -91,6 +91,7 @@ pub use image_encoder::ImageEncoder;
 pub use layers::{LayerNorm, Linear, Mlp};
 pub use loader::{LoadReport, Misfit};
 pub use mask_selection::{DecodeMode, stability_scores};
+pub use ops::Precision;
 pub use parameters::Parameters;
 pub use recompute::Aside;
 pub use resize::{resize_antialiased, resize_plain};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ild_cli::{Common, RunReport, Usage, table};
 use ild_model::segment::{checked_box, read_slice, segment};
-use ild_model::{Likeness, Sam2, Sam2Config, Weights, inspect, open_device};
+use ild_model::{Likeness, Precision, Sam2, Sam2Config, Weights, inspect, open_device};
 use serde::Serialize;
 
 /// SAM 2's image model: inspect and convert checkpoints, segment a slice with a box.
@@ -74,6 +74,9 @@ struct Segment {
     /// The box in pixels of the slice.
     #[arg(long = "box", value_name = "x0,y0,x1,y1", value_delimiter = ',', allow_hyphen_values = true, num_args = 1)]
     pixels: Vec<f64>,
+    /// Precision of the encoder's products: `f16` is faster on a processor with AVX512-FP16 and changes results (docs/parity.md).
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
     /// Folder for the three files.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -143,7 +146,8 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
         other => other?,
     };
     let weights = Weights::read(&flags.checkpoint)?;
-    let (model, loaded) = Sam2::load(&config, &weights, &device)?;
+    let (mut model, loaded) = Sam2::load(&config, &weights, &device)?;
+    model.set_precision(flags.precision)?;
     tracing::info!("{} tensors loaded, {} carried", loaded.loaded.len(), loaded.carried.len());
 
     let found = segment(&model, &rgb, pixels, &device)?;

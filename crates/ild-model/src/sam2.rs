@@ -10,6 +10,7 @@ use crate::image_encoder::ImageEncoder;
 use crate::loader::{LoadReport, Loader};
 use crate::mask_decoder::{AllMasks, MaskDecoder};
 use crate::mask_selection::{DecodeMode, select};
+use crate::ops::Precision;
 use crate::parameters::Parameters;
 use crate::prompt_encoder::PromptEncoder;
 use crate::weights::Weights;
@@ -19,6 +20,7 @@ use crate::weights::Weights;
 pub struct Sam2 {
     config: Sam2Config,
     device: Device,
+    precision: Precision,
     /// Pixels to features.
     pub image_encoder: ImageEncoder,
     /// Boxes and points to tokens.
@@ -59,6 +61,7 @@ impl Sam2 {
             sam_mask_decoder: MaskDecoder::new(&config, vb.pp("sam_mask_decoder"))?,
             no_mem_embed: no_mem_embed(&config, vb)?,
             device: vb.device().clone(),
+            precision: Precision::default(),
             config,
         })
     }
@@ -73,6 +76,20 @@ impl Sam2 {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// From now on images are encoded with products in this precision. Masks are decoded in f32 always.
+    ///
+    /// # Errors
+    /// [`Error::Precision`] where the processor or the device cannot.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        match precision {
+            Precision::F16 if !self.device.is_cpu() => return Err(Error::Precision("another device")),
+            Precision::F16 if !precision.available() => return Err(Error::Precision("a processor without it")),
+            _ => {}
+        }
+        self.precision = precision;
+        Ok(())
     }
 
     /// Features of normalised images (see [`crate::image_to_input`]).
@@ -90,6 +107,10 @@ impl Sam2 {
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
             return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
         }
+        self.precision.during(|| self.encode(image))
+    }
+
+    fn encode(&self, image: &Tensor) -> Result<ImageFeatures> {
         let stages = self.image_encoder.trunk.forward(image)?;
         let neck = &self.image_encoder.neck;
         let image_embed = neck.top_down(&stages[2], &stages[3])?.broadcast_add(&self.no_mem_embed)?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use ild_model::{DecodeMode, ImageFeatures, Parameters, Sam2, Sam2Config, Weights};
+use ild_model::{Aside, DecodeMode, ImageFeatures, Parameters, Precision, Sam2, Sam2Config, Weights};
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
 
 /// Times parts of the model on request.
@@ -22,6 +22,15 @@ struct Cli {
     /// Images in the batch.
     #[arg(long, default_value_t = 1)]
     batch: usize,
+    /// Holds a model that is trained (for `step`) instead of a frozen one (for the rest).
+    #[arg(long)]
+    train: bool,
+    /// Keeps the inputs of the trunk's blocks only and runs each a second time in the backward pass.
+    #[arg(long, requires = "train")]
+    recompute: bool,
+    /// Precision of the encoder's products.
+    #[arg(long, value_enum, default_value = "f32", conflicts_with = "train")]
+    precision: Precision,
     /// Where the generated weights are written, for the other engines.
     #[arg(long)]
     weights: Option<PathBuf>,
@@ -37,14 +46,19 @@ fn images(batch: usize, side: usize) -> Vec<f32> {
 }
 
 struct Engine {
-    frozen: Sam2,
-    trained: Sam2,
-    parameters: Parameters,
-    optimiser: AdamW,
+    model: Sam2,
+    training: Option<Training>,
     images: Tensor,
     boxes: Tensor,
     masks: Tensor,
     features: Option<ImageFeatures>,
+}
+
+/// What a training step needs beside the model.
+struct Training {
+    parameters: Parameters,
+    optimiser: AdamW,
+    aside: Option<Aside>,
 }
 
 impl Engine {
@@ -54,22 +68,28 @@ impl Engine {
         if let Some(path) = &cli.weights {
             weights.write_safetensors(path, &Default::default())?;
         }
-        let (frozen, _) = Sam2::load(&config, &weights, &Device::Cpu)?;
-        let (trained, parameters, _) = Sam2::trainable(&config, &weights, &Device::Cpu)?;
+        let (model, training) = if cli.train {
+            let (mut model, parameters, _) = Sam2::trainable(&config, &weights, &Device::Cpu)?;
+            let optimiser = AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default());
+            let aside = cli.recompute.then(|| model.image_encoder.trunk.recompute());
+            (model, Some(Training { parameters, optimiser, aside }))
+        } else {
+            let mut model = Sam2::load(&config, &weights, &Device::Cpu)?.0;
+            model.set_precision(cli.precision)?;
+            (model, None)
+        };
         let side = config.image_size;
         let corner = |share: f64| (share * side as f64) as f32;
         let corners = [corner(0.25), corner(0.25), corner(0.75), corner(0.75)].repeat(cli.batch);
         let label = |i: usize| f32::from(u8::from((64..192).contains(&(i % 256)) && (64..192).contains(&(i / 256 % 256))));
         let masks: Vec<f32> = (0..cli.batch * 256 * 256).map(label).collect();
         Ok(Self {
-            optimiser: AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default()),
             images: Tensor::from_vec(images(cli.batch, side), (cli.batch, 3, side, side), &Device::Cpu)?,
             boxes: Tensor::from_vec(corners, (cli.batch, 4), &Device::Cpu)?,
             masks: Tensor::from_vec(masks, (cli.batch, 1, 256, 256), &Device::Cpu)?,
             features: None,
-            frozen,
-            trained,
-            parameters,
+            model,
+            training,
         })
     }
 
@@ -78,7 +98,7 @@ impl Engine {
         let sum = |tensor: &Tensor| -> anyhow::Result<f32> { Ok(tensor.abs()?.mean_all()?.to_scalar()?) };
         match request {
             "encode" => {
-                let features = self.frozen.encode_image(&self.images)?;
+                let features = self.model.encode_image(&self.images)?;
                 let checked = sum(&features.image_embed)?;
                 self.features = Some(features);
                 Ok(checked)
@@ -88,19 +108,24 @@ impl Engine {
                     self.run("encode")?; // in the first round, which is not counted
                 }
                 let features = self.features.as_ref().ok_or_else(|| anyhow::anyhow!("nothing was encoded"))?;
-                sum(&self.frozen.decode_box(features, &self.boxes, DecodeMode::Train)?.logits)
+                sum(&self.model.decode_box(features, &self.boxes, DecodeMode::Train)?.logits)
             }
             "forward" => {
-                let features = self.frozen.encode_image(&self.images)?;
-                sum(&self.frozen.decode_box(&features, &self.boxes, DecodeMode::Train)?.logits)
+                let features = self.model.encode_image(&self.images)?;
+                sum(&self.model.decode_box(&features, &self.boxes, DecodeMode::Train)?.logits)
             }
             "step" => {
-                let features = self.trained.encode_image(&self.images)?;
-                let prediction = self.trained.decode_box(&features, &self.boxes, DecodeMode::Train)?;
+                let features = self.model.encode_image(&self.images)?;
+                let prediction = self.model.decode_box(&features, &self.boxes, DecodeMode::Train)?;
                 let loss = dice_and_cross_entropy(&prediction.logits, &self.masks)?.total;
+                drop((features, prediction));
+                let training = self.training.as_mut().ok_or_else(|| anyhow::anyhow!("expected --train for step, found none"))?;
                 let mut store = loss.backward()?;
-                let gradients = Gradients::take(&mut store, self.parameters.iter())?;
-                self.optimiser.step(1e-6, gradients.as_slice())?;
+                if let Some(aside) = &training.aside {
+                    store.extend(aside.take())?;
+                }
+                let gradients = Gradients::take(&mut store, training.parameters.iter())?;
+                training.optimiser.step(1e-6, gradients.as_slice())?;
                 Ok(loss.to_scalar()?)
             }
             other => anyhow::bail!("expected encode, decode, forward or step, found {other:?}"),

@@ -17,6 +17,9 @@ use support::{Npz, recordings};
 const CURVE_TOLERANCE: f64 = 1e-4;
 /// Absolute, where the first gradient is above [`GRADIENT_FLOOR`]: Adam turns a gradient's last digits into steps of size lr · 1e-3.
 const PARAMETER_TOLERANCE: f32 = 5e-6;
+/// So many numbers may differ by so much: where two of four pooled queries are equal but for the last bit, the gradient goes to one
+/// token or to the other, and with it to the eight channels of one place of `pos_embed_window` (seen with AVX2 and AVX-512, not without).
+const AT_A_TIE: (usize, f32) = (8, 2e-5);
 /// Below this a gradient is rounding noise, whose sign Adam makes a whole step of (`REFERENCE_NUMERICS.md`).
 const GRADIENT_FLOOR: f32 = 1e-6;
 /// The reference's f32 and f64 gradients are 3.6e-7 apart.
@@ -87,7 +90,7 @@ fn twenty_steps_follow_the_reference() {
 
 fn compare_parameters(parameters: &Parameters, first: &Gradients, recording: &Path) {
     let mut npz = Npz::open(recording);
-    let (mut compared, mut largest) = (0, (0f32, String::new()));
+    let (mut compared, mut beyond, mut largest) = (0, 0, (0f32, String::new()));
     for ((name, var), gradient) in parameters.iter().zip(first.as_slice()) {
         let expected = floats(&npz.tensor(name));
         let ours = floats(var.as_tensor());
@@ -99,6 +102,7 @@ fn compare_parameters(parameters: &Parameters, first: &Gradients, recording: &Pa
             if gradient.abs() > GRADIENT_FLOOR {
                 compared += 1;
                 let apart = (ours - expected).abs();
+                beyond += usize::from(apart >= PARAMETER_TOLERANCE);
                 if apart > largest.0 {
                     largest = (apart, name.to_owned());
                 }
@@ -107,7 +111,7 @@ fn compare_parameters(parameters: &Parameters, first: &Gradients, recording: &Pa
     }
     println!("{}: {compared} numbers, largest difference {} in {}", recording.display(), largest.0, largest.1);
     assert!(compared > 100_000, "only {compared} numbers have a gradient");
-    assert!(largest.0 < PARAMETER_TOLERANCE, "{largest:?}");
+    assert!(beyond <= AT_A_TIE.0 && largest.0 < AT_A_TIE.1, "{beyond} beyond {PARAMETER_TOLERANCE}, {largest:?}");
 }
 
 #[test]

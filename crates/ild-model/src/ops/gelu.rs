@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::isa::{Isa, Kernel, dispatch};
-use super::math::{gelu as gelu_of, gelu_and_slope};
+use super::math::{gelu as gelu_of, gelu_and_slope, load, registers, store};
 use super::node::{Fused, apply};
 
 /// Numbers handled as one task.
@@ -51,8 +51,9 @@ impl Kernel for Map<'_> {
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
-        for (out, &x) in self.out.iter_mut().zip(self.x) {
-            *out = gelu_of::<I>(x);
+        let Self { x, out } = self;
+        for (at, count) in registers::<I>(out.len()) {
+            store::<I>(out, at, count, gelu_of::<I>(load::<I>(x, at, count)));
         }
     }
 }
@@ -68,8 +69,10 @@ impl Kernel for Slope<'_> {
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
-        for ((out, &x), &grad) in self.out.iter_mut().zip(self.x).zip(self.grad) {
-            *out = grad * gelu_and_slope::<I>(x).1;
+        let Self { x, grad, out } = self;
+        for (at, count) in registers::<I>(out.len()) {
+            let (_, slope) = gelu_and_slope::<I>(load::<I>(x, at, count));
+            store::<I>(out, at, count, I::mul(load::<I>(grad, at, count), slope));
         }
     }
 }

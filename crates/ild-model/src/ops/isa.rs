@@ -1,15 +1,82 @@
 //! One source, several instruction sets: a kernel is compiled once for each and picked when the program runs.
 //!
-//! Kernels are plain loops over fixed-size arrays, which the compiler turns into vector instructions;
-//! there are no intrinsics. `target-cpu=native` is never needed.
+//! Kernels are written over [`Isa::V`], a register of that instruction set, or as plain loops that the compiler turns
+//! into vector instructions. `target-cpu=native` is never needed.
 
 use std::sync::LazyLock;
 
-/// What a kernel may use and how wide its register tiles are.
+mod baseline;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use baseline::Baseline;
+#[cfg(target_arch = "x86_64")]
+use x86::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512;
+
+/// Registers across a register tile.
+pub(crate) const REGISTERS: usize = 2;
+
+/// An instruction set: a register of numbers and what can be done with it.
+///
+/// Values of these types are made by [`dispatch`] alone, after it has found the instructions on this processor.
 pub(crate) trait Isa: Copy + Send + Sync {
+    /// A register.
+    type V: Copy;
+    /// Numbers in a register.
+    const LANES: usize;
+
     /// `a·b + c`, in one rounding where the instruction set has it.
     fn fma(a: f32, b: f32, c: f32) -> f32;
+
+    /// The same number in every lane.
+    fn splat(x: f32) -> Self::V;
+
+    /// # Safety
+    /// [`Self::LANES`] numbers must be readable.
+    unsafe fn load(from: *const f32) -> Self::V;
+
+    /// # Safety
+    /// [`Self::LANES`] numbers must be writable.
+    unsafe fn store(to: *mut f32, value: Self::V);
+
+    /// The first `count` numbers, zeros behind them.
+    ///
+    /// # Safety
+    /// `count` numbers must be readable.
+    unsafe fn load_part(from: *const f32, count: usize) -> Self::V;
+
+    /// # Safety
+    /// `count` numbers must be writable.
+    unsafe fn store_part(to: *mut f32, value: Self::V, count: usize);
+
+    /// `a + b`.
+    fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a − b`.
+    fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b`.
+    fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a/b`, to 2 units in the last place.
+    fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where `a > b`, else `b` (also where either is not a number).
+    fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where `a < b`, else `b` (also where either is not a number).
+    fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b + c`, see [`Isa::fma`].
+    fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `value` where `x ≥ limit` or `x` is not a number, else 0.
+    fn zero_below(x: Self::V, limit: f32, value: Self::V) -> Self::V;
+    /// `2ⁿ` for integers `n`, given as `n + 1.5·2²³` (−126 ≤ n ≤ 127).
+    fn power_of_two(shifted: Self::V) -> Self::V;
+    /// The sum of all lanes.
+    fn total(value: Self::V) -> f32;
+    /// The largest lane.
+    fn largest(value: Self::V) -> f32;
 }
+
+/// 1.5·2²³: adding it rounds to the nearest integer, which is then in the lowest bits.
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// Work that is written once for every instruction set.
 ///
@@ -20,41 +87,6 @@ pub(crate) trait Kernel {
     type Output;
     /// Does the work with register tiles of `M` rows and `N` columns.
     fn run<I: Isa, const M: usize, const N: usize>(self) -> Self::Output;
-}
-
-/// AVX-512: 32 registers of 16 numbers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512;
-/// AVX2 with fused multiply-add: 16 registers of 8 numbers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2;
-/// What every processor of this architecture has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Baseline;
-
-impl Isa for Avx512 {
-    #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-}
-
-impl Isa for Avx2 {
-    #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-}
-
-impl Isa for Baseline {
-    #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
-        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-            a.mul_add(b, c)
-        } else {
-            a * b + c // without the instruction, `mul_add` is a library call
-        }
-    }
 }
 
 /// Rows and columns of a register tile on this processor: packed operands are laid out for it.

@@ -9,7 +9,9 @@ use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::gelu::times_slope;
-use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, Lhs, Packed, Plain, Product, ROWS, Rhs, weight_gradient};
+use super::gemm::{
+    Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, Lhs, Packed, Panels, Plain, Product, ROWS, Rhs, multiply_half, weight_gradient,
+};
 use super::isa::dispatch;
 use super::node::{Fused, apply, tracked, uninit};
 
@@ -60,15 +62,25 @@ pub(crate) fn multiply_rows<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f3
 
 /// `out = finish(x · B)` on this thread.
 pub(crate) fn multiply_block<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], finish: &mut F) {
-    dispatch(Product {
-        rows: out.len() / packed.n,
-        lhs: Lhs { data: x, row: packed.k, step: 1 },
-        rhs: Rhs { panels: &packed.panels, k: packed.k, depth: 0..packed.k, columns: 0..packed.n },
-        out,
-        out_row: packed.n,
-        add: false,
-        finish,
-    });
+    let rows = out.len() / packed.n;
+    let lhs = Lhs { data: x, row: packed.k, step: 1 };
+    let (k, depth, columns, out_row) = (packed.k, 0..packed.k, 0..packed.n, packed.n);
+    match &packed.panels {
+        Panels::Single(panels) => {
+            dispatch(Product { rows, lhs, rhs: Rhs { panels: panels.as_slice(), k, depth, columns }, out, out_row, add: false, finish });
+        }
+        Panels::Half(panels) => {
+            multiply_half(Product {
+                rows,
+                lhs,
+                rhs: Rhs { panels: panels.as_slice(), k, depth, columns },
+                out,
+                out_row,
+                add: false,
+                finish,
+            });
+        }
+    }
 }
 
 /// `dx = grad · W`.

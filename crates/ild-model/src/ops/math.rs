@@ -1,35 +1,35 @@
-//! Functions of one number that the compiler can vectorise: no branch, no table, no library call.
+//! Functions of one number, a register at a time: no branch, no table, no library call.
 
-use super::isa::Isa;
+use super::isa::{Isa, ROUND};
 
-/// Numbers taken at once by element-wise and reducing loops; a multiple of every register's width.
+/// Numbers taken at once by reducing loops; a multiple of every register's width.
 pub(crate) const LANES: usize = 32;
+
+/// `coefficients[0]·xⁿ + .. + coefficients[n]`.
+#[inline(always)]
+fn polynomial<I: Isa, const N: usize>(x: I::V, coefficients: [f32; N]) -> I::V {
+    let mut sum = I::splat(coefficients[0]);
+    for &coefficient in &coefficients[1..] {
+        sum = I::mul_add(sum, x, I::splat(coefficient));
+    }
+    sum
+}
 
 /// `eˣ` for `x ≤ 88`, relative error ≤ 2e-7; 0 below −87.
 ///
 /// `x = n·ln 2 + r`: `n` goes into the exponent, `r` (|r| ≤ ½·ln 2) into a polynomial of degree 6, fitted to 5e-9.
 #[inline(always)]
-pub(crate) fn exp<I: Isa>(x: f32) -> f32 {
-    /// 1.5·2²³: adding it rounds to the nearest integer, which is then in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
+pub(crate) fn exp<I: Isa>(x: I::V) -> I::V {
     /// ln 2 in two parts; products of the first with a small integer are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     const LOWEST: f32 = -87.0;
-    let bounded = if x < LOWEST { LOWEST } else { x };
-    let shifted = I::fma(bounded, std::f32::consts::LOG2_E, ROUND);
-    let whole = shifted - ROUND;
-    let r = I::fma(whole, -LN_2[0], bounded);
-    let r = I::fma(whole, -LN_2[1], r);
-    let mut p = 0.001_381_461_3;
-    p = I::fma(p, r, 0.008_368_71);
-    p = I::fma(p, r, 0.041_668_39);
-    p = I::fma(p, r, 0.166_665_21);
-    p = I::fma(p, r, 0.49999994);
-    p = I::fma(p, r, 1.0);
-    p = I::fma(p, r, 1.0);
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-    let power = f32::from_bits(exponent.wrapping_add(127) << 23);
-    if x < LOWEST { 0.0 } else { p * power }
+    let bounded = I::max(I::splat(LOWEST), x);
+    let shifted = I::mul_add(bounded, I::splat(std::f32::consts::LOG2_E), I::splat(ROUND));
+    let whole = I::sub(shifted, I::splat(ROUND));
+    let r = I::mul_add(whole, I::splat(-LN_2[0]), bounded);
+    let r = I::mul_add(whole, I::splat(-LN_2[1]), r);
+    let p = polynomial::<I, 7>(r, [0.001_381_461_3, 0.008_368_71, 0.041_668_39, 0.166_665_21, 0.49999994, 1.0, 1.0]);
+    I::zero_below(x, LOWEST, I::mul(p, I::power_of_two(shifted)))
 }
 
 /// The normal distribution function `Φ(x) = ½(1 + erf(x/√2))`, absolute error ≤ 2e-7.
@@ -37,39 +37,52 @@ pub(crate) fn exp<I: Isa>(x: f32) -> f32 {
 /// `½ + x·P(x²)/Q(x²)`, both polynomials of degree 5, fitted to 6e-9 over |x| ≤ 5.4 (least squares on Chebyshev
 /// nodes, reweighted towards the largest error); beyond that Φ is 0 or 1 to f32.
 #[inline(always)]
-pub(crate) fn normal_cdf<I: Isa>(x: f32) -> f32 {
+pub(crate) fn normal_cdf<I: Isa>(x: I::V) -> I::V {
     const EDGE: f32 = 5.4;
-    let x = if x < EDGE { x } else { EDGE };
-    let x = if x > -EDGE { x } else { -EDGE };
-    let t = x * x;
-    let mut p = 2.338_809_8e-8;
-    p = I::fma(p, t, 6.359_878e-6);
-    p = I::fma(p, t, 1.643_027_4e-4);
-    p = I::fma(p, t, 4.650_736e-3);
-    p = I::fma(p, t, 3.337_037_6e-2);
-    p = I::fma(p, t, 3.989_422_3e-1);
-    let mut q = 1.216_620_5e-6;
-    q = I::fma(q, t, 7.239_405e-5);
-    q = I::fma(q, t, 1.858_874_3e-3);
-    q = I::fma(q, t, 2.837_762_2e-2);
-    q = I::fma(q, t, 2.503_132_2e-1);
-    q = I::fma(q, t, 1.0);
-    I::fma(x, p / q, 0.5)
+    const P: [f32; 6] = [2.338_809_8e-8, 6.359_878e-6, 1.643_027_4e-4, 4.650_736e-3, 3.337_037_6e-2, 3.989_422_3e-1];
+    const Q: [f32; 6] = [1.216_620_5e-6, 7.239_405e-5, 1.858_874_3e-3, 2.837_762_2e-2, 2.503_132_2e-1, 1.0];
+    let x = I::max(I::splat(-EDGE), I::min(I::splat(EDGE), x));
+    let t = I::mul(x, x);
+    I::mul_add(x, I::div(polynomial::<I, 6>(t, P), polynomial::<I, 6>(t, Q)), I::splat(0.5))
 }
 
 /// `x·Φ(x)`.
 #[inline(always)]
-pub(crate) fn gelu<I: Isa>(x: f32) -> f32 {
-    x * normal_cdf::<I>(x)
+pub(crate) fn gelu<I: Isa>(x: I::V) -> I::V {
+    I::mul(x, normal_cdf::<I>(x))
 }
 
 /// `x·Φ(x)` and its slope `Φ(x) + x·φ(x)`, with the normal density `φ(x) = e^(−x²/2)/√(2π)`.
 #[inline(always)]
-pub(crate) fn gelu_and_slope<I: Isa>(x: f32) -> (f32, f32) {
+pub(crate) fn gelu_and_slope<I: Isa>(x: I::V) -> (I::V, I::V) {
     const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
     let cdf = normal_cdf::<I>(x);
-    let density = INVERSE_SQRT_TAU * exp::<I>(-0.5 * x * x);
-    (x * cdf, I::fma(x, density, cdf))
+    let density = I::mul(I::splat(INVERSE_SQRT_TAU), exp::<I>(I::mul(I::mul(I::splat(-0.5), x), x)));
+    (I::mul(x, cdf), I::mul_add(x, density, cdf))
+}
+
+/// `(first number, count)` of the registers that `len` numbers fill; the last may be filled in part.
+///
+/// For loops: a closure is not compiled for the instruction set it is called in.
+#[inline(always)]
+pub(crate) fn registers<I: Isa>(len: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..len).step_by(I::LANES).map(move |at| (at, I::LANES.min(len - at)))
+}
+
+/// `count` numbers of `data` from `at` on, zeros behind them.
+#[inline(always)]
+pub(crate) fn load<I: Isa>(data: &[f32], at: usize, count: usize) -> I::V {
+    let part = &data[at..at + count];
+    // SAFETY: the slice has `count` numbers.
+    unsafe { if count == I::LANES { I::load(part.as_ptr()) } else { I::load_part(part.as_ptr(), count) } }
+}
+
+/// The counterpart of [`load`].
+#[inline(always)]
+pub(crate) fn store<I: Isa>(data: &mut [f32], at: usize, count: usize, value: I::V) {
+    let part = &mut data[at..at + count];
+    // SAFETY: the slice has `count` numbers.
+    unsafe { if count == I::LANES { I::store(part.as_mut_ptr(), value) } else { I::store_part(part.as_mut_ptr(), value, count) } }
 }
 
 /// Adds lane by lane, then the lanes in pairs: the same order whatever the instruction set.
@@ -119,8 +132,31 @@ pub(crate) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::isa::Baseline;
+    use super::super::isa::{Baseline, Kernel, dispatch};
     use super::*;
+
+    /// `$function` at one number, with the baseline or with the best instruction set here.
+    macro_rules! at {
+        ($name:ident, $function:expr) => {
+            fn $name(x: f32) -> [f32; 2] {
+                struct At(f32);
+                impl Kernel for At {
+                    type Output = f32;
+                    fn run<I: Isa, const M: usize, const N: usize>(self) -> f32 {
+                        let mut out = [0f32];
+                        let function: fn(I::V) -> I::V = $function;
+                        store::<I>(&mut out, 0, 1, function(I::splat(self.0)));
+                        out[0]
+                    }
+                }
+                [At(x).run::<Baseline, 4, 8>(), dispatch(At(x))]
+            }
+        };
+    }
+    at!(cdf_at, |x| normal_cdf::<I>(x));
+    at!(exp_at, |x| exp::<I>(x));
+    at!(gelu_at, |x| gelu::<I>(x));
+    at!(slope_at, |x| gelu_and_slope::<I>(x).1);
 
     /// erf by its Taylor series in f64 (|x| < 3) or 1 − a continued fraction beyond.
     fn cdf(x: f64) -> f64 {
@@ -145,8 +181,10 @@ mod tests {
     fn the_normal_distribution_function_is_within_2e_7() {
         for i in -8000..=8000 {
             let x = i as f32 / 1000.0;
-            let error = (f64::from(normal_cdf::<Baseline>(x)) - cdf(f64::from(x))).abs();
-            assert!(error < 2e-7, "{x}: {error:e}");
+            for found in cdf_at(x) {
+                let error = (f64::from(found) - cdf(f64::from(x))).abs();
+                assert!(error < 2e-7, "{x}: {error:e}");
+            }
         }
     }
 
@@ -155,18 +193,19 @@ mod tests {
         for i in 0..=8700 {
             let x = -(i as f32) / 100.0;
             let exact = f64::from(x).exp();
-            let error = (f64::from(exp::<Baseline>(x)) / exact - 1.0).abs();
-            assert!(error < 2e-7, "{x}: {error:e}");
+            for found in exp_at(x) {
+                let error = (f64::from(found) / exact - 1.0).abs();
+                assert!(error < 2e-7, "{x}: {error:e}");
+            }
         }
-        assert_eq!(exp::<Baseline>(-200.0), 0.0);
-        assert_eq!(exp::<Baseline>(f32::NEG_INFINITY), 0.0);
-        assert_eq!(exp::<Baseline>(0.0), 1.0);
-        assert!(exp::<Baseline>(f32::NAN).is_nan());
+        for (x, expected) in [(-200.0, 0.0), (f32::NEG_INFINITY, 0.0), (0.0, 1.0)] {
+            assert_eq!(exp_at(x), [expected; 2]);
+        }
+        assert!(exp_at(f32::NAN).into_iter().all(f32::is_nan));
     }
 
     #[test]
     fn not_a_number_stays_not_a_number() {
-        assert!(gelu::<Baseline>(f32::NAN).is_nan());
-        assert!(gelu_and_slope::<Baseline>(f32::NAN).1.is_nan());
+        assert!(gelu_at(f32::NAN).into_iter().chain(slope_at(f32::NAN)).all(f32::is_nan));
     }
 }

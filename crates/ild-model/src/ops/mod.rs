@@ -32,10 +32,12 @@ mod nearest;
 mod node;
 mod patch_embed;
 mod position;
+mod precision;
 pub mod reference;
 mod window;
 
 use node::on_cpu;
+pub use precision::Precision;
 
 /// The fused kernel where it applies, else the plain implementation.
 macro_rules! choose {

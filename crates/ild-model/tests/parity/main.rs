@@ -8,6 +8,7 @@ mod full;
 mod generator;
 mod golden;
 mod gradients;
+mod instructions;
 mod reading;
 mod resizing;
 mod round_trip;

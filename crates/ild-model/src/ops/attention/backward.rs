@@ -11,7 +11,7 @@ use super::source::{Part, Slot, Source};
 use super::{KEYS, SCORES_ROW};
 use crate::ops::gemm::{Finish, Lhs, Plain, Product, Rhs, multiply, pack_columns, pack_rows, packed_len};
 use crate::ops::isa::{Isa, Kernel, dispatch};
-use crate::ops::math::{exp, sum_pairs};
+use crate::ops::math::{exp, load, sum_pairs};
 use crate::ops::node::uninit;
 
 /// Keys of a block; [`KEYS`] queries are taken at a time.
@@ -275,11 +275,8 @@ struct Probability<'a> {
 
 impl Finish for Probability<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, _: usize, column: usize, width: usize, mut sums: [f32; N]) -> [f32; N] {
-        for (sum, log_sum) in sums.iter_mut().zip(&self.log_sums[column..column + width]) {
-            *sum = exp::<I>(*sum - log_sum);
-        }
-        sums
+    fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        exp::<I>(I::sub(sums, load::<I>(self.log_sums, column, width)))
     }
 }
 
@@ -291,11 +288,8 @@ struct ScoreGradient<'a> {
 
 impl Finish for ScoreGradient<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, mut sums: [f32; N]) -> [f32; N] {
-        let p = &self.p[row * SCORES_ROW + column..row * SCORES_ROW + column + width];
-        for ((sum, p), delta) in sums.iter_mut().zip(p).zip(&self.deltas[column..column + width]) {
-            *sum = p * (*sum - delta);
-        }
-        sums
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        let p = load::<I>(self.p, row * SCORES_ROW + column, width);
+        I::mul(p, I::sub(sums, load::<I>(self.deltas, column, width)))
     }
 }

@@ -1,14 +1,17 @@
 //! The forward pass of attention.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::shared::Shared;
 use super::source::{Part, Source};
 use super::{KEYS, SCORES_ROW};
-use crate::ops::gemm::{Lhs, Plain, Product, Rhs, multiply, pack_columns, pack_rows, packed_len};
+use crate::ops::gemm::{Lhs, Panels, Plain, Product, Rhs, multiply, multiply_half, pack_columns, pack_rows, packed_len};
 use crate::ops::isa::{Isa, Kernel, dispatch};
-use crate::ops::math::{LANES, exp};
+use crate::ops::math::{exp, load, registers, store};
 use crate::ops::node::uninit;
+use crate::ops::precision::Precision;
 
 /// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
 const QUERIES: usize = 96;
@@ -21,8 +24,9 @@ pub(super) fn forward<S: Source>(source: &S, scale: f32, out: &mut [f32], log_su
     let log_sums = log_sums.unwrap_or(&mut unwanted);
     *log_sums = uninit(source.problems() * queries);
     let block = even_blocks(queries, QUERIES);
+    let precision = Precision::current();
     log_sums.par_chunks_mut(queries.max(1)).enumerate().for_each(|(problem, log_sums)| {
-        let packed = dispatch(Pack { source, problem });
+        let packed = dispatch(Pack { source, problem, precision });
         log_sums.par_chunks_mut(block).enumerate().for_each(|(i, log_sums)| {
             dispatch(Block { source, problem, scale, first: i * block, packed: &packed, out: &out, log_sums });
         });
@@ -36,13 +40,14 @@ fn even_blocks(count: usize, most: usize) -> usize {
 
 /// Keys (by columns) and values (by rows) of a problem, packed.
 struct PackedKeys {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Panels,
+    values: Panels,
 }
 
 struct Pack<'a, S> {
     source: &'a S,
     problem: usize,
+    precision: Precision,
 }
 
 impl<S: Source> Kernel for Pack<'_, S> {
@@ -56,7 +61,7 @@ impl<S: Source> Kernel for Pack<'_, S> {
         pack_columns::<N>(&mut keys, dim, count, |i| self.source.row(self.problem, Part::Key, i));
         let mut values = uninit(packed_len(count, dim));
         pack_rows::<N>(&mut values, count, dim, |i| self.source.row(self.problem, Part::Value, i));
-        PackedKeys { keys, values }
+        PackedKeys { keys: Panels::new(keys, self.precision), values: Panels::new(values, self.precision) }
     }
 }
 
@@ -90,35 +95,23 @@ impl<S: Source> Kernel for Block<'_, S> {
         let mut sums = vec![0f32; rows];
         for start in (0..keys).step_by(KEYS) {
             let end = (start + KEYS).min(keys);
-            multiply::<I, M, N, Plain>(Product {
-                rows,
-                lhs: Lhs { data: &q, row: dim, step: 1 },
-                rhs: Rhs { panels: &self.packed.keys, k: dim, depth: 0..dim, columns: start..end },
-                out: &mut scores,
-                out_row: SCORES_ROW,
-                add: false,
-                finish: &mut Plain,
-            });
+            let queries = Lhs { data: &q, row: dim, step: 1 };
+            product::<I, M, N>(rows, queries, (&self.packed.keys, dim, 0..dim, start..end), (&mut scores, SCORES_ROW), false);
             for (i, row) in scores.chunks_exact_mut(SCORES_ROW).enumerate() {
-                let row = &mut row[..end - start];
-                let peak = max(row).max(largest[i]);
-                let total = exponentials::<I>(row, peak);
-                let shrink = exp::<I>(largest[i] - peak);
+                let (peak, total) = exponentials::<I>(row, end - start, largest[i]);
+                let shrink = if peak == largest[i] { 1.0 } else { (largest[i] - peak).exp() };
                 sums[i] = I::fma(sums[i], shrink, total);
                 largest[i] = peak;
                 if start > 0 && shrink != 1.0 {
-                    acc[i * dim..(i + 1) * dim].iter_mut().for_each(|a| *a *= shrink);
+                    let acc = &mut acc[i * dim..(i + 1) * dim];
+                    for (at, count) in registers::<I>(dim) {
+                        let shrunk = I::mul(load::<I>(acc, at, count), I::splat(shrink));
+                        store::<I>(acc, at, count, shrunk);
+                    }
                 }
             }
-            multiply::<I, M, N, Plain>(Product {
-                rows,
-                lhs: Lhs { data: &scores, row: SCORES_ROW, step: 1 },
-                rhs: Rhs { panels: &self.packed.values, k: keys, depth: start..end, columns: 0..dim },
-                out: &mut acc,
-                out_row: dim,
-                add: start > 0,
-                finish: &mut Plain,
-            });
+            let probabilities = Lhs { data: &scores, row: SCORES_ROW, step: 1 };
+            product::<I, M, N>(rows, probabilities, (&self.packed.values, keys, start..end, 0..dim), (&mut acc, dim), start > 0);
         }
         for (i, acc) in acc.chunks_exact(dim).enumerate() {
             self.log_sums[i] = largest[i] + sums[i].ln();
@@ -134,35 +127,46 @@ impl<S: Source> Kernel for Block<'_, S> {
     }
 }
 
+/// `out (+)= lhs · (rows `depth` and columns `columns` of a packed matrix of `k` rows)`.
 #[inline(always)]
-fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = if x > *lane { x } else { *lane };
+fn product<I: Isa, const M: usize, const N: usize>(
+    rows: usize,
+    lhs: Lhs,
+    (panels, k, depth, columns): (&Panels, usize, Range<usize>, Range<usize>),
+    (out, out_row): (&mut [f32], usize),
+    add: bool,
+) {
+    let finish = &mut Plain;
+    match panels {
+        Panels::Single(panels) => {
+            let rhs = Rhs { panels: panels.as_slice(), k, depth, columns };
+            multiply::<I, M, N, Plain>(Product { rows, lhs, rhs, out, out_row, add, finish });
+        }
+        Panels::Half(panels) => {
+            let rhs = Rhs { panels: panels.as_slice(), k, depth, columns };
+            multiply_half(Product { rows, lhs, rhs, out, out_row, add, finish });
         }
     }
-    for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane = if x > *lane { x } else { *lane };
-    }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// `row = e^(row − peak)`; returns the sum.
+/// `row = e^(row − peak)` for the first `len` numbers, where `peak` is their largest or `before`; returns the peak and the sum.
+///
+/// The row must have room for a whole number of registers.
 #[inline(always)]
-fn exponentials<I: Isa>(row: &mut [f32], peak: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut chunks = row.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *x = exp::<I>(*x - peak);
-            *lane += *x;
-        }
+fn exponentials<I: Isa>(row: &mut [f32], len: usize, before: f32) -> (f32, f32) {
+    let filled = len.next_multiple_of(I::LANES);
+    row[len..filled].fill(f32::NEG_INFINITY);
+    let row = &mut row[..filled];
+    let mut largest = I::splat(before);
+    for at in (0..filled).step_by(I::LANES) {
+        largest = I::max(load::<I>(row, at, I::LANES), largest);
     }
-    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
-        *x = exp::<I>(*x - peak);
-        *lane += *x;
+    let peak = I::largest(largest);
+    let mut total = I::splat(0.0);
+    for at in (0..filled).step_by(I::LANES) {
+        let value = exp::<I>(I::sub(load::<I>(row, at, I::LANES), I::splat(peak)));
+        store::<I>(row, at, I::LANES, value);
+        total = I::add(total, value);
     }
-    crate::ops::math::sum_lanes(lanes)
+    (peak, I::total(total))
 }

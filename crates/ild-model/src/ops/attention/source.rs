@@ -30,6 +30,7 @@ pub(super) trait Source: Sync {
     /// Row `i` of a part; queries before pooling are not for this.
     fn row(&self, problem: usize, part: Part, i: usize) -> &[f32];
     /// Copies query `i`.
+    #[inline(always)]
     fn query(&self, problem: usize, i: usize, to: &mut [f32]) {
         to.copy_from_slice(self.row(problem, Part::Query, i));
     }
@@ -172,6 +173,7 @@ impl Source for Windows<'_> {
         self.at(self.slot(problem, part, i))
     }
 
+    #[inline(always)]
     fn query(&self, problem: usize, i: usize, to: &mut [f32]) {
         if !self.layout.pool_query {
             to.copy_from_slice(self.row(problem, Part::Query, i));
@@ -181,9 +183,7 @@ impl Source for Windows<'_> {
         to.copy_from_slice(self.at(first));
         for slot in rest {
             for (to, &value) in to.iter_mut().zip(self.at(slot)) {
-                if value > *to || value.is_nan() {
-                    *to = value;
-                }
+                *to = if value > *to || value.is_nan() { value } else { *to };
             }
         }
     }

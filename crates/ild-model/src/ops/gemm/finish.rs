@@ -1,34 +1,12 @@
 //! What happens to a row of a register tile before it is stored.
 
 use crate::ops::isa::Isa;
-use crate::ops::math::{gelu, gelu_and_slope};
+use crate::ops::math::{gelu, gelu_and_slope, load, store};
 
-/// The last step of a product, on the sums of one row and up to `N` columns.
+/// The last step of a product, a register of one row at a time.
 pub(crate) trait Finish {
     /// What is stored at `row`, `column ..`, of which `width` numbers count.
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, sums: [f32; N]) -> [f32; N];
-}
-
-/// `width` numbers from `at`, the rest 0.
-#[inline(always)]
-fn load<const N: usize>(data: &[f32], at: usize, width: usize) -> [f32; N] {
-    let mut out = [0f32; N];
-    if width == N {
-        out.copy_from_slice(&data[at..at + N]);
-    } else {
-        out[..width].copy_from_slice(&data[at..at + width]);
-    }
-    out
-}
-
-/// The counterpart of [`load`].
-#[inline(always)]
-fn store<const N: usize>(data: &mut [f32], at: usize, width: usize, values: &[f32; N]) {
-    if width == N {
-        data[at..at + N].copy_from_slice(values);
-    } else {
-        data[at..at + width].copy_from_slice(&values[..width]);
-    }
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V;
 }
 
 /// The sums as they are.
@@ -37,7 +15,7 @@ pub(crate) struct Plain;
 
 impl Finish for Plain {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, _: usize, _: usize, _: usize, sums: [f32; N]) -> [f32; N] {
+    fn finish<I: Isa>(&mut self, _: usize, _: usize, _: usize, sums: I::V) -> I::V {
         sums
     }
 }
@@ -48,12 +26,8 @@ pub(crate) struct Bias<'a>(pub &'a [f32]);
 
 impl Finish for Bias<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, _: usize, column: usize, width: usize, mut sums: [f32; N]) -> [f32; N] {
-        let bias = load::<N>(self.0, column, width);
-        for (sum, bias) in sums.iter_mut().zip(bias) {
-            *sum += bias;
-        }
-        sums
+    fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        I::add(sums, load::<I>(self.0, column, width))
     }
 }
 
@@ -63,12 +37,8 @@ pub(crate) struct BiasGelu<'a>(pub &'a [f32]);
 
 impl Finish for BiasGelu<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, sums: [f32; N]) -> [f32; N] {
-        let mut sums = Bias(self.0).finish::<I, N>(row, column, width, sums);
-        for sum in &mut sums {
-            *sum = gelu::<I>(*sum);
-        }
-        sums
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        gelu::<I>(Bias(self.0).finish::<I>(row, column, width, sums))
     }
 }
 
@@ -82,13 +52,10 @@ pub(crate) struct BiasGeluKeep<'a> {
 
 impl Finish for BiasGeluKeep<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, sums: [f32; N]) -> [f32; N] {
-        let mut sums = Bias(self.bias).finish::<I, N>(row, column, width, sums);
-        store(self.before, row * self.columns + column, width, &sums);
-        for sum in &mut sums {
-            *sum = gelu::<I>(*sum);
-        }
-        sums
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        let before = Bias(self.bias).finish::<I>(row, column, width, sums);
+        store::<I>(self.before, row * self.columns + column, width, before);
+        gelu::<I>(before)
     }
 }
 
@@ -102,13 +69,9 @@ pub(crate) struct BiasResidual<'a> {
 
 impl Finish for BiasResidual<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, sums: [f32; N]) -> [f32; N] {
-        let mut sums = Bias(self.bias).finish::<I, N>(row, column, width, sums);
-        let residual = load::<N>(self.residual, row * self.columns + column, width);
-        for (sum, residual) in sums.iter_mut().zip(residual) {
-            *sum += residual;
-        }
-        sums
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        let sums = Bias(self.bias).finish::<I>(row, column, width, sums);
+        I::add(sums, load::<I>(self.residual, row * self.columns + column, width))
     }
 }
 
@@ -121,15 +84,10 @@ pub(crate) struct GeluSlope<'a> {
 
 impl Finish for GeluSlope<'_> {
     #[inline(always)]
-    fn finish<I: Isa, const N: usize>(&mut self, row: usize, column: usize, width: usize, mut sums: [f32; N]) -> [f32; N] {
+    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
         let at = row * self.columns + column;
-        let mut before = load::<N>(self.before, at, width);
-        for (sum, before) in sums.iter_mut().zip(&mut before) {
-            let (after, slope) = gelu_and_slope::<I>(*before);
-            *before = after;
-            *sum *= slope;
-        }
-        store(self.before, at, width, &before);
-        sums
+        let (after, slope) = gelu_and_slope::<I>(load::<I>(self.before, at, width));
+        store::<I>(self.before, at, width, after);
+        I::mul(sums, slope)
     }
 }

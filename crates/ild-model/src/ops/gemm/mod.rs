@@ -5,12 +5,14 @@
 //! bias, GELU and residual cost no pass over memory (docs/performance.md).
 
 mod finish;
+mod half;
 mod pack;
 mod tile;
 mod weight_gradient;
 
 pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, GeluSlope, Plain};
-pub(crate) use pack::{Packed, pack_columns, pack_rows, packed_len};
+pub(crate) use half::{available as half_available, multiply_half};
+pub(crate) use pack::{Packed, Panels, pack_columns, pack_rows, packed_len};
 pub(crate) use tile::{Lhs, Product, Rhs, multiply};
 pub(crate) use weight_gradient::weight_gradient;
 

@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::half::rounded;
 use crate::ops::isa::{Isa, Kernel, dispatch, tile};
 use crate::ops::node::uninit;
+use crate::ops::precision::Precision;
 
 /// Numbers of a column moved together.
 const STRIP: usize = 8;
@@ -12,7 +14,7 @@ const STRIP: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Packed {
     /// The panels, one after the other.
-    pub panels: Vec<f32>,
+    pub panels: Panels,
     /// Rows, the length of the sums.
     pub k: usize,
     /// Columns.
@@ -38,7 +40,24 @@ impl Packed {
             dispatch(Panel { panel, k, n, range, weight, columns });
         };
         panels.par_chunks_mut((k * width).max(1)).enumerate().for_each(fill);
-        Self { panels, k, n }
+        Self { panels: Panels::new(panels, Precision::current()), k, n }
+    }
+}
+
+/// The numbers of a packed matrix.
+#[derive(Debug)]
+pub(crate) enum Panels {
+    Single(Vec<f32>),
+    Half(Vec<u16>),
+}
+
+impl Panels {
+    /// Rounds to `precision`.
+    pub fn new(panels: Vec<f32>, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Single(panels),
+            Precision::F16 => Self::Half(rounded(&panels)),
+        }
     }
 }
 

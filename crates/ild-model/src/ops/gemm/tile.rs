@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::Finish;
-use crate::ops::isa::Isa;
+use crate::ops::isa::{Isa, REGISTERS};
+use crate::ops::math::{load, store};
 
 /// Length of the sums taken at once: a panel of this depth stays in the first-level cache.
 const DEPTH: usize = 384;
@@ -18,8 +19,8 @@ pub(crate) struct Lhs<'a> {
 
 /// Part of a packed matrix: rows `depth` of the panels that hold `columns` (whose start is a multiple of the tile's width).
 #[derive(Debug, Clone)]
-pub(crate) struct Rhs<'a> {
-    pub panels: &'a [f32],
+pub(crate) struct Rhs<'a, T = f32> {
+    pub panels: &'a [T],
     /// Rows of the whole packed matrix.
     pub k: usize,
     pub depth: Range<usize>,
@@ -28,10 +29,10 @@ pub(crate) struct Rhs<'a> {
 
 /// `out[i, j] (+)= Σₚ A[i, p]·B[p, j]` for `rows` rows, then [`Finish`]. Row `i` of `out` starts at `i·out_row`.
 #[derive(Debug)]
-pub(crate) struct Product<'a, F> {
+pub(crate) struct Product<'a, F, T = f32> {
     pub rows: usize,
     pub lhs: Lhs<'a>,
-    pub rhs: Rhs<'a>,
+    pub rhs: Rhs<'a, T>,
     pub out: &'a mut [f32],
     pub out_row: usize,
     /// Whether what is in `out` counts.
@@ -43,6 +44,7 @@ pub(crate) struct Product<'a, F> {
 #[inline(always)]
 pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish>(product: Product<F>) {
     let Product { rows, lhs, rhs, out, out_row, add, finish } = product;
+    const { assert!(N == REGISTERS * I::LANES) };
     let (depth, width) = (rhs.depth.len(), rhs.columns.len());
     if rows == 0 || width == 0 {
         return;
@@ -118,45 +120,44 @@ impl Block<'_> {
     /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, and those rows of `out` must exist.
     #[inline(always)]
     unsafe fn tile<I: Isa, const M: usize, const N: usize, F: Finish>(&self, row: usize, out: &mut [f32], finish: &mut F) {
-        let mut sums = [[0f32; N]; M];
+        let mut sums = [[I::splat(0.0); REGISTERS]; M];
         // SAFETY: the caller's promise.
         unsafe {
             let mut a = self.lhs.data.as_ptr().add(row * self.lhs.row);
-            let mut b = self.panel.as_ptr().cast::<[f32; N]>();
+            let mut b = self.panel.as_ptr();
             for _ in 0..self.k {
-                let line = *b;
+                let mut line = [I::splat(0.0); REGISTERS];
+                for (j, line) in line.iter_mut().enumerate() {
+                    *line = I::load(b.add(j * I::LANES));
+                }
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let value = *a.add(i * self.lhs.row);
-                    for (sum, b) in sums.iter_mut().zip(line) {
-                        *sum = I::fma(value, b, *sum);
+                    let value = I::splat(*a.add(i * self.lhs.row));
+                    for (sum, line) in sums.iter_mut().zip(line) {
+                        *sum = I::mul_add(value, line, *sum);
                     }
                 }
                 a = a.wrapping_add(self.lhs.step);
-                b = b.add(1);
+                b = b.add(N);
             }
         }
         // A copy, so that the loop over rows below does not force the accumulators above out of the registers.
         let done = sums;
-        for (i, mut sums) in done.into_iter().enumerate() {
-            let start = (row + i) * self.out_row + self.column;
-            if self.width == N {
-                // SAFETY: the caller's promise: the row of `out` has these columns.
-                let out = unsafe { &mut *out.as_mut_ptr().add(start).cast::<[f32; N]>() };
-                if self.add {
-                    for (sum, out) in sums.iter_mut().zip(out.iter()) {
-                        *sum += out;
-                    }
+        for (i, sums) in done.into_iter().enumerate() {
+            for (j, mut sums) in sums.into_iter().enumerate() {
+                let first = j * I::LANES;
+                if first >= self.width {
+                    continue;
                 }
-                *out = if self.last { finish.finish::<I, N>(row + i, self.column, N, sums) } else { sums };
-            } else {
-                let out = &mut out[start..start + self.width];
+                let width = (self.width - first).min(I::LANES);
+                let column = self.column + first;
+                let at = (row + i) * self.out_row + column;
                 if self.add {
-                    for (sum, out) in sums.iter_mut().zip(out.iter()) {
-                        *sum += out;
-                    }
+                    sums = I::add(sums, load::<I>(out, at, width));
                 }
-                let sums = if self.last { finish.finish::<I, N>(row + i, self.column, self.width, sums) } else { sums };
-                out.copy_from_slice(&sums[..self.width]);
+                if self.last {
+                    sums = finish.finish::<I>(row + i, column, width, sums);
+                }
+                store::<I>(out, at, width, sums);
             }
         }
     }

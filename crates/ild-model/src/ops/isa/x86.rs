@@ -1,0 +1,207 @@
+//! The vector instructions of x86-64.
+//!
+//! Every `unsafe` call of an instruction here rests on one promise: [`super::dispatch`] runs a kernel with one of these types only
+//! where it found the instructions.
+
+use std::arch::x86_64::*;
+
+use super::{Isa, ROUND};
+
+/// From the bits of `n + 1.5·2²³` to the exponent of `2ⁿ`.
+const BIAS: i32 = 127i32.wrapping_sub(ROUND.to_bits() as i32);
+
+/// Functions that are one instruction.
+macro_rules! lane_wise {
+    ($($name:ident($instruction:ident, $($argument:ident: $kind:ty),+);)+) => {
+        $(#[inline(always)]
+        fn $name($($argument: $kind),+) -> Self::V {
+            // SAFETY: the module's promise.
+            unsafe { $instruction($($argument),+) }
+        })+
+    };
+}
+
+/// The first `count` lanes.
+#[inline(always)]
+fn mask(count: usize) -> __mmask16 {
+    ((1u32 << count) - 1) as __mmask16
+}
+
+#[inline(always)]
+fn lanes(value: __m256) -> [f32; 8] {
+    let mut lanes = [0f32; 8];
+    // SAFETY: the array has the register's size; the module's promise.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), value) };
+    lanes
+}
+
+/// AVX-512: 32 registers of 16 numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512;
+
+impl Isa for Avx512 {
+    type V = __m512;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    lane_wise! {
+        splat(_mm512_set1_ps, x: f32);
+        add(_mm512_add_ps, a: __m512, b: __m512);
+        sub(_mm512_sub_ps, a: __m512, b: __m512);
+        mul(_mm512_mul_ps, a: __m512, b: __m512);
+        max(_mm512_max_ps, a: __m512, b: __m512);
+        min(_mm512_min_ps, a: __m512, b: __m512);
+        mul_add(_mm512_fmadd_ps, a: __m512, b: __m512, c: __m512);
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        // SAFETY: the caller's promise, and the module's.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: __m512) {
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> __m512 {
+        // SAFETY: as above; masked lanes are not read.
+        unsafe { _mm512_maskz_loadu_ps(mask(count), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, value: __m512, count: usize) {
+        // SAFETY: as above; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_ps(to, mask(count), value) }
+    }
+
+    /// An estimate of `1/b` (14 bits), one Newton step, and one step on the quotient: a true division takes four times as long.
+    #[inline(always)]
+    fn div(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let estimate = _mm512_rcp14_ps(b);
+            let inverse = _mm512_mul_ps(estimate, _mm512_fnmadd_ps(b, estimate, _mm512_set1_ps(2.0)));
+            let quotient = _mm512_mul_ps(a, inverse);
+            _mm512_fmadd_ps(_mm512_fnmadd_ps(b, quotient, a), inverse, quotient)
+        }
+    }
+
+    #[inline(always)]
+    fn zero_below(x: __m512, limit: f32, value: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, _mm512_set1_ps(limit)), value) }
+    }
+
+    #[inline(always)]
+    fn power_of_two(shifted: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let exponent = _mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(BIAS));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn total(value: __m512) -> f32 {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_reduce_add_ps(value) }
+    }
+
+    #[inline(always)]
+    fn largest(value: __m512) -> f32 {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_reduce_max_ps(value) }
+    }
+}
+
+/// AVX2 with fused multiply-add: 16 registers of 8 numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2;
+
+impl Isa for Avx2 {
+    type V = __m256;
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    lane_wise! {
+        splat(_mm256_set1_ps, x: f32);
+        add(_mm256_add_ps, a: __m256, b: __m256);
+        sub(_mm256_sub_ps, a: __m256, b: __m256);
+        mul(_mm256_mul_ps, a: __m256, b: __m256);
+        max(_mm256_max_ps, a: __m256, b: __m256);
+        min(_mm256_min_ps, a: __m256, b: __m256);
+        mul_add(_mm256_fmadd_ps, a: __m256, b: __m256, c: __m256);
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        // SAFETY: the caller's promise, and the module's.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: __m256) {
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> __m256 {
+        let mut lanes = [0f32; 8];
+        // SAFETY: the caller's promise; `count` is less than a register.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(to: *mut f32, value: __m256, count: usize) {
+        // SAFETY: as above.
+        unsafe { std::ptr::copy_nonoverlapping(lanes(value).as_ptr(), to, count) }
+    }
+
+    #[inline(always)]
+    fn div(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn zero_below(x: __m256, limit: f32, value: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, _mm256_set1_ps(limit)), value) }
+    }
+
+    #[inline(always)]
+    fn power_of_two(shifted: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let exponent = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(BIAS));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn total(value: __m256) -> f32 {
+        let [a, b, c, d, e, f, g, h] = lanes(value);
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    #[inline(always)]
+    fn largest(value: __m256) -> f32 {
+        lanes(value).into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}
