@@ -190,7 +190,7 @@ fn a_slice_that_is_cut_short_is_named() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
     let message = refusal(&folder);
-    assert!(message.contains("IM001.dcm: expected a readable DICOM file"), "{message}");
+    assert!(message.ends_with("IM001.dcm: expected a value of 12 bytes, as its element promises, found 8 bytes to the end of the file; the file is damaged or cut short: copy it again"), "{message}");
 }
 
 /// JPEG lossless (process 14, selection value 1), RLE and JPEG 2000 of the same 16 × 12 slice; made by `make_dicom.py`.
@@ -230,4 +230,24 @@ fn real_series_equal_their_nifti_twins() {
         let apart = series.geometry.corner_distance_mm(&twin.geometry);
         assert!(apart < TWIN_MM, "{dicom}: {apart} mm");
     }
+}
+
+#[test]
+fn a_value_longer_than_the_file_is_refused_before_memory_is_taken() {
+    let folder = series(vec![slice(0.0, 0)]);
+    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    // (0009,1000) of type OB: 2 reserved bytes, then a length of nearly 4 GiB, put before the first element of the data set.
+    let at = bytes.windows(4).rposition(|tag| tag == [0x08, 0x00, 0x16, 0x00]).unwrap();
+    let lie = [&[0x09, 0x00, 0x00, 0x10][..], b"OB\0\0", &0xffff_fff0u32.to_le_bytes()].concat();
+    bytes.splice(at..at, lie);
+    std::fs::write(&file, &bytes).unwrap();
+    let left = bytes.len() - at - 12;
+    assert_eq!(
+        refusal(&folder).split_once(": ").unwrap().1,
+        format!(
+            "expected a value of 4294967280 bytes, as its element promises, found {left} bytes to the end of the file; \
+             the file is damaged or cut short: copy it again"
+        )
+    );
 }

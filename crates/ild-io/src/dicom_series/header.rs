@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
-use super::is_dicom;
 use super::values::*;
+use super::{is_dicom, lengths};
 use crate::{Error, Result};
 
 /// Storage classes that are slices of a volume but whose frames lie in one file.
@@ -55,6 +55,7 @@ impl Content {
         if !is_dicom(path) {
             return Ok(Self::Other("not DICOM".to_owned()));
         }
+        lengths::check(path)?;
         let object = OpenFileOptions::new().read_until(PIXEL_DATA).open_file(path).map_err(|error| damaged(path, &error))?;
         if text(&object, SOP_CLASS_UID).is_some_and(|uid| ENHANCED.contains(&uid.as_str())) {
             return Err(Error::rejected(

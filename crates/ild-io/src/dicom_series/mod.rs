@@ -5,6 +5,7 @@
 
 mod files;
 mod header;
+mod lengths;
 mod pixels;
 mod stack;
 mod values;
