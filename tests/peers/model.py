@@ -1,7 +1,7 @@
 """Times parts of SAM 2 in ild against the model from PyPI under PyTorch (eager, compiled), ONNX Runtime and OpenVINO.
 
     cargo xtask bench model --python venv/bin/python
-    cargo xtask bench model --python venv/bin/python --rounds 7 -- --parts encode --peers eager,onnxruntime,openvino,openvino-bf16
+    cargo xtask bench model --python venv/bin/python --rounds 7 -- --parts encode --peers ild-f16,eager,onnxruntime,openvino,openvino-bf16
     cargo xtask bench model --python venv/bin/python --rounds 2 -- --parts step --batch 2
 
 Parts: encode (image encoder), decode (prompt encoder and mask decoder on features that are there), forward (both), step (forward,
@@ -34,7 +34,10 @@ def main():
                 contenders["ild, recomputed"] = Engine([*ours, "--train", "--recompute"], part)
             for peer in peers:
                 engine, _, precision = peer.partition("-")
-                if part != "encode" and engine in NEEDS:
+                if engine == "ild" and part != "step":
+                    contenders[peer] = Engine([*ours, "--precision", precision], part)
+                    continue
+                if engine == "ild" or (part != "encode" and engine in NEEDS):
                     continue
                 command = [sys.executable, ENGINES, "--engine", engine, "--threads", args.workers, *common]
                 contenders[peer] = Engine(command + (["--precision", precision] if precision else []), part)

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::gelu::times_slope;
 use super::gemm::{
-    Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, Lhs, Packed, Panels, Plain, Product, ROWS, Rhs, multiply_half, weight_gradient,
+    Bias, BiasGelu, BiasGeluKeep, BiasResidual, FEW, FewRows, Finish, Lhs, Packed, Panels, Plain, Product, ROWS, Rhs, multiply_half,
+    weight_gradient,
 };
 use super::isa::dispatch;
 use super::node::{Fused, apply, tracked, uninit};
@@ -52,6 +53,21 @@ pub(crate) fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residu
         bail!("linear_residual: expected a residual of {shape:?}, found {:?}", residual.dims());
     }
     apply(LinearResidual { inputs, outputs }, shape, &[x, residual, weight, bias])
+}
+
+/// `out = finish(x · Wᵀ)` with `W` `[outputs, inputs]`; as [`multiply_rows`].
+fn multiply_weight<F: Finish>(
+    x: &[f32],
+    weight: &[f32],
+    (inputs, outputs): (usize, usize),
+    out: &mut [f32],
+    finish: impl Fn(usize) -> F + Sync,
+) {
+    if out.len() <= FEW * outputs {
+        dispatch(FewRows { x, weight, inputs, outputs, out, finish: &mut finish(0) });
+    } else {
+        multiply_rows(x, &Packed::columns(inputs, outputs, weight), out, finish);
+    }
 }
 
 /// `out = finish(x · B)`, row blocks in parallel; `finish` is made anew for each block of [`ROWS`] rows.
@@ -113,10 +129,10 @@ impl Fused for Linear {
     const NAME: &'static str = "linear";
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
-        let packed = Packed::columns(self.inputs, self.outputs, inputs[1]);
+        let sizes = (self.inputs, self.outputs);
         match inputs.get(2) {
-            Some(bias) => multiply_rows(inputs[0], &packed, out, |_| Bias(bias)),
-            None => multiply_rows(inputs[0], &packed, out, |_| Plain),
+            Some(bias) => multiply_weight(inputs[0], inputs[1], sizes, out, |_| Bias(bias)),
+            None => multiply_weight(inputs[0], inputs[1], sizes, out, |_| Plain),
         }
     }
 
@@ -174,9 +190,12 @@ impl Fused for LinearResidual {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let &[x, residual, weight, bias] = inputs else { unreachable!("linear_residual has four inputs") };
-        let packed = Packed::columns(self.inputs, self.outputs, weight);
         let block = ROWS * self.outputs;
-        multiply_rows(x, &packed, out, |i| BiasResidual { bias, residual: &residual[i * block..], columns: self.outputs });
+        multiply_weight(x, weight, (self.inputs, self.outputs), out, |i| BiasResidual {
+            bias,
+            residual: &residual[i * block..],
+            columns: self.outputs,
+        });
     }
 
     fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], wanted: &mut [Option<&mut [f32]>]) {

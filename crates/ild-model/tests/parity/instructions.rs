@@ -5,9 +5,9 @@ use ild_model::{Precision, Sam2, Sam2Config, Weights};
 
 use crate::reading::values;
 
-/// An encoder's features in f16 against f32, RMS of the difference over RMS. Measured: `nano` 8e-4, tiny 1e-3.
-/// An operand in f16 is off by at most 2⁻¹² = 2.4e-4 of itself, a short sum of 64 products by about 5e-4.
-const HALF: f64 = 4e-3;
+/// An encoder's features in f16 against f32, RMS of the difference over RMS; what was measured is in docs/parity.md.
+/// An operand in f16 is off by at most 2⁻¹² = 2.4e-4 of itself, a sum of 96 products by about 1e-3, in each of 12 blocks.
+const HALF: f64 = 6e-3;
 
 /// The instruction set is chosen once in a process, so each lesser one gets a process of its own.
 #[test]
@@ -25,7 +25,12 @@ fn lesser_instruction_sets_give_pytorchs_numbers_too() {
 
 #[test]
 fn half_precision_is_close_to_single_or_refused_in_words() {
-    let config = Sam2Config::from_name_or_file("nano").unwrap();
+    half_is_close_to_single("nano");
+    half_is_close_to_single("t");
+}
+
+fn half_is_close_to_single(size: &str) {
+    let config = Sam2Config::from_name_or_file(size).unwrap();
     let (mut model, _) = Sam2::load(&config, &Weights::random(&config, 2024).unwrap(), &Device::Cpu).unwrap();
     if !Precision::F16.available() {
         let refusal = model.set_precision(Precision::F16).unwrap_err().to_string();
@@ -43,8 +48,8 @@ fn half_precision_is_close_to_single_or_refused_in_words() {
         let (half, single) = (values(half), values(&single));
         let difference: f64 = half.iter().zip(&single).map(|(a, b)| f64::from(a - b).powi(2)).sum();
         let error = (difference / single.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>()).sqrt();
-        println!("map {i}: {error:.1e}");
-        assert!(error < HALF, "map {i}: {error:.1e}");
-        assert!(error > 1e-6, "map {i}: {error:.1e}, as if computed in f32");
+        println!("{size}, map {i}: {error:.1e}");
+        assert!(error < HALF, "{size}, map {i}: {error:.1e}");
+        assert!(error > 1e-6, "{size}, map {i}: {error:.1e}, as if computed in f32");
     }
 }

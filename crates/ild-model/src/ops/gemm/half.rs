@@ -7,7 +7,7 @@
 use super::{Finish, Lhs, Product, ROWS};
 
 /// Products added in f16.
-const CHUNK: usize = 64;
+const CHUNK: usize = 96;
 
 /// Columns of a panel, those of the f32 panels of AVX-512.
 const WIDTH: usize = 32;
@@ -45,7 +45,7 @@ pub(crate) fn multiply_half<F: Finish>(product: Product<F, u16>) {
     assert!(available(), "half precision was asked for where `available` says no");
     // Everything the tiles below read and write.
     assert!(product.out.len() >= (product.rows - 1) * product.out_row + width);
-    assert!(product.rhs.columns.start % WIDTH == 0 && product.rhs.depth.end <= product.rhs.k);
+    assert!(product.rhs.columns.start.is_multiple_of(WIDTH) && product.rhs.depth.end <= product.rhs.k);
     assert!(product.rhs.panels.len() >= product.rhs.columns.end.next_multiple_of(WIDTH) * product.rhs.k);
     assert!(product.lhs.step == 1 && (depth == 0 || product.lhs.data.len() >= (product.rows - 1) * product.lhs.row + depth));
     #[cfg(target_arch = "x86_64")]
@@ -58,6 +58,7 @@ pub(crate) fn multiply_half<F: Finish>(product: Product<F, u16>) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
 
     use super::{CHUNK, Finish, Lhs, Product, ROWS, TILE, WIDTH};
     use crate::ops::isa::{Avx512, Isa};
@@ -134,6 +135,9 @@ mod x86 {
         }
     }
 
+    /// The sums of a register tile: rows, panels, columns of a panel.
+    type Sums<const M: usize, const C: usize> = MaybeUninit<[[[f32; WIDTH]; C]; M]>;
+
     struct Block<'a, F> {
         lhs: &'a [u32],
         depth: usize,
@@ -175,11 +179,15 @@ mod x86 {
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512fp16,avx2,fma,f16c")]
         unsafe fn tile<const M: usize, const C: usize>(&mut self, row: usize) {
-            let mut sums = [[[0f32; WIDTH]; C]; M];
-            for from in (0..self.depth).step_by(CHUNK) {
-                // SAFETY: the caller's promise.
-                unsafe { self.chunk(row, from, CHUNK.min(self.depth - from), &mut sums) };
-            }
+            let mut sums: Sums<M, C> = MaybeUninit::uninit();
+            // SAFETY: the caller's promise; the first chunk writes every sum.
+            let sums = unsafe {
+                self.chunk::<M, C, true>(row, 0, CHUNK.min(self.depth), &mut sums);
+                for from in (CHUNK..self.depth).step_by(CHUNK) {
+                    self.chunk::<M, C, false>(row, from, CHUNK.min(self.depth - from), &mut sums);
+                }
+                sums.assume_init_ref()
+            };
             for (i, sums) in sums.iter().enumerate() {
                 let sums = sums.as_flattened();
                 for (at, count) in registers::<Avx512>(self.width.min(C * WIDTH)) {
@@ -194,10 +202,16 @@ mod x86 {
             }
         }
 
-        /// Adds `depth` products to each sum.
+        /// Adds `depth` products to each sum, or writes the sums if they are the `FIRST`.
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512fp16,avx2,fma,f16c")]
-        unsafe fn chunk<const M: usize, const C: usize>(&self, row: usize, from: usize, depth: usize, sums: &mut [[[f32; WIDTH]; C]; M]) {
+        unsafe fn chunk<const M: usize, const C: usize, const FIRST: bool>(
+            &self,
+            row: usize,
+            from: usize,
+            depth: usize,
+            sums: &mut Sums<M, C>,
+        ) {
             let mut short = [[_mm512_setzero_ph(); C]; M];
             // SAFETY: the caller's promise.
             unsafe {
@@ -217,14 +231,18 @@ mod x86 {
                 }
             }
             let done = short; // see `gemm/tile.rs`
-            for (sums, done) in sums.iter_mut().zip(&done) {
-                for (sums, done) in sums.iter_mut().zip(done) {
+            let mut at = sums.as_mut_ptr().cast::<f32>();
+            for done in &done {
+                for done in done {
                     let halves = _mm512_castph_si512(*done);
-                    let (low, high) = (_mm512_castsi512_si256(halves), _mm512_extracti64x4_epi64::<1>(halves));
-                    let low = Avx512::add(load::<Avx512>(sums, 0, 16), _mm512_cvtph_ps(low));
-                    let high = Avx512::add(load::<Avx512>(sums, 16, 16), _mm512_cvtph_ps(high));
-                    store::<Avx512>(sums, 0, 16, low);
-                    store::<Avx512>(sums, 16, 16, high);
+                    for half in [_mm512_castsi512_si256(halves), _mm512_extracti64x4_epi64::<1>(halves)] {
+                        let sum = _mm512_cvtph_ps(half);
+                        // SAFETY: the sums are as many as the lanes of `done`, and written before unless they are the first.
+                        unsafe {
+                            Avx512::store(at, if FIRST { sum } else { Avx512::add(Avx512::load(at), sum) });
+                            at = at.add(16);
+                        }
+                    }
                 }
             }
         }

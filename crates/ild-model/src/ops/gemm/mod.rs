@@ -4,12 +4,14 @@
 //! widths of SAM 2 (96 to 3072) this is 5 to 25 % faster than a general product that packs both, and the
 //! bias, GELU and residual cost no pass over memory (docs/performance.md).
 
+mod few_rows;
 mod finish;
 mod half;
 mod pack;
 mod tile;
 mod weight_gradient;
 
+pub(crate) use few_rows::{FEW, FewRows};
 pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, GeluSlope, Plain};
 pub(crate) use half::{available as half_available, multiply_half};
 pub(crate) use pack::{Packed, Panels, pack_columns, pack_rows, packed_len};

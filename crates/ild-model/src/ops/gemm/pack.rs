@@ -7,8 +7,8 @@ use crate::ops::isa::{Isa, Kernel, dispatch, tile};
 use crate::ops::node::uninit;
 use crate::ops::precision::Precision;
 
-/// Numbers of a column moved together.
-const STRIP: usize = 8;
+/// Numbers of a column moved together: as many lines of a panel stay in the first-level cache.
+const STRIP: usize = 64;
 
 /// A packed matrix of `k × n`.
 #[derive(Debug)]
@@ -117,39 +117,13 @@ pub(crate) fn pack_columns<'a, const N: usize>(panels: &mut [f32], k: usize, n: 
         if used < N {
             panel.fill(0.0);
         }
-        for first in (0..used).step_by(STRIP) {
-            if first + STRIP <= used {
-                let columns: [&[f32]; STRIP] = std::array::from_fn(|c| &column(start + first + c)[..k]);
-                transpose_strip::<N>(&columns, &mut panel[first..], k);
-            } else {
-                for c in first..used {
-                    for (p, &value) in column(start + c)[..k].iter().enumerate() {
-                        panel[p * N + c] = value;
-                    }
+        for (i, lines) in panel.chunks_mut(STRIP * N).enumerate() {
+            for c in 0..used {
+                let numbers = &column(start + c)[i * STRIP..k.min((i + 1) * STRIP)];
+                for (line, &number) in lines.chunks_exact_mut(N).zip(numbers) {
+                    line[c] = number;
                 }
             }
-        }
-    }
-}
-
-/// `to[p·N + c] = columns[c][p]`, in squares of [`STRIP`].
-#[inline(always)]
-fn transpose_strip<const N: usize>(columns: &[&[f32]; STRIP], to: &mut [f32], k: usize) {
-    let whole = k / STRIP * STRIP;
-    for start in (0..whole).step_by(STRIP) {
-        let square: [[f32; STRIP]; STRIP] = std::array::from_fn(|c| {
-            let mut line = [0f32; STRIP];
-            line.copy_from_slice(&columns[c][start..start + STRIP]);
-            line
-        });
-        for p in 0..STRIP {
-            let line: [f32; STRIP] = std::array::from_fn(|c| square[c][p]);
-            to[(start + p) * N..(start + p) * N + STRIP].copy_from_slice(&line);
-        }
-    }
-    for p in whole..k {
-        for (c, column) in columns.iter().enumerate() {
-            to[p * N + c] = column[p];
         }
     }
 }
