@@ -4,10 +4,15 @@
 //! in f16, then added up in f32: an operand is rounded by at most 2⁻¹² of itself (bf16: 2⁻⁹), a short sum a few times that.
 //! Numbers beyond 65504 are taken as 65504.
 
+use rayon::prelude::*;
+
 use super::{Finish, Lhs, Product, ROWS};
 
 /// Products added in f16.
 const CHUNK: usize = 96;
+
+/// Numbers rounded by one task.
+const SHARE: usize = 1 << 16;
 
 /// Columns of a panel, those of the f32 panels of AVX-512.
 const WIDTH: usize = 32;
@@ -29,10 +34,10 @@ pub(crate) fn rounded(values: &[f32]) -> Vec<u16> {
     assert!(available(), "half precision was asked for where `available` says no");
     let mut out = vec![0u16; values.len()];
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instructions are there, as `available` says.
-    unsafe {
-        x86::round(values, &mut out);
-    }
+    out.par_chunks_mut(SHARE).zip(values.par_chunks(SHARE)).for_each(|(out, values)| {
+        // SAFETY: the instructions are there, as `available` says.
+        unsafe { x86::round(values, out) };
+    });
     out
 }
 
@@ -90,11 +95,14 @@ mod x86 {
     fn doubled(lhs: Lhs, rows: usize, depth: usize, out: &mut Vec<u32>) {
         out.clear();
         out.reserve(rows * depth + 16);
+        let places: [u16; 32] = std::array::from_fn(|i| i as u16 / 2);
+        // SAFETY: the array has the register's size.
+        let places = unsafe { _mm512_loadu_si512(places.as_ptr().cast()) };
         for row in 0..rows {
             let data = &lhs.data[row * lhs.row..row * lhs.row + depth];
             for (at, count) in registers::<Avx512>(depth) {
-                let half = _mm512_cvtepu16_epi32(to_half(load::<Avx512>(data, at, count)));
-                let twice = _mm512_or_si512(half, _mm512_slli_epi32::<16>(half));
+                let half = _mm512_castsi256_si512(to_half(load::<Avx512>(data, at, count)));
+                let twice = _mm512_permutexvar_epi16(places, half);
                 // SAFETY: the capacity is there; what a register writes beyond the row is written again or never read.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(row * depth + at).cast(), twice) };
             }
