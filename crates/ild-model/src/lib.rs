@@ -82,7 +82,7 @@ pub mod transformer;
 mod weights;
 
 pub use config::Sam2Config;
-pub use device::open_device;
+pub use device::{computes_in_bf16, open_device};
 pub use error::{Error, Result};
 pub use features::{ImageFeatures, MaskPrediction};
 pub use identify::{Likeness, is_carried};

@@ -19,6 +19,8 @@ use crate::weights::Weights;
 pub struct Sam2 {
     config: Sam2Config,
     device: Device,
+    /// What the image encoder computes in.
+    compute: DType,
     /// Pixels to features.
     pub image_encoder: ImageEncoder,
     /// Boxes and points to tokens.
@@ -59,6 +61,7 @@ impl Sam2 {
             sam_mask_decoder: MaskDecoder::new(&config, vb.pp("sam_mask_decoder"))?,
             no_mem_embed: no_mem_embed(&config, vb)?,
             device: vb.device().clone(),
+            compute: DType::F32,
             config,
         })
     }
@@ -73,6 +76,14 @@ impl Sam2 {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Lets the image encoder compute in `dtype`: f32, or bf16 on a GPU (see [`crate::computes_in_bf16`]).
+    ///
+    /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32 weights; sums are f32.
+    /// Features, and with them the decoder with its masks, are f32 in any case.
+    pub fn compute_in(&mut self, dtype: DType) {
+        self.compute = dtype;
     }
 
     /// Features of normalised images (see [`crate::image_to_input`]).
@@ -90,12 +101,12 @@ impl Sam2 {
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
             return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
         }
-        let stages = self.image_encoder.trunk.forward(image)?;
+        let stages = self.image_encoder.trunk.forward(&image.to_dtype(self.compute)?)?;
         let neck = &self.image_encoder.neck;
-        let image_embed = neck.top_down(&stages[2], &stages[3])?.broadcast_add(&self.no_mem_embed)?;
+        let image_embed = neck.top_down(&stages[2], &stages[3])?.to_dtype(DType::F32)?.broadcast_add(&self.no_mem_embed)?;
         let high_res = [
-            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?,
-            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?,
+            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?.to_dtype(DType::F32)?,
+            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?.to_dtype(DType::F32)?,
         ];
         Ok(ImageFeatures { image_embed, high_res })
     }

@@ -72,7 +72,7 @@ pub use peers::{Alone, Peers};
 pub use prepare::prepare;
 pub use progress::{Best, Progress, RunningEpoch};
 pub use random::{Purpose, stream};
-pub use recipe::Recipe;
+pub use recipe::{Precision, Recipe};
 pub use run::run;
 pub use run_folder::RunFolder;
 pub use sampler::{Draw, DrawOrder, draws_of_epoch, slices_of_class};

@@ -21,7 +21,7 @@ use crate::loss::dice_and_cross_entropy;
 use crate::peers::{Alone, Peers, own_items, own_items_of_step};
 use crate::progress::Progress;
 use crate::random::Purpose;
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
 use crate::run_folder::RunFolder;
 use crate::sampler::draws_of_epoch;
 use crate::schedule::Schedule;
@@ -141,7 +141,9 @@ impl Trainer {
     /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those of the model.
     pub fn new(setup: Setup, folder: RunFolder) -> Result<Self> {
         setup.recipe.check()?;
+        require_device_for(setup.recipe.precision, &setup.device)?;
         let (mut model, parameters, _) = Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
+        model.compute_in(setup.recipe.precision.dtype());
         let aside = setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
         let vars: Vec<Var> = parameters.iter().map(|(_, var)| var.clone()).collect();
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
@@ -326,7 +328,8 @@ impl Trainer {
 
     fn validate(&self) -> Result<Option<Validation>> {
         let Some(valid) = &self.setup.valid else { return Ok(None) };
-        let (model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
+        let (mut model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
+        model.compute_in(self.setup.recipe.precision.dtype());
         let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size, &*self.setup.peers)?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
@@ -377,6 +380,15 @@ impl Trainer {
         let (step, epoch) = (self.progress.steps_done + 1, self.progress.epochs_done + 1);
         Err(Error::NotFinite { what: what.to_owned(), value, step, epoch, saved })
     }
+}
+
+/// Refuses bf16 where no kernel computes in it.
+fn require_device_for(precision: Precision, device: &Device) -> Result<()> {
+    if precision == Precision::Bf16 && !ild_model::computes_in_bf16(device) {
+        let message = "--precision bf16: expected a GPU, found the CPU; use --precision f32, or --device cuda (docs/cuda.md)";
+        return Err(Error::Settings(message.to_owned()));
+    }
+    Ok(())
 }
 
 /// Runs `work` on a thread whose stack is large enough for `backward`, and returns what it returned.

@@ -6,8 +6,17 @@
 #[path = "../ops/cases.rs"]
 mod cases;
 mod emulator;
+#[allow(dead_code, reason = "finite differences are not taken here")]
 #[path = "../ops/gradients.rs"]
 mod gradients;
+mod model;
+#[allow(dead_code, reason = "not all of it is used here")]
+#[path = "../parity"]
+mod parity {
+    pub mod compare;
+    pub mod generator;
+    pub mod reading;
+}
 
 use std::sync::atomic::Ordering;
 

@@ -105,7 +105,7 @@ impl Operation for Linear {
     }
 
     fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let (&[ref x, ref weight, ref bias], &[for_x, for_weight, for_bias]) = (inputs, wanted) else { bail!("linear has three inputs") };
+        let ([x, weight, bias], &[for_x, for_weight, for_bias]) = (inputs, wanted) else { bail!("linear has three inputs") };
         let wanted = [for_x, for_weight, for_bias];
         match &self.keeps {
             Keeps::Nothing => Ok(gradients(x, weight, grad, wanted)?.into()),
@@ -130,7 +130,7 @@ impl Operation for LinearResidual {
     }
 
     fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let (&[ref x, _, ref weight, _], &[for_x, for_residual, for_weight, for_bias]) = (inputs, wanted) else {
+        let ([x, _, weight, _], &[for_x, for_residual, for_weight, for_bias]) = (inputs, wanted) else {
             bail!("linear_residual has four inputs")
         };
         let [dx, dweight, dbias] = gradients(x, weight, grad, [for_x, for_weight, for_bias])?;
