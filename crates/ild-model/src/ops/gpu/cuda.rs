@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 
 use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, result};
+use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_USED_MEM_HIGH as USED_MEM_HIGH;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, result, sys};
 use candle_core::cuda_backend::{CudaDType, CudaStorageSlice};
 use candle_core::{CudaDevice, CudaStorage, Result, bail};
 
@@ -47,5 +48,31 @@ pub(super) fn address(storage: &CudaStorage, start: usize) -> Result<u64> {
         CudaStorageSlice::F32(slice) => Ok(of(slice, storage, start)),
         CudaStorageSlice::BF16(slice) => Ok(of(slice, storage, start)),
         _ => bail!("expected f32 or bf16 on the GPU"),
+    }
+}
+
+/// Where the driver keeps the memory of `CudaSlice`s.
+fn pool(device: &CudaDevice) -> Option<sys::CUmemoryPool> {
+    let mut pool = std::ptr::null_mut();
+    // SAFETY: the device is open, and the pool is the driver's own.
+    let answer = unsafe { sys::cuDeviceGetDefaultMemPool(&raw mut pool, device.cuda_stream().context().cu_device()) };
+    answer.result().ok().map(|()| pool)
+}
+
+/// Most memory that tensors on this device held at once since [`reset_peak`].
+#[must_use]
+pub fn peak_bytes(device: &CudaDevice) -> Option<u64> {
+    let mut bytes = 0u64;
+    // SAFETY: this attribute is a 64-bit number.
+    let answer = unsafe { sys::cuMemPoolGetAttribute(pool(device)?, USED_MEM_HIGH, (&raw mut bytes).cast()) };
+    answer.result().ok().map(|()| bytes)
+}
+
+/// Counts the peak anew.
+pub fn reset_peak(device: &CudaDevice) {
+    let mut zero = 0u64;
+    if let Some(pool) = pool(device) {
+        // SAFETY: as above; zero is the one value that may be set. A refusal leaves the old peak.
+        let _ = unsafe { sys::cuMemPoolSetAttribute(pool, USED_MEM_HIGH, (&raw mut zero).cast()) };
     }
 }

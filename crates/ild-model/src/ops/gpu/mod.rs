@@ -21,6 +21,8 @@ mod patch_embed;
 use candle_core::{DType, Device, Tensor};
 
 pub(crate) use attention::{attention, window_attention};
+#[cfg(feature = "cuda")]
+pub use cuda::{peak_bytes, reset_peak};
 pub(crate) use gelu::gelu;
 pub use launch::{Argument, Launch, emulate};
 pub(crate) use layer_norm::layer_norm;
