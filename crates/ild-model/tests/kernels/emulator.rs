@@ -34,7 +34,7 @@ pub fn start() -> bool {
 }
 
 fn compile(compiler: &str) -> PathBuf {
-    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let kernels = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../ild-model/kernels")).to_owned();
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{}.so", std::process::id()));
     let mut sources: Vec<PathBuf> = std::fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().path()).collect();
     sources.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));

@@ -31,6 +31,9 @@ const F32: f64 = 2e-5;
 /// bf16 keeps 8 bits: half a unit is 2⁻⁹ = 0.002 of a number; probabilities, hidden numbers and results are rounded one after the other.
 const BF16: f64 = 1.5e-2;
 
+/// Numbers of an input that need several blocks and several steps in each, and not more.
+const FEW: usize = 60_000;
+
 /// Operations that have a kernel.
 const WITH_KERNEL: [&str; 7] = ["layer_norm ", "gelu", "linear", "mlp_residual", "attention", "max_pool_2x2", "patch_embed"];
 
@@ -104,7 +107,8 @@ fn the_order_in_which_threads_run_does_not_change_a_bit() {
     if !emulator::start() {
         return;
     }
-    for case in cases() {
+    let few = |case: &Case| case.inputs[0].iter().product::<usize>() < FEW;
+    for case in cases().into_iter().filter(few) {
         for dtype in [DType::F32, DType::BF16] {
             let inputs = inputs(&case, dtype);
             let run = |backwards| {

@@ -20,7 +20,7 @@ macro_rules! ptx {
     };
 }
 
-ptx!("attention_backward", "attention_forward", "bias", "column_sum", "gelu", "layer_norm", "mask_sums", "max_pool", "patches");
+ptx!("adamw", "attention_backward", "attention_forward", "bias", "column_sum", "gelu", "layer_norm", "mask_sums", "max_pool", "patches");
 
 pub(super) fn launch(device: &CudaDevice, launch: &Launch) -> Result<()> {
     let Some((_, ptx)) = PTX.iter().find(|(file, _)| *file == launch.file) else { bail!("there is no kernels/{}.cu", launch.file) };

@@ -4,6 +4,7 @@
 //! in the activations' type; sums are f32 in either case. Everything here is in every build: with cargo feature `cuda` it runs
 //! on CUDA, and in the tests the same kernels run on the CPU, compiled as C++ ([`emulate`]).
 
+mod adamw;
 mod attention;
 mod column_sum;
 #[cfg(feature = "cuda")]
@@ -20,6 +21,7 @@ mod patch_embed;
 
 use candle_core::{DType, Device, Tensor};
 
+pub use adamw::{AdamWStep, adamw};
 pub(crate) use attention::{attention, window_attention};
 #[cfg(feature = "cuda")]
 pub use cuda::{peak_bytes, reset_peak};
@@ -39,7 +41,8 @@ pub(crate) fn applies(inputs: &[&Tensor]) -> bool {
 }
 
 /// Whether kernels run on this device.
-pub(crate) fn runs_on(device: &Device) -> bool {
+#[must_use]
+pub fn runs_on(device: &Device) -> bool {
     match device {
         Device::Cpu => launch::is_emulated(),
         Device::Cuda(_) => cfg!(feature = "cuda"),

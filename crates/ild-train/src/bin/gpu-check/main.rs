@@ -10,8 +10,8 @@ mod cases;
 mod model;
 mod operations;
 mod peak;
+mod pytorch;
 mod timing;
-mod torch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -110,7 +110,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 
     let mut timings = timing::measure(&device, &types, cli)?;
     if let Some(python) = &cli.python {
-        timings.extend(torch::measure(python, &device, cli)?);
+        timings.extend(pytorch::measure(python, &device, cli)?);
     }
     println!("{}", timing::table(&timings));
 

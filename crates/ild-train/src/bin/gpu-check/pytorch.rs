@@ -9,7 +9,7 @@ use candle_core::Device;
 use crate::Cli;
 use crate::timing::Timing;
 
-const SCRIPT: &str = include_str!("torch.py");
+const SCRIPT: &str = include_str!("pytorch.py");
 
 /// Runs the script; what PyTorch cannot do is a line of the table with the reason.
 pub fn measure(python: &Path, device: &Device, cli: &Cli) -> anyhow::Result<Vec<Timing>> {
