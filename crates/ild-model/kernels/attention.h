@@ -80,18 +80,35 @@ template <class T> __device__ inline T at(const T *data, const T *bias, int64 st
     return start >= 0 ? data[start + c] : bias[channel + c];
 }
 
+// Copies a row of `dim` numbers by a warp, zeros up to D; eight bytes at a time where it can.
+template <int D, class T> __device__ inline void copy_row(T *to, const T *from, int dim) {
+    const int SOME = sizeof(two) / sizeof(T);
+    if (dim % SOME == 0 && (unsigned long long)from % sizeof(two) == 0) {
+        for (int c = lane() * SOME; c < D; c += 32 * SOME) *(two *)(to + c) = c < dim ? *(const two *)(from + c) : two{0, 0};
+        return;
+    }
+    for (int c = lane(); c < D; c += 32) {
+        if (c < dim)
+            to[c] = from[c];
+        else
+            zero(to[c]);
+    }
+}
+
+template <int D, class T> __device__ inline void zero_row(T *to) {
+    for (int c = lane(); c < D; c += 32) zero(to[c]);
+}
+
 // Copies rows first … of keys or values into a tile of `rows` × D, zeros where there is nothing.
 template <int D, class T>
 __device__ inline void load(T *tile, int stride, int rows, const T *data, const T *bias, const Problem &p, Part part, int first) {
     for (int i = warp(); i < rows; i += warps()) {
-        bool there = first + i < p.s.keys;
-        int64 start = there ? p.start(part, first + i) : 0;
-        for (int c = lane(); c < D; c += 32) {
-            if (there && c < p.s.dim)
-                tile[i * stride + c] = at(data, bias, start, p.channel(part), c);
-            else
-                zero(tile[i * stride + c]);
+        if (first + i >= p.s.keys) {
+            zero_row<D>(tile + i * stride);
+            continue;
         }
+        int64 start = p.start(part, first + i);
+        copy_row<D>(tile + i * stride, start >= 0 ? data + start : bias + p.channel(part), p.s.dim);
     }
 }
 
@@ -112,16 +129,20 @@ template <class T> __device__ inline int winner(const T *data, const T *bias, co
 template <int D, class T>
 __device__ inline void load_queries(T *tile, int stride, int rows, const T *data, const T *bias, const Problem &p, int first) {
     for (int i = warp(); i < rows; i += warps()) {
-        bool there = first + i < p.s.queries;
-        int64 starts[4] = {0, 0, 0, 0};
-        if (there)
-            for (int corner = 0; corner < 4; corner++) starts[corner] = p.s.pool ? p.pooled(first + i, corner) : p.start(QUERY, first + i);
-        for (int c = lane(); c < D; c += 32) {
-            if (there && c < p.s.dim) {
-                int corner = p.s.pool ? winner(data, bias, p, starts, c) : 0;
-                tile[i * stride + c] = at(data, bias, starts[corner], p.channel(QUERY), c);
-            } else
-                zero(tile[i * stride + c]);
+        if (first + i >= p.s.queries) {
+            zero_row<D>(tile + i * stride);
+        } else if (!p.s.pool) {
+            int64 start = p.start(QUERY, first + i);
+            copy_row<D>(tile + i * stride, start >= 0 ? data + start : bias + p.channel(QUERY), p.s.dim);
+        } else {
+            int64 starts[4];
+            for (int corner = 0; corner < 4; corner++) starts[corner] = p.pooled(first + i, corner);
+            for (int c = lane(); c < D; c += 32) {
+                if (c < p.s.dim)
+                    tile[i * stride + c] = at(data, bias, starts[winner(data, bias, p, starts, c)], p.channel(QUERY), c);
+                else
+                    zero(tile[i * stride + c]);
+            }
         }
     }
 }
@@ -130,12 +151,10 @@ __device__ inline void load_queries(T *tile, int stride, int rows, const T *data
 template <int D, class T> __device__ inline void load_output(T *tile, int stride, int rows, const T *data, const Problem &p, int first) {
     for (int i = warp(); i < rows; i += warps()) {
         int64 start = first + i < p.s.queries ? p.output(first + i) : -1;
-        for (int c = lane(); c < D; c += 32) {
-            if (start >= 0 && c < p.s.dim)
-                tile[i * stride + c] = data[start + c];
-            else
-                zero(tile[i * stride + c]);
-        }
+        if (start >= 0)
+            copy_row<D>(tile + i * stride, data + start, p.s.dim);
+        else
+            zero_row<D>(tile + i * stride);
     }
 }
 

@@ -5,9 +5,9 @@
 #include "common.h"
 
 template <class T> __device__ inline void add_bias(const T *x, const float *bias, const T *residual, T *out, int64 count, int channels) {
-    for (int64 i = int64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += int64(gridDim.x) * blockDim.x) {
-        float sum = number(x[i]) + bias[i % channels];
-        store(out[i], residual ? sum + number(residual[i]) : sum);
+    for (Walk at(count, channels); at.goes_on(); at.next()) {
+        float sum = number(x[at.i]) + bias[at.c];
+        store(out[at.i], residual ? sum + number(residual[at.i]) : sum);
     }
 }
 

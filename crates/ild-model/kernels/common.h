@@ -26,6 +26,11 @@ struct __align__(16) four {
     float x, y, z, w;
 };
 
+// Eight bytes in one load.
+struct __align__(8) two {
+    uint32 low, high;
+};
+
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(bf16 x) { return __uint_as_float(uint32(x.bits) << 16); }
 
@@ -43,6 +48,25 @@ template <class T> __device__ inline void zero(T &to) { store(to, 0.0f); }
 __device__ inline int lane() { return threadIdx.x & 31; }
 __device__ inline int warp() { return threadIdx.x >> 5; }
 __device__ inline int warps() { return blockDim.x >> 5; }
+
+// The numbers of a grid's threads, one after the other, with the channel of each: the remainder is found once, then moved on.
+struct Walk {
+    int64 i, stride, count;
+    int c, step, channels;
+
+    __device__ Walk(int64 count, int channels) : count(count), channels(channels) {
+        i = int64(blockIdx.x) * blockDim.x + threadIdx.x;
+        stride = int64(gridDim.x) * blockDim.x;
+        c = i % channels;
+        step = stride % channels;
+    }
+    __device__ bool goes_on() const { return i < count; }
+    __device__ void next() {
+        i += stride;
+        c += step;
+        if (c >= channels) c -= channels;
+    }
+};
 
 // Sum over the lanes of a warp, the same in each.
 __device__ inline float warp_sum(float x) {

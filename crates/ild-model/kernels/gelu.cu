@@ -8,16 +8,16 @@
 __device__ inline float phi(float z) { return 0.5f * (1.0f + erff(z * 0.70710678118654752f)); }
 
 template <class T> __device__ inline void gelu(const T *x, const float *bias, T *out, int64 count, int channels) {
-    for (int64 i = int64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += int64(gridDim.x) * blockDim.x) {
-        float z = number(x[i]) + (bias ? bias[i % channels] : 0.0f);
-        store(out[i], z * phi(z));
+    for (Walk at(count, channels); at.goes_on(); at.next()) {
+        float z = number(x[at.i]) + (bias ? bias[at.c] : 0.0f);
+        store(out[at.i], z * phi(z));
     }
 }
 
 template <class T> __device__ inline void gelu_slope(const T *x, const float *bias, const T *grad, T *out, int64 count, int channels) {
-    for (int64 i = int64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += int64(gridDim.x) * blockDim.x) {
-        float z = number(x[i]) + (bias ? bias[i % channels] : 0.0f);
-        store(out[i], number(grad[i]) * (phi(z) + z * expf(-0.5f * z * z) * 0.39894228040143268f));
+    for (Walk at(count, channels); at.goes_on(); at.next()) {
+        float z = number(x[at.i]) + (bias ? bias[at.c] : 0.0f);
+        store(out[at.i], number(grad[at.i]) * (phi(z) + z * expf(-0.5f * z * z) * 0.39894228040143268f));
     }
 }
 

@@ -1,14 +1,15 @@
 // The largest of each 2×2 block of a channels-last map; the gradient goes to the first largest, NaN counts as largest.
 //
 // x, dx: [b, height, width, channels]; out, grad: [b, height/2, width/2, channels]. An odd last row or column is not looked at.
+// At most 2³² numbers in out.
 
 #include "common.h"
 
 // Where the upper left of the four numbers of output number `i` is.
-__device__ inline int64 upper_left(int64 i, int height, int width, int channels) {
-    int64 c = i % channels, rest = i / channels;
-    int64 x = rest % (width / 2), y = rest / (width / 2) % (height / 2), image = rest / (width / 2) / (height / 2);
-    return ((image * height + 2 * y) * width + 2 * x) * channels + c;
+__device__ inline int64 upper_left(uint32 i, uint32 height, uint32 width, uint32 channels) {
+    uint32 c = i % channels, rest = i / channels, across = width / 2, down = height / 2;
+    uint32 x = rest % across, y = rest / across % down, image = rest / across / down;
+    return ((int64(image) * height + 2 * y) * width + 2 * x) * channels + c;
 }
 
 template <class T> __device__ inline int64 largest(const T *x, int64 first, int width, int channels) {

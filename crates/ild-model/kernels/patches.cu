@@ -1,7 +1,7 @@
 // The patches a convolution looks at, as rows: what makes it one matrix product.
 //
 // image, dimage: [b, 3, height, width]; patches: [b·h·w, 3·kernel²], zeros outside the image, channels in the weight's order.
-// Backward: each pixel adds up its places in all patches, in a fixed order.
+// Backward: each pixel adds up its places in all patches, in a fixed order. At most 2³² numbers in patches.
 
 #include "common.h"
 
@@ -11,13 +11,13 @@ struct Patches {
 
 template <class T> __device__ inline void patches(const T *image, T *out, int64 count, Patches p) {
     int row_length = 3 * p.kernel * p.kernel;
-    for (int64 i = int64(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += int64(gridDim.x) * blockDim.x) {
-        int inside = i % row_length, kx = inside % p.kernel, ky = inside / p.kernel % p.kernel, channel = inside / p.kernel / p.kernel;
-        int64 token = i / row_length;
+    for (Walk at(count, row_length); at.goes_on(); at.next()) {
+        int64 i = at.i;
+        int kx = at.c % p.kernel, ky = at.c / p.kernel % p.kernel, channel = at.c / p.kernel / p.kernel, token = uint32(i) / row_length;
         int x = token % p.w * p.stride + kx - p.padding, y = token / p.w % p.h * p.stride + ky - p.padding;
-        int64 plane = token / p.w / p.h * 3 + channel;
+        int plane = token / p.w / p.h * 3 + channel;
         if (x >= 0 && x < p.width && y >= 0 && y < p.height)
-            out[i] = image[(plane * p.height + y) * p.width + x];
+            out[i] = image[(int64(plane) * p.height + y) * p.width + x];
         else
             zero(out[i]);
     }

@@ -66,6 +66,10 @@ impl<'a> Launch<'a> {
 
     /// Runs on a device; the kernel may still be running when this returns, but what is asked of the device later comes after it.
     pub(super) fn run(&self, device: &Device) -> Result<()> {
+        let too_many = |argument: &&Argument| matches!(argument, Argument::Long(count) if *count > i64::from(u32::MAX));
+        if let Some(Argument::Long(count)) = self.arguments.iter().find(too_many) {
+            bail!("{}: expected at most 2³² numbers, found {count}; take a smaller batch", self.kernel);
+        }
         match (device, EMULATOR.get()) {
             #[cfg(feature = "cuda")]
             (Device::Cuda(device), _) => super::cuda::launch(device, self),
