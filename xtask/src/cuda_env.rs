@@ -17,6 +17,9 @@ const COMPILER: [&str; 4] = ["nvidia-cuda-nvcc==13.0.*", "nvidia-cuda-crt==13.0.
 /// What programs are linked with.
 const LIBRARIES: [&str; 4] = ["nvidia-cuda-cccl==13.0.*", "nvidia-cuda-nvrtc==13.0.*", "nvidia-cublas==13.0.*", "nvidia-curand==10.4.*"];
 
+/// For training on several GPUs; this wheel has a folder of its own.
+const NCCL: &str = "nvidia-nccl-cu13==2.30.*";
+
 /// `CUDA_ERROR_NO_DEVICE`.
 const NO_DEVICE: u32 = 100;
 
@@ -28,6 +31,9 @@ pub struct CudaEnvArgs {
     /// Python with `venv` and `pip`.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     pub python: PathBuf,
+    /// Also what feature `ild-train/nccl` is linked with.
+    #[arg(long)]
+    pub nccl: bool,
     /// Only what `cargo xtask kernels` needs.
     #[arg(long)]
     pub compiler_only: bool,
@@ -40,7 +46,7 @@ pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
     println!("export CUDA_HOME={folder} CUDA_PATH={folder} PATH={folder}/bin:$PATH");
     if !args.compiler_only {
         println!("export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200");
-        println!("cargo build --release --features ild-model/cuda,ild-infer/cuda,ild-train/cuda");
+        println!("cargo build --release --features cuda");
         println!("# to run with these libraries: export LD_LIBRARY_PATH={folder}/lib64");
         println!("# to start such a program without a driver, too: LD_LIBRARY_PATH={folder}/lib64:{folder}/lib64/stubs");
     }
@@ -51,14 +57,18 @@ pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
 pub fn set_up(args: &CudaEnvArgs) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let folder = args.dir.canonicalize()?;
-    let packages = if args.compiler_only { COMPILER.to_vec() } else { [COMPILER, LIBRARIES].concat() };
+    let mut packages = if args.compiler_only { COMPILER.to_vec() } else { [COMPILER, LIBRARIES].concat() };
+    packages.extend(args.nccl.then_some(NCCL));
     install(&folder, &args.python, &packages)?;
     let wheels = wheels(&folder)?;
     for name in ["bin", "include", "nvvm"] {
         link(&wheels.join(name), &folder.join(name))?;
     }
     if !args.compiler_only {
-        libraries(&wheels, &folder)?;
+        libraries(&wheels.join("lib"), &folder)?;
+        if args.nccl {
+            libraries(&wheels.with_file_name("nccl").join("lib"), &folder)?;
+        }
         stub(&folder)?;
     }
     Ok(folder)
@@ -106,11 +116,11 @@ fn link(to: &Path, at: &Path) -> anyhow::Result<()> {
 }
 
 /// `lib64` with every library under its own name and, where it ends in a version, without it.
-fn libraries(wheels: &Path, folder: &Path) -> anyhow::Result<()> {
+fn libraries(from: &Path, folder: &Path) -> anyhow::Result<()> {
     let lib64 = folder.join("lib64");
     std::fs::create_dir_all(lib64.join("stubs"))?;
     link(Path::new("lib64"), &folder.join("lib"))?;
-    for entry in std::fs::read_dir(wheels.join("lib"))?.flatten() {
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())?.flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         link(&path, &lib64.join(&name))?;
         if let Some((plain, _)) = name.split_once(".so.")

@@ -33,7 +33,7 @@ struct Use {
 
 /// Compiles every source for every architecture and prints what each uses.
 pub fn kernels(args: &KernelsArgs) -> anyhow::Result<()> {
-    let folder = cuda_env::set_up(&CudaEnvArgs { dir: args.dir.clone(), python: args.python.clone(), compiler_only: true })?;
+    let folder = cuda_env::set_up(&CudaEnvArgs { dir: args.dir.clone(), python: args.python.clone(), nccl: false, compiler_only: true })?;
     let mut sources: Vec<PathBuf> = std::fs::read_dir(SOURCES).context(SOURCES)?.flatten().map(|entry| entry.path()).collect();
     sources.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
     sources.sort();
