@@ -7,7 +7,9 @@ fn gpu_check_compares_times_and_writes_json() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("check.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-check"));
-    command.args(["--device", "cpu", "--quick", "--models", "nano", "--batch", "1", "--rounds", "1", "--output"]).arg(&file);
+    command
+        .args(["--device", "cpu", "--quick", "--models", "nano", "--batch", "1", "--rounds", "1", "--python", "no-such-python", "--output"])
+        .arg(&file);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -20,6 +22,8 @@ fn gpu_check_compares_times_and_writes_json() {
         assert_eq!(timing["what"], what);
         assert!(timing["median_ms"].as_f64().unwrap() > 0.0 && timing["failed"].is_null());
     }
+    let last = report["timings"].as_array().unwrap().last().unwrap();
+    assert!(last["engine"] == "PyTorch" && last["failed"].as_str().unwrap().contains("no-such-python"), "{last}");
 }
 
 #[test]

@@ -108,21 +108,29 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     println!("{table}");
 
-    let mut timings = timing::measure(&device, &types, cli)?;
-    if let Some(python) = &cli.python {
-        timings.extend(pytorch::measure(python, &device, cli)?);
-    }
-    println!("{}", timing::table(&timings));
-
     let wrong = comparisons.iter().filter(|c| !c.holds()).count();
     let all = comparisons.len();
-    let report = Report { device: name(&device), settings: cli, comparisons, timings };
-    ild_cli::write_bytes_atomic(&cli.output, &serde_json::to_vec_pretty(&report)?)?;
+    let mut report = Report { device: name(&device), settings: cli, comparisons, timings: Vec::new() };
+    report.write()?; // already: whoever stops a long run keeps what there is
+
+    report.timings = timing::measure(&device, &types, cli)?;
+    report.write()?;
+    if let Some(python) = &cli.python {
+        report.timings.extend(pytorch::measure(python, &device, cli));
+        report.write()?;
+    }
+    println!("{}", timing::table(&report.timings));
     println!("{}: {} of {all} comparisons hold on {}", cli.output.display(), all - wrong, report.device);
     if wrong > 0 {
         bail!("{wrong} of {all} comparisons do not hold");
     }
     Ok(())
+}
+
+impl Report<'_> {
+    fn write(&self) -> anyhow::Result<()> {
+        ild_cli::write_bytes_atomic(&self.settings.output, &serde_json::to_vec_pretty(self)?)
+    }
 }
 
 /// As `nvidia-smi` names it, where that is there.

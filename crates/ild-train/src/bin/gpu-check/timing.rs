@@ -14,7 +14,7 @@ use crate::{Cli, peak, word};
 const WARM_UP: usize = 3;
 
 /// One line of the table.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Timing {
     pub engine: String,
     pub what: String,
