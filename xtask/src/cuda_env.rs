@@ -48,7 +48,9 @@ pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
         println!("export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200");
         println!("cargo build --release --features cuda");
         println!("# to run with these libraries: export LD_LIBRARY_PATH={folder}/lib64");
-        println!("# to start such a program without a driver, too: LD_LIBRARY_PATH={folder}/lib64:{folder}/lib64/stubs");
+        println!(
+            "# to start such a program where there is no driver (never where there is one, it would be hidden): LD_LIBRARY_PATH={folder}/lib64:{folder}/lib64/stubs"
+        );
     }
     Ok(())
 }
