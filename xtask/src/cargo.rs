@@ -43,6 +43,11 @@ pub fn build_programs_and_examples() -> anyhow::Result<PathBuf> {
     beside_this_one()
 }
 
+/// Builds and runs `gpu-check` with CUDA.
+pub fn gpu_check(rest: &[String]) -> anyhow::Result<()> {
+    cargo(&["run", "--release", "--workspace", "--features", "ild-train/cuda", "--bin", "gpu-check", "--"], rest)
+}
+
 /// Everything that has to be green.
 pub fn check() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;

@@ -5,6 +5,8 @@
 
 mod arrows;
 mod cargo;
+mod cuda_env;
+mod kernels;
 mod peers;
 mod run;
 mod settings;
@@ -59,6 +61,16 @@ enum Task {
     Check,
     /// Time a part against its peers in Python (scripts in tests/peers), or run the workspace's own benches.
     Bench(peers::BenchArgs),
+    /// Set up what a build with `--features cuda` needs, without a GPU or an installed CUDA (docs/cuda.md).
+    CudaEnv(cuda_env::CudaEnvArgs),
+    /// Build with `--features cuda` and hold a GPU's numbers against the CPU's, then time it (docs/cuda.md).
+    GpuCheck {
+        /// Handed to `gpu-check`, e.g. `--device cuda --quick`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Compile every kernel of the GPU for the GPUs it should run on; no GPU is needed.
+    Kernels(kernels::KernelsArgs),
 }
 
 #[derive(Args)]
@@ -81,6 +93,9 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Task::Test { rest } => return cargo::test(rest),
         Task::Check => return cargo::check(),
         Task::Bench(args) => return peers::bench(args, &cli.common),
+        Task::CudaEnv(args) => return cuda_env::cuda_env(args),
+        Task::GpuCheck { rest } => return cargo::gpu_check(rest),
+        Task::Kernels(args) => return kernels::kernels(args),
         Task::Pipeline(args) => ("pipeline", args),
         Task::Preprocess(args) => ("preprocess", args),
         Task::Train(args) => ("train", args),

@@ -99,7 +99,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     #[serde(skip)]
     pub feature_memory: usize,
-    /// Precision of the encoder's products: `f16` is faster on a processor with AVX512-FP16 and changes results (docs/parity.md).
+    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a GPU; both change results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: Precision,
     /// Slices encoded at once [default: 1 on a CPU, 4 on a GPU].

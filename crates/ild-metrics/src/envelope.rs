@@ -28,12 +28,12 @@ pub(crate) fn lower_envelope(f: &[f64], spacing: f64, out: &mut [f64]) -> bool {
         from.push(start);
     }
     let mut k = 0;
-    for i in 0..f.len() {
+    for (i, out) in out.iter_mut().enumerate().take(f.len()) {
         while from.get(k + 1).is_some_and(|&next| next < i as f64) {
             k += 1;
         }
         let Some(&vertex) = vertices.get(k) else { return false };
-        out[i] = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2);
+        *out = f[vertex] + ((i as f64 - vertex as f64) * spacing).powi(2);
     }
     true
 }

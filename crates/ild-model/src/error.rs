@@ -61,11 +61,16 @@ pub enum Error {
         /// Columns of the slice.
         width: usize,
     },
-    /// Half precision was asked for where it cannot be computed.
-    #[error(
-        "precision f16: expected the CPU with AVX512-FP16 (Intel Sapphire Rapids or later), found {0}; leave `precision` out for f32, which runs everywhere"
-    )]
-    Precision(&'static str),
+    /// A precision was asked for where it cannot be computed.
+    #[error("precision {asked}: expected {expected}, found {found}; leave `precision` out for f32, which runs everywhere")]
+    Precision {
+        /// The precision as typed.
+        asked: &'static str,
+        /// What computes in it.
+        expected: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
     /// The device that was asked for is not there.
     #[error("--device {asked}: {found}; {next}")]
     Device {

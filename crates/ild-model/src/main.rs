@@ -74,7 +74,7 @@ struct Segment {
     /// The box in pixels of the slice.
     #[arg(long = "box", value_name = "x0,y0,x1,y1", value_delimiter = ',', allow_hyphen_values = true, num_args = 1)]
     pixels: Vec<f64>,
-    /// Precision of the encoder's products: `f16` is faster on a processor with AVX512-FP16 and changes results (docs/parity.md).
+    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a GPU; both change results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
     /// Folder for the three files.

@@ -20,6 +20,7 @@ use crate::weights::Weights;
 pub struct Sam2 {
     config: Sam2Config,
     device: Device,
+    /// What the image encoder computes in.
     precision: Precision,
     /// Pixels to features.
     pub image_encoder: ImageEncoder,
@@ -78,15 +79,17 @@ impl Sam2 {
         &self.device
     }
 
-    /// From now on images are encoded with products in this precision. Masks are decoded in f32 always.
+    /// From now on images are encoded in this precision.
+    ///
+    /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32 weights; sums are f32.
+    /// Features, and with them the decoder with its masks, are f32 in any case.
     ///
     /// # Errors
     /// [`Error::Precision`] where the processor or the device cannot.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
-        match precision {
-            Precision::F16 if !self.device.is_cpu() => return Err(Error::Precision("another device")),
-            Precision::F16 if !precision.available() => return Err(Error::Precision("a processor without it")),
-            _ => {}
+        if !precision.runs_on(&self.device) {
+            let found = if self.device.is_cpu() { "this CPU" } else { "a GPU" };
+            return Err(Error::Precision { asked: precision.name(), expected: precision.needs(), found });
         }
         self.precision = precision;
         Ok(())
@@ -107,16 +110,16 @@ impl Sam2 {
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
             return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
         }
-        self.precision.during(|| self.encode(image))
+        self.precision.during(|| self.encode(&image.to_dtype(self.precision.dtype())?))
     }
 
     fn encode(&self, image: &Tensor) -> Result<ImageFeatures> {
         let stages = self.image_encoder.trunk.forward(image)?;
         let neck = &self.image_encoder.neck;
-        let image_embed = neck.top_down(&stages[2], &stages[3])?.broadcast_add(&self.no_mem_embed)?;
+        let image_embed = neck.top_down(&stages[2], &stages[3])?.to_dtype(DType::F32)?.broadcast_add(&self.no_mem_embed)?;
         let high_res = [
-            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?,
-            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?,
+            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?.to_dtype(DType::F32)?,
+            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?.to_dtype(DType::F32)?,
         ];
         Ok(ImageFeatures { image_embed, high_res })
     }

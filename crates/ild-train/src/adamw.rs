@@ -1,6 +1,7 @@
 //! AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), in the operation order of PyTorch's single-tensor loop.
 
 use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, bail};
+use ild_model::ops::gpu::{self, AdamWStep};
 use rayon::prelude::*;
 
 /// What the update depends on besides the gradient and the learning rate.
@@ -107,15 +108,14 @@ fn update(var: &Var, moments: &mut Moments, gradient: &Tensor, lr: f64, config: 
         eps: config.eps,
     };
     let gradient = gradient.contiguous()?;
-    if var.device().is_cpu() {
-        moments.exp_avg.inplace_op2(&gradient, &Lerp(1.0 - config.beta1))?;
-        moments.exp_avg_sq.inplace_op2(&gradient, &LerpSquare(config.beta2))?;
-        return var.inplace_op3(&moments.exp_avg, &moments.exp_avg_sq, &move_by);
+    if gpu::runs_on(var.device()) {
+        let Move { keep, step_size, root_correction, eps } = move_by;
+        let step = AdamWStep { beta1: config.beta1, beta2: config.beta2, keep, step_size, root_correction, eps };
+        return gpu::adamw(var.as_tensor(), &moments.exp_avg, &moments.exp_avg_sq, &gradient, &step);
     }
-    let difference = (&gradient - &moments.exp_avg)?;
-    moments.exp_avg = (&moments.exp_avg + (difference * (1.0 - config.beta1))?)?;
-    moments.exp_avg_sq = ((&moments.exp_avg_sq * config.beta2)? + (gradient.sqr()? * (1.0 - config.beta2))?)?;
-    var.set(&move_by.on_tensors(var.as_tensor(), &moments.exp_avg, &moments.exp_avg_sq)?.detach())
+    moments.exp_avg.inplace_op2(&gradient, &Lerp(1.0 - config.beta1))?;
+    moments.exp_avg_sq.inplace_op2(&gradient, &LerpSquare(config.beta2))?;
+    var.inplace_op3(&moments.exp_avg, &moments.exp_avg_sq, &move_by)
 }
 
 /// `a ← a + w·(b − a)`, also used by the moving average of the weights.
@@ -130,13 +130,6 @@ struct Move {
     step_size: f64,
     root_correction: f64,
     eps: f64,
-}
-
-impl Move {
-    fn on_tensors(&self, p: &Tensor, m: &Tensor, v: &Tensor) -> Result<Tensor> {
-        let denominator = ((v.sqrt()? / self.root_correction)? + self.eps)?;
-        (p * self.keep)? - ((m * self.step_size)? / denominator)?
-    }
 }
 
 /// Elements that one task works on; fixed, although the result does not depend on it.

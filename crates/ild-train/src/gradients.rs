@@ -1,7 +1,7 @@
 //! Gradients of the trained parameters, from Candle's store into the optimiser's order.
 
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Result, Storage, Tensor, Var};
+use candle_core::{Result, Storage, Tensor, Var};
 use rayon::prelude::*;
 
 use crate::peers::Peers;
@@ -96,7 +96,14 @@ impl Gradients {
     /// # Errors
     /// When a gradient is not `f32`.
     pub fn norm(&self) -> Result<f64> {
-        Ok(self.0.iter().flatten().map(sum_of_squares).sum::<Result<f64>>()?.sqrt())
+        let (here, elsewhere): (Vec<&Tensor>, Vec<&Tensor>) = self.0.iter().flatten().partition(|gradient| gradient.device().is_cpu());
+        let mut sum = here.into_iter().map(sum_of_squares).sum::<Result<f64>>()?;
+        if !elsewhere.is_empty() {
+            // One number of each leaves the device.
+            let squares = elsewhere.into_iter().map(|gradient| gradient.sqr()?.sum_all()).collect::<Result<Vec<_>>>()?;
+            sum += Tensor::stack(&squares, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
+        }
+        Ok(sum.sqrt())
     }
 
     /// Shortened to length `limit` if longer, as PyTorch's `clip_grad_norm_`; `norm` is what [`Gradients::norm`] gave.
@@ -111,7 +118,7 @@ impl Gradients {
 /// In `f64`, over fixed pieces, so that the result does not depend on the number of threads.
 fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
     const PIECE: usize = 1 << 14;
-    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+    let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { candle_core::bail!("expected a tensor on the CPU") };
     let start = layout.start_offset();
@@ -123,6 +130,8 @@ fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     fn gradients(values: &[f32]) -> Gradients {

@@ -29,12 +29,16 @@ mod loader;
 mod loss;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod peers;
 mod prepare;
 mod progress;
 mod random;
 mod recipe;
 mod reference;
+#[cfg(any(feature = "nccl", test))]
+mod rendezvous;
 mod run;
 mod run_folder;
 mod sampler;
@@ -68,6 +72,8 @@ pub use loader::Loader;
 pub use loss::{Loss, dice_and_cross_entropy, enlarge};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiPeers;
+#[cfg(feature = "nccl")]
+pub use nccl::NcclPeers;
 pub use peers::{Alone, Peers};
 pub use prepare::prepare;
 pub use progress::{Best, Progress, RunningEpoch};

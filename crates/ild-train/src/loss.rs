@@ -1,6 +1,6 @@
 //! Dice plus binary cross-entropy, on logits.
 
-use candle_core::{D, Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor};
 
 /// Added above and below the fraction of the Dice loss, MONAI's `smooth_nr` and `smooth_dr`.
 const SMOOTH: f64 = 1e-5;
@@ -32,26 +32,14 @@ pub struct Loss {
 pub fn dice_and_cross_entropy(logits: &Tensor, masks: &Tensor) -> Result<Loss> {
     let (_, _, height, width) = masks.dims4()?;
     let logits = enlarge(logits, height, width)?;
-    if logits.dims() != masks.dims() {
-        bail!("expected logits for masks of shape {:?}, found {:?}", masks.dims(), logits.dims());
-    }
-    let probability = candle_nn::ops::sigmoid(&logits)?;
-    let overlap = per_mask_sum(&(&probability * masks)?)?;
-    let size = (per_mask_sum(&probability.sqr()?)? + per_mask_sum(&masks.sqr()?)?)?;
-    let dice = (1.0 - (((overlap * 2.0)? + SMOOTH)? / (size + SMOOTH)?)?)?; // [b]
-
-    // max(x, 0) − x·t + ln(1 + e^−|x|)
-    let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    let per_pixel = ((logits.relu()? - (&logits * masks)?)? + tail)?;
-    let bce = (per_mask_sum(&per_pixel)? / (height * width) as f64)?; // [b]
+    let sums = ild_model::ops::mask_sums(&logits, masks)?;
+    let sum = |i: usize| sums.narrow(1, i, 1)?.squeeze(1); // [b]
+    let size = (sum(1)? + sum(2)?)?;
+    let dice = (1.0 - (((sum(0)? * 2.0)? + SMOOTH)? / (size + SMOOTH)?)?)?; // [b]
+    let bce = (sum(3)? / (height * width) as f64)?; // [b]
 
     let total = (&dice + &bce)?.mean_all()?;
     Ok(Loss { total, dice, bce })
-}
-
-/// Sum over the pixels of each mask, rows first, so that `f32` keeps its digits: `[b, 1, h, w]` → `[b]`.
-fn per_mask_sum(values: &Tensor) -> Result<Tensor> {
-    values.sum(D::Minus1)?.sum(D::Minus1)?.sum(D::Minus1)
 }
 
 /// Bilinear resize (`align_corners=False`, no antialias) of `[b, c, h, w]` to `[b, c, height, width]`; the same size is returned untouched.

@@ -1,6 +1,7 @@
 //! The settings that decide which numbers a training run produces. Everything beyond the reference's recipe is off by default.
 
 use clap::Args;
+use ild_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamWConfig;
@@ -49,6 +50,10 @@ pub struct Recipe {
     /// Keep only the input of each encoder block and compute the rest again in the backward pass: less memory, more time.
     #[arg(long, help_heading = "Memory and stability")]
     pub recompute_activations: bool,
+    /// What the image encoder computes in; weights, moments and sums are f32 in any case.
+    #[arg(long, value_enum, default_value_t, help_heading = "Memory and stability")]
+    #[serde(default)]
+    pub precision: Precision,
     /// Shorten the gradient to this length if it is longer; 0 is off.
     #[arg(long, default_value_t = 0.0, value_name = "LENGTH", help_heading = "Memory and stability")]
     pub clip_norm: f64,
@@ -144,6 +149,7 @@ mod tests {
         assert_eq!((recipe.accumulate, recipe.clip_norm, recipe.ema_decay, recipe.patience), (1, 0.0, 0.0, 0));
         assert_eq!((recipe.decay, recipe.warmup_epochs), (Decay::Constant, 0.0));
         assert_eq!(recipe.augmentation, Augmentation::default());
+        assert_eq!(recipe.precision, Precision::F32);
         recipe.check().unwrap();
     }
 

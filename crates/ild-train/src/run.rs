@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use ild_cli::{Common, RunReport};
+use ild_cli::{Common, DeviceChoice, RunReport};
 use ild_model::Sam2;
 
 use crate::args::TrainArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::files::RunFiles;
-#[cfg(not(feature = "mpi"))]
-use crate::peers::Alone;
 use crate::peers::Peers;
 use crate::prepare::prepare;
 use crate::progress::Progress;
@@ -28,7 +26,8 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     if args.dry_run {
         return dry_run(common, args);
     }
-    let peers = join_peers()?;
+    let (peers, device) = join_peers(common.device)?;
+    let common = &Common { device, ..common.clone() };
     let result = if peers.rank() == 0 { lead(common, args, &peers) } else { follow(common, args, &peers) };
     match result {
         // All processes stop together when asked to; of anything else only one may know.
@@ -41,22 +40,27 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     }
 }
 
-#[cfg(feature = "mpi")]
-fn join_peers() -> Result<Arc<dyn Peers>> {
-    Ok(Arc::new(crate::mpi::MpiPeers::join()?))
-}
-
-#[cfg(not(feature = "mpi"))]
-fn join_peers() -> Result<Arc<dyn Peers>> {
-    const STARTED_BY: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
-    let several = STARTED_BY.iter().any(|name| std::env::var(name).is_ok_and(|size| size != "1"));
-    if several {
-        return Err(Error::Settings(
-            "started by mpirun, but this ild-train was built without MPI; build it with `cargo build --release --features ild-train/mpi`"
-                .to_owned(),
-        ));
+/// The processes that train together, and where this one computes.
+fn join_peers(device: DeviceChoice) -> Result<(Arc<dyn Peers>, DeviceChoice)> {
+    #[cfg(feature = "nccl")]
+    if let Some(place) = crate::rendezvous::Place::from_variables(|name| std::env::var(name).ok())? {
+        let own = DeviceChoice::Cuda(place.local_rank);
+        return Ok((Arc::new(crate::nccl::NcclPeers::join(place)?), own));
     }
-    Ok(Arc::new(Alone))
+    #[cfg(feature = "mpi")]
+    return Ok((Arc::new(crate::mpi::MpiPeers::join()?), device));
+    #[cfg(not(feature = "mpi"))]
+    {
+        const STARTED_BY: [(&str, &str, &str); 3] =
+            [("OMPI_COMM_WORLD_SIZE", "mpirun", "mpi"), ("PMI_SIZE", "mpirun", "mpi"), ("LOCAL_WORLD_SIZE", "torchrun", "nccl")];
+        let several = |name: &str| std::env::var(name).is_ok_and(|size| size != "1");
+        if let Some((_, by, feature)) = STARTED_BY.into_iter().find(|(name, _, _)| several(name)) {
+            return Err(Error::Settings(format!(
+                "started by {by}, but this ild-train was built without it; build it with `cargo build --release --features ild-train/{feature}`"
+            )));
+        }
+        Ok((Arc::new(crate::peers::Alone), device))
+    }
 }
 
 /// The process that writes the files and talks to the user.

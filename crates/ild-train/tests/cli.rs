@@ -163,6 +163,14 @@ fn weights_with_nan_or_of_another_model_are_refused() {
 }
 
 #[test]
+fn bf16_on_the_cpu_is_refused_with_what_to_do() {
+    let folder = toy();
+    let output = run(folder.path(), &["--precision", "bf16"]);
+    assert_code(&output, 2);
+    assert!(text(&output).contains("--precision bf16: expected a GPU"), "{}", text(&output));
+}
+
+#[test]
 fn help_teaches() {
     let output = Command::new(env!("CARGO_BIN_EXE_ild-train")).arg("--help").output().unwrap();
     assert_code(&output, 0);

@@ -5,8 +5,9 @@
 //! and `LayerNorm2d` is [`layer_norm`], and no transposition is needed from the patch
 //! embedding to the mask; [`to_nchw`] and [`to_nhwc`] serve the borders.
 //!
-//! On the CPU in f32 every function runs a fused kernel; elsewhere [`mod@reference`], which has the
-//! same values and gradients, written with Candle's own operations.
+//! On the CPU in f32 every function runs a fused kernel; on a GPU those that are worth it run one of `kernels/*.cu`; elsewhere
+//! [`mod@reference`] runs, which has the same values and gradients, written with Candle's own operations.
+//! Activations on a GPU may be bf16; weights are f32 then as well, and rounded where they are used.
 //!
 //! | letter | meaning |
 //! |---|---|
@@ -22,6 +23,8 @@ mod bilinear;
 mod conv_transpose;
 mod gelu;
 mod gemm;
+#[doc(hidden)]
+pub mod gpu;
 mod isa;
 mod layer_norm;
 mod linear;
@@ -39,8 +42,15 @@ mod window;
 use node::on_cpu;
 pub use precision::Precision;
 
-/// The fused kernel where it applies, else the plain implementation.
+/// The kernel of the GPU or the fused one of the CPU where it applies, else the plain implementation.
 macro_rules! choose {
+    ([$($tensor:expr),+], $module:ident :: $name:ident ($($argument:expr),*)) => {
+        if gpu::applies(&[$($tensor),+]) { gpu::$name($($argument),*) } else { choose_on_cpu!([$($tensor),+], $module::$name($($argument),*)) }
+    };
+}
+
+/// The same for operations without a kernel of the GPU.
+macro_rules! choose_on_cpu {
     ([$($tensor:expr),+], $module:ident :: $name:ident ($($argument:expr),*)) => {
         if on_cpu(&[$($tensor),+]) { $module::$name($($argument),*) } else { reference::$name($($argument),*) }
     };
@@ -205,7 +215,7 @@ pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize
 /// # Errors
 /// Shapes other than these.
 pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    choose!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
+    choose_on_cpu!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
 }
 
 /// Every token repeated as a 2×2 block.
@@ -216,7 +226,7 @@ pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<
 /// # Errors
 /// Shapes other than these.
 pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
-    choose!([x], nearest::upsample_nearest_2x(x))
+    choose_on_cpu!([x], nearest::upsample_nearest_2x(x))
 }
 
 /// Bilinear resize without antialiasing, `align_corners=False`. Channels-first: it serves the mask logits.
@@ -227,7 +237,26 @@ pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    choose!([x], bilinear::upsample_bilinear(x, height, width))
+    choose_on_cpu!([x], bilinear::upsample_bilinear(x, height, width))
+}
+
+/// The sums that Dice loss and cross-entropy of masks are made of, over the pixels of each mask: with `p = sigmoid(x)` and truth `t`
+/// `Σ p·t`, `Σ p²`, `Σ t²` and `Σ max(x, 0) − x·t + ln(1 + e^−|x|)`. There is no gradient for the truth.
+///
+/// # Shapes
+/// - `logits` and `masks`: `[b, 1, h, w]` of f32 (or f64); returns `[b, 4]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
+    if logits.dims() != masks.dims() || logits.rank() != 4 {
+        candle_core::bail!("expected logits for masks of shape {:?}, found {:?}", masks.dims(), logits.dims());
+    }
+    let masks = &masks.to_dtype(logits.dtype())?;
+    if logits.dtype() == candle_core::DType::F32 && gpu::applies(&[logits]) {
+        return gpu::mask_sums(logits, masks);
+    }
+    reference::mask_sums(logits, masks)
 }
 
 /// Channels-last to channels-first.
@@ -260,5 +289,6 @@ pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes other than these.
 pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    choose!([x, shift], position::add_position(x, shift))
+    let shift = &shift.to_dtype(x.dtype())?;
+    choose_on_cpu!([x, shift], position::add_position(x, shift))
 }

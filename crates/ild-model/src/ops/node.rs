@@ -3,7 +3,7 @@
 //! Candle's custom operations take at most three tensors. Further inputs are tied together by [`Bundle`]s: nodes without
 //! data of their own whose only purpose is to carry the gradients back.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// An operation on contiguous f32 buffers, with its own gradient.
 pub(crate) trait Fused: Send + Sync + 'static {
@@ -195,7 +195,7 @@ impl<F: Fused> CustomOp3 for Node<F> {
 }
 
 /// Ties tensors into one node whose gradient is theirs, flattened, one after the other.
-fn bundle(tensors: &[Tensor]) -> Result<Tensor> {
+pub(crate) fn bundle(tensors: &[Tensor]) -> Result<Tensor> {
     let mut tensors = tensors.iter();
     let first = tensors.next().cloned();
     let first = first.ok_or_else(|| candle_core::Error::Msg("a bundle needs a tensor".into()))?;
@@ -214,6 +214,10 @@ impl CustomOp2 for Bundle {
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         Ok((CpuStorage::F32(Vec::new()), Shape::from(self.len)))
+    }
+
+    fn cuda_fwd(&self, s: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((super::gpu::nothing_like(s)?, Shape::from(self.len)))
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

@@ -2,19 +2,23 @@
 
 use std::cell::Cell;
 
+use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
 use super::gemm::half_available;
+use super::gpu;
 
-/// The precision of the operands of matrix products; everything else is f32 always.
+/// What the image encoder computes in. Weights, sums, the decoder and every result are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// Single precision.
+    /// Single precision, as the reference; runs everywhere.
     #[default]
     F32,
-    /// Half precision (IEEE binary16): twice the speed of the products on processors with AVX512-FP16, for inference on the CPU only.
+    /// IEEE binary16 for the operands of products: faster on a CPU with AVX512-FP16; for inference only.
     F16,
+    /// Eight bits with f32's range, on a GPU only: half the memory for activations.
+    Bf16,
 }
 
 thread_local! {
@@ -22,10 +26,38 @@ thread_local! {
 }
 
 impl Precision {
-    /// Whether this processor can compute in it.
+    /// As typed.
     #[must_use]
-    pub fn available(self) -> bool {
-        self == Self::F32 || half_available()
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Whether a model on this device can compute in it.
+    #[must_use]
+    pub fn runs_on(self, device: &Device) -> bool {
+        match self {
+            Self::F32 => true,
+            Self::F16 => device.is_cpu() && half_available(),
+            Self::Bf16 => gpu::runs_on(device),
+        }
+    }
+
+    /// What [`Precision::runs_on`] asks for, in words.
+    pub(crate) fn needs(self) -> &'static str {
+        match self {
+            Self::F32 => "any device",
+            Self::F16 => "a CPU with AVX512-FP16 (Intel Sapphire Rapids or later)",
+            Self::Bf16 => "a GPU",
+        }
+    }
+
+    /// The type of the encoder's tensors; f16 rounds inside products only.
+    pub(crate) fn dtype(self) -> DType {
+        if self == Self::Bf16 { DType::BF16 } else { DType::F32 }
     }
 
     /// Runs `work`; operations that are called on this thread meanwhile compute in this precision.

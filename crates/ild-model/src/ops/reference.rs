@@ -191,6 +191,18 @@ pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
     x.permute((0, 2, 3, 1))?.contiguous()
 }
 
+/// See [`super::mask_sums`].
+pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
+    // Rows first, so that f32 keeps its digits.
+    let sum = |values: Tensor| values.sum(D::Minus1)?.sum(D::Minus1)?.sum(D::Minus1); // [b]
+    let masks = &masks.detach();
+    let probability = candle_nn::ops::sigmoid(logits)?;
+    let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    let entropy = ((logits.relu()? - (logits * masks)?)? + tail)?;
+    let sums = [sum((&probability * masks)?)?, sum(probability.sqr()?)?, sum(masks.sqr()?)?, sum(entropy)?];
+    Tensor::stack(&sums, 1)
+}
+
 /// See [`super::add_position`].
 pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     x.broadcast_add(shift)

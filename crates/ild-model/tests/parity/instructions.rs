@@ -32,7 +32,7 @@ fn half_precision_is_close_to_single_or_refused_in_words() {
 fn half_is_close_to_single(size: &str) {
     let config = Sam2Config::from_name_or_file(size).unwrap();
     let (mut model, _) = Sam2::load(&config, &Weights::random(&config, 2024).unwrap(), &Device::Cpu).unwrap();
-    if !Precision::F16.available() {
+    if !Precision::F16.runs_on(&Device::Cpu) {
         let refusal = model.set_precision(Precision::F16).unwrap_err().to_string();
         assert!(refusal.contains("AVX512-FP16") && refusal.contains("f32, which runs everywhere"), "{refusal}");
         return;

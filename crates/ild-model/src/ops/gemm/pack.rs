@@ -55,7 +55,7 @@ impl Panels {
     /// Rounds to `precision`.
     pub fn new(panels: Vec<f32>, precision: Precision) -> Self {
         match precision {
-            Precision::F32 => Self::Single(panels),
+            Precision::F32 | Precision::Bf16 => Self::Single(panels),
             Precision::F16 => Self::Half(rounded(&panels)),
         }
     }
