@@ -68,7 +68,8 @@ fn weights_of_another_size() {
     Array2::<u8>::zeros((8, 8)).write_npy(fs::File::create(&slice).unwrap()).unwrap();
     let output = folder.path().join("o");
     let [weights, image, output] = [&file, &slice, &output].map(|path| path.to_str().unwrap());
-    let words = ["segment", "--checkpoint", weights, "--model", "t", "--image", image, "--box", "1,2,3,4", "--output", output];
+    let words =
+        ["segment", "--checkpoint", weights, "--model", "t", "--image", image, "--box", "1,2,3,4", "--output", output, "--device", "cpu"];
     let said = refusal(&words, &file);
     let mut lines = said.lines();
     assert_eq!(
