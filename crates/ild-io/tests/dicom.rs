@@ -251,3 +251,19 @@ fn a_value_longer_than_the_file_is_refused_before_memory_is_taken() {
         )
     );
 }
+
+/// Files that fuzzing found: they made the parser take up to 4 GiB, or a decoder panic.
+#[test]
+fn what_fuzzing_found_is_refused() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/damaged"));
+    let mut seen = 0;
+    for file in common::files_below(&folder) {
+        let message = read_dicom_series(&file).map(|_| ()).unwrap_err().to_string();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let expected =
+            if name.contains("length") { "bytes, as its element promises, found" } else { "found pixels that their decoder gave up on" };
+        assert!(message.contains(expected), "{message}");
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
+}

@@ -93,7 +93,10 @@ fn masks_by_label_name_are_written_and_read() {
     write_npz_u8(&path, [("GGO-reticulation", a.view()), ("ILD1", b.view())]).unwrap();
     assert_eq!(read_npz_u8(&path, "GGO-reticulation").unwrap(), a);
     assert_eq!(NpzFile::open(&path).unwrap().keys(), ["GGO-reticulation", "ILD1"]);
-    assert!(error_of(read_npz_u8(&path, "ILD2")).ends_with("expected the array `ILD2`, found only GGO-reticulation, ILD1"));
+    assert!(
+        error_of(read_npz_u8(&path, "ILD2"))
+            .ends_with("expected the array `ILD2`, found only GGO-reticulation, ILD1; is this the right file?")
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Stored pixels of every slice, decoded and rescaled.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use dicom_object::open_file;
@@ -65,7 +66,11 @@ fn stored_values(slice: &SliceHeader) -> Result<Vec<i32>> {
         ));
     }
     let object = open_file(path).map_err(|error| damaged(path, &error))?;
-    let decoded = object.decode_pixel_data().map_err(|error| damaged(path, &error))?;
+    // The RLE decoder panics on some damaged pixels instead of refusing them.
+    let decoded = catch_unwind(AssertUnwindSafe(|| object.decode_pixel_data())).map_err(|_| {
+        Error::rejected(path, "pixels", "pixels that their decoder gave up on", "the file is damaged or cut short: copy it again")
+    })?;
+    let decoded = decoded.map_err(|error| damaged(path, &error))?;
     let (bytes, count) = (decoded.data(), slice.rows * slice.columns);
     let found = |what: String| {
         Error::rejected(path, format!("{} × {} pixels", slice.rows, slice.columns), what, "the file is damaged or cut short: copy it again")
