@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Cohort, SHAPE, expect, geometry, lesions, summary};
-use ild_io::{Images, Volume, Voxels, read_label_map, read_npz, write_label_map, write_volume};
+use ild_io::{Images, read_label_map, read_npz, write_label_map};
 use ndarray::{Array3, s};
 
 #[test]
@@ -114,20 +114,6 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
 }
 
 #[test]
-fn a_ct_that_holds_no_hounsfield_units_is_said() {
-    let cohort = Cohort::of(2);
-    let write = |case: &str, hu: &dyn Fn(usize) -> i16| {
-        let voxels = Array3::from_shape_fn((SHAPE[0], SHAPE[1], SHAPE[2]), |(_, y, _)| hu(y));
-        write_volume(&cohort.image(case), &Volume { voxels: Voxels::I16(voxels), geometry: geometry(SHAPE) }).unwrap();
-    };
-    write("case00", &|_| 7);
-    write("case01", &|y| 20 * y as i16);
-    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 0);
-    assert!(log.contains("case00: every voxel of the CT is 7: nothing to see"), "{log}");
-    assert!(log.contains("case01: the CT's lowest value is 0: no air near -1000, so these are hardly Hounsfield units"), "{log}");
-}
-
-#[test]
 fn an_empty_label_is_skipped_with_the_reason_and_its_old_npz_goes() {
     let cohort = Cohort::of(2);
     expect(&mut cohort.nii_to_npz("npz"), 0);
@@ -152,13 +138,6 @@ fn files_without_a_partner_and_unknown_ids_are_listed() {
     assert!(table.contains(&format!("{}: CT without label", cohort.image("other").display())), "{table}");
     assert!(log.contains("label ids without a name in the label table: 77;"), "{log}");
     assert!(table.contains("label 77 (voxels)"), "{table}");
-}
-
-#[test]
-fn no_pairs_is_refused_with_the_names_looked_for() {
-    let cohort = Cohort::of(1);
-    let (_, log) = expect(cohort.nii_to_npz("npz").args(["--img-name-suffix", "_ct.nii"]), 3);
-    assert!(log.contains("/<case>_ct.nii`, found no pair") && log.contains("case00_0000.nii.gz"), "{log}");
 }
 
 #[test]
@@ -267,25 +246,6 @@ fn two_runs_in_one_folder_are_kept_apart() {
     assert!(log.contains("another run is writing into this folder"), "{log}");
     drop(held);
     expect(&mut cohort.nii_to_npz("npz"), 0);
-}
-
-#[test]
-fn an_output_that_cannot_be_written_is_named() {
-    let cohort = Cohort::of(1);
-    fs::write(cohort.path("npz"), b"a file where a folder should be").unwrap();
-    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 1);
-    assert!(log.contains(&format!("{}: could not be written", cohort.path("npz").display())), "{log}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_name_that_is_not_utf8_is_refused_and_the_others_go_on() {
-    use std::os::unix::ffi::OsStrExt;
-    let cohort = Cohort::of(1);
-    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.nii.gz");
-    fs::copy(cohort.label("case00"), cohort.path("labelsTr").join(odd)).unwrap();
-    let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 3);
-    assert!(table.contains("1 written") && table.contains("expected a UTF-8 file name, found other bytes; rename the file"), "{table}");
 }
 
 #[test]

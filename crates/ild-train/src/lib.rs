@@ -37,8 +37,6 @@ mod progress;
 mod random;
 mod recipe;
 mod reference;
-#[cfg(any(feature = "nccl", test))]
-mod rendezvous;
 mod run;
 mod run_folder;
 mod sampler;

@@ -28,6 +28,12 @@ impl MpiPeers {
         Ok(Self { universe })
     }
 
+    /// From 0, among the processes on this machine.
+    #[cfg(feature = "nccl")]
+    pub(crate) fn local_rank(&self) -> usize {
+        self.universe.world().split_shared(0).rank().unsigned_abs() as usize
+    }
+
     fn sum<T: Equivalence + Clone>(&self, values: &mut [T]) {
         let own = values.to_vec();
         self.universe.world().all_reduce_into(&own[..], values, SystemOperation::sum());

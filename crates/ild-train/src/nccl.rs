@@ -1,4 +1,4 @@
-//! [`Peers`] over NCCL: one process for each GPU, started by `torchrun` or a script that sets the same variables.
+//! [`Peers`] over NCCL: one process for each GPU, started and introduced to each other by MPI.
 //!
 //! Sums travel through a buffer on the GPU. Has never run: it needs two GPUs.
 
@@ -8,16 +8,19 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaStream, DeviceR
 use candle_core::cuda_backend::cudarc::nccl::{Comm, Id, NcclType, ReduceOp};
 
 use crate::error::{Error, Result};
+use crate::mpi::MpiPeers;
 use crate::peers::Peers;
-use crate::rendezvous::Place;
 
-/// All processes with the same `MASTER_ADDR` and `MASTER_PORT`.
+/// All processes that `mpirun` (or Slurm) started together.
 pub struct NcclPeers {
-    place: Place,
+    processes: MpiPeers,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     connection: Mutex<Connection>,
 }
+
+/// Length of NCCL's id.
+const ID_BYTES: usize = 128;
 
 struct Connection(Comm);
 
@@ -25,22 +28,25 @@ struct Connection(Comm);
 unsafe impl Send for Connection {}
 
 impl NcclPeers {
-    /// Joins the others on the GPU of this process's place.
+    /// Joins `processes` on the GPU with the index `gpu`.
     ///
     /// # Errors
-    /// When the GPU is not there, or not all processes come.
-    pub(crate) fn join(place: Place) -> Result<Self> {
+    /// When the GPU is not there, or NCCL does not reach the others.
+    pub(crate) fn join(processes: MpiPeers, gpu: usize) -> Result<Self> {
         let failed = |what: &str| Error::Settings(format!("NCCL: {what}"));
-        let context = CudaContext::new(place.local_rank).map_err(|error| failed(&format!("no GPU {}: {error:?}", place.local_rank)))?;
+        let context = CudaContext::new(gpu).map_err(|error| failed(&format!("no GPU {gpu}: {error:?}")))?;
         let stream = context.new_stream().map_err(|error| failed(&format!("{error:?}")))?;
-        let bytes = place.share(|| {
+        // The others add zeros, so that all get the id that the first process made.
+        let mut bytes = [0f32; ID_BYTES];
+        if processes.rank() == 0 {
             let id = Id::new().map_err(|error| failed(&format!("{error:?}")))?;
-            Ok(id.internal().map(|byte| byte as u8))
-        })?;
-        let id = Id::uninit(bytes.map(|byte| byte as std::ffi::c_char));
-        let connection =
-            Comm::from_rank(Arc::clone(&stream), place.rank, place.count, id).map_err(|error| failed(&format!("{error:?}")))?;
-        Ok(Self { place, context, stream, connection: Mutex::new(Connection(connection)) })
+            bytes = id.internal().map(|byte| f32::from(byte as u8));
+        }
+        processes.sum_f32(&mut bytes);
+        let id = Id::uninit(bytes.map(|byte| byte as u8 as std::ffi::c_char));
+        let (rank, count) = (processes.rank(), processes.count());
+        let connection = Comm::from_rank(Arc::clone(&stream), rank, count, id).map_err(|error| failed(&format!("{error:?}")))?;
+        Ok(Self { processes, context, stream, connection: Mutex::new(Connection(connection)) })
     }
 
     fn sum<T: NcclType + DeviceRepr + ValidAsZeroBits>(&self, values: &mut [T]) {
@@ -49,7 +55,7 @@ impl NcclPeers {
         }
         if let Err(error) = self.try_sum(values) {
             // As MPI does: without this sum no process can go on.
-            tracing::error!("process {}: NCCL: {error}", self.place.rank);
+            tracing::error!("process {}: NCCL: {error}", self.rank());
             self.abort(1);
         }
     }
@@ -67,11 +73,11 @@ impl NcclPeers {
 
 impl Peers for NcclPeers {
     fn rank(&self) -> usize {
-        self.place.rank
+        self.processes.rank()
     }
 
     fn count(&self) -> usize {
-        self.place.count
+        self.processes.count()
     }
 
     fn sum_f32(&self, values: &mut [f32]) {
@@ -82,8 +88,7 @@ impl Peers for NcclPeers {
         self.sum(values);
     }
 
-    /// Ends this process; `torchrun`, or `srun --kill-on-bad-exit`, ends the others.
     fn abort(&self, code: i32) {
-        std::process::exit(code);
+        self.processes.abort(code);
     }
 }

@@ -1,5 +1,6 @@
 //! The settings that decide which numbers a training run produces. Everything beyond the reference's recipe is off by default.
 
+use candle_core::Device;
 use clap::Args;
 use ild_model::Precision;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,21 @@ impl Recipe {
             Some((name, value, _, allowed)) => Err(Error::Settings(format!("--{name}: expected {allowed}, found {value}"))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a precision that has no gradients, and bf16 where no kernel computes in it.
+    ///
+    /// # Errors
+    /// Says which flag to change.
+    pub(crate) fn check_device(&self, device: &Device) -> Result<()> {
+        let message = match self.precision {
+            Precision::F16 => "--precision f16: expected f32 or bf16, f16 is for inference only",
+            Precision::Bf16 if !Precision::Bf16.runs_on(device) => {
+                "--precision bf16: expected a GPU, found the CPU; use --precision f32, or --device cuda (docs/cuda.md)"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Settings(message.to_owned()))
     }
 
     /// Items of one process per optimiser step.

@@ -42,22 +42,24 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
 
 /// The processes that train together, and where this one computes.
 fn join_peers(device: DeviceChoice) -> Result<(Arc<dyn Peers>, DeviceChoice)> {
-    #[cfg(feature = "nccl")]
-    if let Some(place) = crate::rendezvous::Place::from_variables(|name| std::env::var(name).ok())? {
-        let own = DeviceChoice::Cuda(place.local_rank);
-        return Ok((Arc::new(crate::nccl::NcclPeers::join(place)?), own));
-    }
     #[cfg(feature = "mpi")]
-    return Ok((Arc::new(crate::mpi::MpiPeers::join()?), device));
+    {
+        let processes = crate::mpi::MpiPeers::join()?;
+        #[cfg(feature = "nccl")]
+        if processes.count() > 1 && device != DeviceChoice::Cpu {
+            let gpu = processes.local_rank();
+            return Ok((Arc::new(crate::nccl::NcclPeers::join(processes, gpu)?), DeviceChoice::Cuda(gpu)));
+        }
+        Ok((Arc::new(processes), device))
+    }
     #[cfg(not(feature = "mpi"))]
     {
-        const STARTED_BY: [(&str, &str, &str); 3] =
-            [("OMPI_COMM_WORLD_SIZE", "mpirun", "mpi"), ("PMI_SIZE", "mpirun", "mpi"), ("LOCAL_WORLD_SIZE", "torchrun", "nccl")];
-        let several = |name: &str| std::env::var(name).is_ok_and(|size| size != "1");
-        if let Some((_, by, feature)) = STARTED_BY.into_iter().find(|(name, _, _)| several(name)) {
-            return Err(Error::Settings(format!(
-                "started by {by}, but this ild-train was built without it; build it with `cargo build --release --features ild-train/{feature}`"
-            )));
+        const STARTED_BY: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+        if STARTED_BY.iter().any(|name| std::env::var(name).is_ok_and(|size| size != "1")) {
+            return Err(Error::Settings(
+                "started by mpirun, but this ild-train was built without MPI; build it with `cargo build --release --features ild-train/mpi`"
+                    .to_owned(),
+            ));
         }
         Ok((Arc::new(crate::peers::Alone), device))
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Var};
 use ild_io::LabelTable;
-use ild_model::{Aside, DecodeMode, Parameters, Precision, Sam2, Sam2Config, Weights};
+use ild_model::{Aside, DecodeMode, Parameters, Sam2, Sam2Config, Weights};
 
 use crate::adamw::AdamW;
 use crate::batch::Batch;
@@ -141,7 +141,7 @@ impl Trainer {
     /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those of the model.
     pub fn new(setup: Setup, folder: RunFolder) -> Result<Self> {
         setup.recipe.check()?;
-        require_device_for(setup.recipe.precision, &setup.device)?;
+        setup.recipe.check_device(&setup.device)?;
         let (mut model, parameters, _) = Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
         model.set_precision(setup.recipe.precision)?;
         let aside = setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
@@ -380,18 +380,6 @@ impl Trainer {
         let (step, epoch) = (self.progress.steps_done + 1, self.progress.epochs_done + 1);
         Err(Error::NotFinite { what: what.to_owned(), value, step, epoch, saved })
     }
-}
-
-/// Refuses a precision that has no gradients, and bf16 where no kernel computes in it.
-fn require_device_for(precision: Precision, device: &Device) -> Result<()> {
-    let message = match precision {
-        Precision::F16 => "--precision f16: expected f32 or bf16, f16 is for inference only",
-        Precision::Bf16 if !precision.runs_on(device) => {
-            "--precision bf16: expected a GPU, found the CPU; use --precision f32, or --device cuda (docs/cuda.md)"
-        }
-        _ => return Ok(()),
-    };
-    Err(Error::Settings(message.to_owned()))
 }
 
 /// Runs `work` on a thread whose stack is large enough for `backward`, and returns what it returned.
