@@ -1,15 +1,18 @@
 //! The three layers everything else is made of, with their tensors and their initial values.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use crate::ops;
+use crate::ops::{self, Frozen, Norm, PackedWeight};
 
 /// An affine map of the last axis; also a 1×1 convolution of a channels-last map.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,
     bias: Tensor,
+    packed: Arc<PackedWeight>,
 }
 
 /// PyTorch's initial values of linear and convolution layers: uniform within ±1/√fan_in.
@@ -26,7 +29,7 @@ impl Linear {
     pub fn new(input: usize, output: usize, vb: VarBuilder) -> Result<Self> {
         let weight = vb.get_with_hints((output, input), "weight", uniform(input))?;
         let bias = vb.get_with_hints(output, "bias", uniform(input))?;
-        Ok(Self { weight, bias })
+        Ok(Self::of(weight, bias))
     }
 
     /// Reads a 1×1 convolution: `weight` `[output, input, 1, 1]` and `bias` `[output]`.
@@ -36,7 +39,17 @@ impl Linear {
     pub fn conv_1x1(input: usize, output: usize, vb: VarBuilder) -> Result<Self> {
         let weight = vb.get_with_hints((output, input, 1, 1), "weight", uniform(input))?;
         let bias = vb.get_with_hints(output, "bias", uniform(input))?;
-        Ok(Self { weight: weight.reshape((output, input))?, bias })
+        Ok(Self::of(weight.reshape((output, input))?, bias))
+    }
+
+    fn of(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias, packed: Arc::default() }
+    }
+
+    /// For operations on layers that do not change any more.
+    #[must_use]
+    pub fn frozen(&self) -> Frozen<'_> {
+        Frozen { weight: &self.weight, bias: &self.bias, packed: self.packed.clone() }
     }
 
     /// Weight `[output, input]` and bias `[output]`.
@@ -72,7 +85,7 @@ impl Linear {
     pub fn after(&self, before: &Self) -> Result<Self> {
         let weight = self.weight.matmul(&before.weight)?;
         let bias = ops::linear(&before.bias.unsqueeze(0)?, &self.weight, Some(&self.bias))?.squeeze(0)?;
-        Ok(Self { weight, bias })
+        Ok(Self::of(weight, bias))
     }
 }
 
@@ -93,6 +106,12 @@ impl LayerNorm {
         let weight = vb.get_with_hints(channels, "weight", Init::Const(1.0))?;
         let bias = vb.get_with_hints(channels, "bias", Init::Const(0.0))?;
         Ok(Self { weight, bias, eps })
+    }
+
+    /// Its tensors.
+    #[must_use]
+    pub fn parts(&self) -> Norm<'_> {
+        Norm { weight: &self.weight, bias: &self.bias, eps: self.eps }
     }
 
     /// # Shapes

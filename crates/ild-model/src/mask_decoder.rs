@@ -1,12 +1,14 @@
 //! From image embedding and prompt tokens to masks.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use crate::config::{IOU_HEAD_HIDDEN, MASK_TOKENS, Sam2Config};
 use crate::features::ImageFeatures;
 use crate::layers::{LayerNorm, Linear, Mlp, uniform};
-use crate::ops;
+use crate::ops::{self, Frozen, PackedWeight};
 use crate::transformer::TwoWayTransformer;
 
 const UPSCALING_EPS: f64 = 1e-6;
@@ -27,13 +29,14 @@ pub struct AllMasks {
 pub struct ConvTranspose {
     weight: Tensor,
     bias: Tensor,
+    packed: Arc<PackedWeight>,
 }
 
 impl ConvTranspose {
     fn new(input: usize, output: usize, vb: VarBuilder) -> Result<Self> {
         let init = uniform(output * 4); // PyTorch counts the fan-in of a transposed convolution on its second axis
         let weight = vb.get_with_hints((input, output, 2, 2), "weight", init)?;
-        Ok(Self { weight, bias: vb.get_with_hints(output, "bias", init)? })
+        Ok(Self { weight, bias: vb.get_with_hints(output, "bias", init)?, packed: Arc::default() })
     }
 
     /// # Shapes
@@ -43,6 +46,22 @@ impl ConvTranspose {
     /// Shapes other than these.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::conv_transpose_2x2(x, &self.weight, &self.bias)
+    }
+
+    /// `gelu(norm(forward(x) + residual))`.
+    ///
+    /// # Shapes
+    /// - `x`: `[b, h, w, input]`, `residual` and the result: `[b, 2h, 2w, output]`
+    ///
+    /// # Errors
+    /// Shapes other than these.
+    pub fn forward_gelu(&self, x: &Tensor, residual: &Tensor, norm: Option<&LayerNorm>) -> Result<Tensor> {
+        let frozen = Frozen { weight: &self.weight, bias: &self.bias, packed: self.packed.clone() };
+        if let Some(up) = ops::upscale(x, &frozen, residual, norm.map(LayerNorm::parts).as_ref())? {
+            return Ok(up);
+        }
+        let up = (self.forward(x)? + residual)?;
+        ops::gelu(&norm.map_or(Ok(up.clone()), |norm| norm.forward(&up))?)
     }
 }
 
@@ -72,9 +91,8 @@ impl OutputUpscaling {
     /// # Errors
     /// Shapes other than these.
     pub fn forward(&self, image: &Tensor, high_res: &[Tensor; 2]) -> Result<Tensor> {
-        let up = (self.dc1.forward(image)? + &high_res[1])?;
-        let up = ops::gelu(&self.ln1.forward(&up)?)?;
-        ops::gelu(&(self.dc2.forward(&up)? + &high_res[0])?)
+        let up = self.dc1.forward_gelu(image, &high_res[1], Some(&self.ln1))?;
+        self.dc2.forward_gelu(&up, &high_res[0], None)
     }
 }
 
@@ -149,7 +167,7 @@ impl MaskDecoder {
     /// Shapes other than these.
     pub fn predict_masks(&self, features: &ImageFeatures, image_pe: &Tensor, prompt: &Tensor, no_mask: &Tensor) -> Result<AllMasks> {
         let (b, h, w, d) = features.image_embed.dims4()?;
-        let image = features.image_embed.broadcast_add(no_mask)?.reshape((b, h * w, d))?;
+        let image = ops::add_position(&features.image_embed, no_mask)?.reshape((b, h * w, d))?;
         let (tokens, image) = self.transformer.forward(&image, image_pe, &self.tokens(prompt)?)?;
         let up = self.output_upscaling.forward(&image.reshape((b, h, w, d))?, &features.high_res)?;
         let token = |i: usize| tokens.narrow(1, i, 1)?.squeeze(1); // [b, d]

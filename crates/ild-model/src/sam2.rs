@@ -110,7 +110,13 @@ impl Sam2 {
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
             return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
         }
-        self.precision.during(|| self.encode(&image.to_dtype(self.precision.dtype())?))
+        let image = image.to_dtype(self.precision.dtype())?;
+        self.in_pool(|| self.precision.during(|| self.encode(&image)))
+    }
+
+    /// Does CPU work on a thread of the pool: from any other, each operation would wait for the pool to wake up and to answer.
+    fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if self.device.is_cpu() { rayon::scope(|_| work()) } else { work() }
     }
 
     fn encode(&self, image: &Tensor) -> Result<ImageFeatures> {
@@ -177,7 +183,9 @@ impl Sam2 {
         }
         let encoder = &self.sam_prompt_encoder;
         let features = repeated.as_ref().unwrap_or(features);
-        Ok(self.sam_mask_decoder.predict_masks(features, encoder.dense_pe(), prompt, encoder.no_mask_embed())?)
+        let predict = || self.sam_mask_decoder.predict_masks(features, encoder.dense_pe(), prompt, encoder.no_mask_embed());
+        // The thread may be in the middle of encoding another image, in another precision.
+        Ok(self.in_pool(|| Precision::F32.during(predict))?)
     }
 }
 

@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::BlockConfig;
-use crate::layers::Linear;
-use crate::ops;
+use crate::layers::{LayerNorm, Linear};
+use crate::ops::{self, WindowBlock};
 
 /// Self-attention in windows, with queries pooled 2×2 where a stage begins (SAM 2's `MultiScaleAttention`
 /// together with `window_partition` and `window_unpartition`).
@@ -51,5 +51,18 @@ impl MultiScaleAttention {
         let BlockConfig { num_heads, window_size, q_pool, .. } = self.config;
         let attended = ops::window_attention(&self.project(x)?, self.qkv.parts().1, num_heads, window_size, q_pool)?;
         self.proj.forward_residual(&attended, residual)
+    }
+
+    /// The same in one operation with the normalisation before it and the shortcut beside it, see [`ops::window_block`].
+    ///
+    /// # Shapes
+    /// - `x`: `[b, h, w, dim]`; the result as that of [`Self::forward`]
+    ///
+    /// # Errors
+    /// Shapes other than these.
+    pub(super) fn in_windows(&self, x: &Tensor, norm: &LayerNorm, shortcut: Option<&Linear>) -> Result<Option<Tensor>> {
+        let BlockConfig { num_heads: heads, window_size: window, q_pool: pool_query, .. } = self.config;
+        let (norm, qkv, proj, shortcut) = (norm.parts(), self.qkv.frozen(), self.proj.frozen(), shortcut.map(Linear::frozen));
+        ops::window_block(x, &WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query })
     }
 }

@@ -59,13 +59,25 @@ impl MultiScaleBlock {
     /// # Errors
     /// Shapes other than these.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = match self.attn.in_windows(x, &self.norm1, self.proj.as_ref())? {
+            Some(x) => x,
+            None => self.attention(x)?,
+        };
+        let [first, second] = &self.mlp;
+        match ops::normed_mlp(&x, &self.norm2.parts(), &first.frozen(), &second.frozen())? {
+            Some(x) => Ok(x),
+            None => ops::mlp_residual(&self.norm2.forward(&x)?, first.parts(), second.parts(), &x),
+        }
+    }
+
+    /// The block's first half, step by step.
+    fn attention(&self, x: &Tensor) -> Result<Tensor> {
         let normed = self.normed(x)?;
         let shortcut = match &self.proj {
             Some(proj) => proj.forward(&normed)?, // the projection of the normed map, not of `x`
             None => x.clone(),
         };
         let shortcut = if self.q_pool { ops::max_pool_2x2(&shortcut)? } else { shortcut };
-        let x = self.attn.forward(&normed, &shortcut)?;
-        ops::mlp_residual(&self.norm2.forward(&x)?, self.mlp[0].parts(), self.mlp[1].parts(), &x)
+        self.attn.forward(&normed, &shortcut)
     }
 }

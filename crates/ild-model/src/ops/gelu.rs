@@ -22,7 +22,12 @@ pub(crate) fn times_slope(x: &[f32], grad: &[f32], out: &mut [f32]) {
 
 /// `out = gelu(x)`.
 pub(crate) fn map(x: &[f32], out: &mut [f32]) {
-    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| dispatch(Map { x, out }));
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| map_here(x, out));
+}
+
+/// The same on this thread.
+pub(crate) fn map_here(x: &[f32], out: &mut [f32]) {
+    dispatch(Map { x, out });
 }
 
 struct Gelu;

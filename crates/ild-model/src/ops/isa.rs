@@ -51,6 +51,9 @@ pub(crate) trait Isa: Copy + Send + Sync {
     /// `count` numbers must be writable.
     unsafe fn store_part(to: *mut f32, value: Self::V, count: usize);
 
+    /// Asks for a cache line to be brought near; any address will do.
+    fn prefetch(from: *const f32);
+
     /// `a + b`.
     fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a − b`.
@@ -69,6 +72,20 @@ pub(crate) trait Isa: Copy + Send + Sync {
     fn zero_below(x: Self::V, limit: f32, value: Self::V) -> Self::V;
     /// `2ⁿ` for integers `n`, given as `n + 1.5·2²³` (−126 ≤ n ≤ 127).
     fn power_of_two(shifted: Self::V) -> Self::V;
+    /// `value·2ⁿ` for integers `n` (−126 ≤ n ≤ 127).
+    #[inline(always)]
+    fn scale(value: Self::V, n: Self::V) -> Self::V {
+        Self::mul(value, Self::power_of_two(Self::add(n, Self::splat(ROUND))))
+    }
+    /// Writes [`Self::LANES`] rows as columns: number `c` of `rows[r]` from `at` on goes to `to[c·to_row + r]`.
+    #[inline(always)]
+    fn transpose(rows: &[&[f32]], at: usize, to: &mut [f32], to_row: usize) {
+        for (r, row) in rows[..Self::LANES].iter().enumerate() {
+            for (c, &number) in row[at..at + Self::LANES].iter().enumerate() {
+                to[c * to_row + r] = number;
+            }
+        }
+    }
     /// The sum of all lanes.
     fn total(value: Self::V) -> f32;
     /// The largest lane.

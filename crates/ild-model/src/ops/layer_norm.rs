@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::isa::{Isa, Kernel, dispatch};
-use super::math::{sum, sum_pairs};
+use super::math::{load, registers, store, sum, sum_pairs};
 use super::node::{Fused, apply};
 
 /// Rows handled as one task.
@@ -20,6 +20,11 @@ pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -
         bail!("layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels", x.dims(), bias.dims());
     }
     apply(LayerNorm { channels, eps: eps as f32 }, x.shape(), &[x, weight, bias])
+}
+
+/// Normalises rows of as many numbers as the weight has.
+pub(crate) fn normalise(x: &[f32], [weight, bias]: [&[f32]; 2], eps: f32, out: &mut [f32]) {
+    dispatch(Forward { x, weight, bias, eps, out });
 }
 
 struct LayerNorm {
@@ -34,7 +39,7 @@ impl Fused for LayerNorm {
         let &[x, weight, bias] = inputs else { unreachable!("layer_norm has three inputs") };
         let block = ROWS * self.channels;
         out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
-            dispatch(Forward { x, weight, bias, eps: self.eps, out });
+            normalise(x, [weight, bias], self.eps, out);
         });
     }
 
@@ -87,16 +92,66 @@ struct Forward<'a> {
     out: &'a mut [f32],
 }
 
+/// Rows taken at once, so that their sums do not wait for each other.
+const TOGETHER: usize = 4;
+
 impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa, const M: usize, const N: usize>(self) {
+    fn run<I: Isa, const M: usize, const N: usize>(mut self) {
+        let block = TOGETHER * self.weight.len();
+        let whole = self.x.len() / block * block;
+        for at in (0..whole).step_by(block) {
+            self.rows::<I, TOGETHER>(at);
+        }
+        for at in (whole..self.x.len()).step_by(self.weight.len()) {
+            self.rows::<I, 1>(at);
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// `R` rows from number `at` on.
+    #[inline(always)]
+    fn rows<I: Isa, const R: usize>(&mut self, at: usize) {
         let channels = self.weight.len();
-        for (x, out) in self.x.chunks_exact(channels).zip(self.out.chunks_exact_mut(channels)) {
-            let (mean, r) = moments(x, self.eps);
-            for ((out, &x), (&weight, &bias)) in out.iter_mut().zip(x).zip(self.weight.iter().zip(self.bias)) {
-                *out = I::fma((x - mean) * r, weight, bias);
+        let x = &self.x[at..at + R * channels];
+        let out = &mut self.out[at..at + R * channels];
+        let whole = channels / I::LANES * I::LANES;
+
+        let mut sums = [I::splat(0.0); R];
+        for c in (0..whole).step_by(I::LANES) {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = I::add(*sum, load::<I>(x, r * channels + c, I::LANES));
+            }
+        }
+        let mut means = [0f32; R];
+        for (r, (mean, sum)) in means.iter_mut().zip(sums).enumerate() {
+            let rest = &x[r * channels + whole..(r + 1) * channels];
+            *mean = (I::total(sum) + rest.iter().sum::<f32>()) / channels as f32;
+        }
+
+        let mut sums = [I::splat(0.0); R];
+        for c in (0..whole).step_by(I::LANES) {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let difference = I::sub(load::<I>(x, r * channels + c, I::LANES), I::splat(means[r]));
+                *sum = I::mul_add(difference, difference, *sum);
+            }
+        }
+        let mut scales = [0f32; R];
+        for (r, (scale, sum)) in scales.iter_mut().zip(sums).enumerate() {
+            let rest = &x[r * channels + whole..(r + 1) * channels];
+            let rest: f32 = rest.iter().map(|x| (x - means[r]) * (x - means[r])).sum();
+            *scale = 1.0 / ((I::total(sum) + rest) / channels as f32 + self.eps).sqrt();
+        }
+
+        for (c, count) in registers::<I>(channels) {
+            let (weight, bias) = (load::<I>(self.weight, c, count), load::<I>(self.bias, c, count));
+            for r in 0..R {
+                let difference = I::sub(load::<I>(x, r * channels + c, count), I::splat(means[r]));
+                let normed = I::mul_add(I::mul(difference, I::splat(scales[r])), weight, bias);
+                store::<I>(out, r * channels + c, count, normed);
             }
         }
     }

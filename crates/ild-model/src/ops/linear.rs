@@ -78,23 +78,25 @@ pub(crate) fn multiply_rows<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f3
 
 /// `out = finish(x · B)` on this thread.
 pub(crate) fn multiply_block<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], finish: &mut F) {
-    let rows = out.len() / packed.n;
-    let lhs = Lhs { data: x, row: packed.k, step: 1 };
-    let (k, depth, columns, out_row) = (packed.k, 0..packed.k, 0..packed.n, packed.n);
+    product(x, packed, out, false, finish);
+}
+
+/// `out = finish(out + x · B)` on this thread.
+pub(crate) fn add_block<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], finish: &mut F) {
+    product(x, packed, out, true, finish);
+}
+
+fn product<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], add: bool, finish: &mut F) {
+    let (rows, out_row, k) = (out.len() / packed.n, packed.n, packed.k);
+    let lhs = Lhs { data: x, row: k, step: 1 };
     match &packed.panels {
         Panels::Single(panels) => {
-            dispatch(Product { rows, lhs, rhs: Rhs { panels: panels.as_slice(), k, depth, columns }, out, out_row, add: false, finish });
+            let rhs = Rhs { panels: &panels[..], k, depth: 0..k, columns: 0..packed.n };
+            dispatch(Product { rows, lhs, rhs, out, out_row, add, finish });
         }
         Panels::Half(panels) => {
-            multiply_half(Product {
-                rows,
-                lhs,
-                rhs: Rhs { panels: panels.as_slice(), k, depth, columns },
-                out,
-                out_row,
-                add: false,
-                finish,
-            });
+            let rhs = Rhs { panels: &panels[..], k, depth: 0..k, columns: 0..packed.n };
+            multiply_half(Product { rows, lhs, rhs, out, out_row, add, finish });
         }
     }
 }

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
+use super::isa::{Isa, Kernel, dispatch};
 use super::node::{Fused, apply};
 
 pub(crate) fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
@@ -29,6 +30,36 @@ impl MaxPool {
     }
 }
 
+/// The largest of each 2×2 block of two rows of tokens.
+pub(crate) fn pool_rows(upper: &[f32], lower: &[f32], channels: usize, out: &mut [f32]) {
+    dispatch(Rows { upper, lower, channels, out });
+}
+
+struct Rows<'a> {
+    upper: &'a [f32],
+    lower: &'a [f32],
+    channels: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa, const M: usize, const N: usize>(self) {
+        let Self { upper, lower, channels, out } = self;
+        let blocks = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+        for (out, (upper, lower)) in out.chunks_exact_mut(channels).zip(blocks) {
+            out.copy_from_slice(&upper[..channels]);
+            for candidate in [&upper[channels..], &lower[..channels], &lower[channels..]] {
+                for (out, &x) in out.iter_mut().zip(candidate) {
+                    *out = if x > *out || x.is_nan() { x } else { *out };
+                }
+            }
+        }
+    }
+}
+
 impl Fused for MaxPool {
     const NAME: &'static str = "max_pool_2x2";
 
@@ -36,15 +67,7 @@ impl Fused for MaxPool {
         let (row, out_row) = self.rows();
         out.par_chunks_mut(out_row.max(1)).enumerate().for_each(|(i, out)| {
             let (upper, lower) = inputs[0][self.start(i)..][..2 * row].split_at(row);
-            let blocks = upper.chunks_exact(2 * self.channels).zip(lower.chunks_exact(2 * self.channels));
-            for (out, (upper, lower)) in out.chunks_exact_mut(self.channels).zip(blocks) {
-                out.copy_from_slice(&upper[..self.channels]);
-                for candidate in [&upper[self.channels..], &lower[..self.channels], &lower[self.channels..]] {
-                    for (out, &x) in out.iter_mut().zip(candidate) {
-                        *out = if x > *out || x.is_nan() { x } else { *out };
-                    }
-                }
-            }
+            pool_rows(upper, lower, self.channels, out);
         });
     }
 

@@ -4,14 +4,17 @@
 //! asked for are they kept, before the GELU. With `h = x·W₁ᵀ + b₁`: `dg = grad·W₂`, `dh = dg∘gelu′(h)`, `dW₂ = gradᵀ·gelu(h)`,
 //! `dW₁ = dhᵀ·x`, `dx = dh·W₁`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, GeluSlope, Packed, ROWS, weight_gradient};
+use super::buffer::Buffer;
+use super::frozen::{Frozen, Norm};
+use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, GeluSlope, Packed, PackedWeight, ROWS, weight_gradient};
+use super::layer_norm::normalise;
 use super::linear::{dims, input_gradient, multiply_block, multiply_rows};
-use super::node::{Fused, apply, tracked, uninit};
+use super::node::{Fused, apply, on_cpu, tracked, uninit};
 
 /// Most hidden numbers of a block of rows: 1 MiB.
 const HIDDEN: usize = 1 << 18;
@@ -26,6 +29,51 @@ pub(crate) fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (
     let inputs_all = [x, residual, w1, b1, w2, b2];
     let before = tracked(&inputs_all).then(Mutex::default);
     apply(Mlp { inputs, hidden, outputs, before }, shape, &inputs_all)
+}
+
+/// `x + mlp(norm(x))` for inference: a block of rows is normalised where it is used. `None` where a gradient is asked for.
+pub(crate) fn normed_mlp(x: &Tensor, norm: &Norm, first: &Frozen, second: &Frozen) -> Result<Option<Tensor>> {
+    let inputs = [x, norm.weight, norm.bias, first.weight, first.bias, second.weight, second.bias];
+    if !on_cpu(&inputs) || tracked(&inputs) {
+        return Ok(None);
+    }
+    let (channels, hidden, _) = dims(x, first.weight, Some(first.bias))?;
+    if !norm.is_of(channels) || !second.maps(hidden, channels) {
+        bail!("normed_mlp: the shapes of {norm:?}, {first:?} and {second:?} do not meet, for {:?}", x.dims());
+    }
+    let mlp = Mlp { inputs: channels, hidden, outputs: channels, before: None };
+    let packed = [first, second].map(|linear| linear.packed.clone());
+    Ok(Some(apply(NormedMlp { mlp, eps: norm.eps as f32, packed }, x.shape(), &inputs)?))
+}
+
+struct NormedMlp {
+    mlp: Mlp,
+    eps: f32,
+    packed: [Arc<PackedWeight>; 2],
+}
+
+impl Fused for NormedMlp {
+    const NAME: &'static str = "normed_mlp";
+
+    fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
+        let &[x, norm_weight, norm_bias, w1, b1, w2, b2] = inputs else { unreachable!("normed_mlp has seven inputs") };
+        let Mlp { inputs: channels, hidden, .. } = self.mlp;
+        let [first, second] = &self.packed;
+        let (first, second) = (first.get(channels, hidden, w1), second.get(hidden, channels, w2));
+        let rows = self.mlp.rows();
+        let blocks = out.par_chunks_mut(rows * channels).zip(x.par_chunks(rows * channels));
+        blocks.for_each_init(Default::default, |(normed, inner): &mut (Buffer, Buffer), (out, x)| {
+            let normed = normed.room(x.len());
+            normalise(x, [norm_weight, norm_bias], self.eps, normed);
+            let inner = inner.room(x.len() / channels * hidden);
+            multiply_block(normed, &first, inner, &mut BiasGelu(b1));
+            multiply_block(inner, &second, out, &mut BiasResidual { bias: b2, residual: x, columns: channels });
+        });
+    }
+
+    fn backward(&self, _: &[&[f32]], _: &[f32], _: &[f32], _: &mut [Option<&mut [f32]>]) {
+        unreachable!("normed_mlp is for tensors without gradients");
+    }
 }
 
 struct Mlp {
@@ -49,7 +97,7 @@ impl Mlp {
         let blocks = out.par_chunks_mut(rows * self.outputs).zip(kept.par_chunks_mut(rows * self.hidden));
         blocks.zip(x.par_chunks(rows * self.inputs)).zip(residual.par_chunks(rows * self.outputs)).for_each(
             |(((out, before), x), residual)| {
-                let mut hidden = uninit(before.len());
+                let mut hidden = Buffer::uninit(before.len());
                 multiply_block(x, first, &mut hidden, &mut BiasGeluKeep { bias: b1, before, columns: self.hidden });
                 multiply_block(&hidden, second, out, &mut BiasResidual { bias: b2, residual, columns: self.outputs });
             },
@@ -72,7 +120,7 @@ impl Fused for Mlp {
         let rows = self.rows();
         let blocks = out.par_chunks_mut(rows * self.outputs).zip(x.par_chunks(rows * self.inputs));
         blocks.zip(residual.par_chunks(rows * self.outputs)).for_each(|((out, x), residual)| {
-            let mut hidden = uninit(out.len() / self.outputs * self.hidden);
+            let mut hidden = Buffer::uninit(out.len() / self.outputs * self.hidden);
             multiply_block(x, &first, &mut hidden, &mut BiasGelu(b1));
             multiply_block(&hidden, &second, out, &mut BiasResidual { bias: b2, residual, columns: self.outputs });
         });

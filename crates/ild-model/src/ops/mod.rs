@@ -7,6 +7,7 @@
 //!
 //! On the CPU in f32 every function runs a fused kernel; on a GPU those that are worth it run one of `kernels/*.cu`; elsewhere
 //! [`mod@reference`] runs, which has the same values and gradients, written with Candle's own operations.
+//! [`window_block`], [`normed_mlp`] and [`upscale`] are for inference on the CPU: several of the others in one, on [`Frozen`] layers.
 //! Activations on a GPU may be bf16; weights are f32 then as well, and rounded where they are used.
 //!
 //! | letter | meaning |
@@ -20,7 +21,9 @@ use candle_core::{Result, Tensor};
 
 mod attention;
 mod bilinear;
+mod buffer;
 mod conv_transpose;
+mod frozen;
 mod gelu;
 mod gemm;
 #[doc(hidden)]
@@ -37,10 +40,15 @@ mod patch_embed;
 mod position;
 mod precision;
 pub mod reference;
+mod shared;
 mod window;
+mod window_block;
 
+pub use frozen::{Frozen, Norm};
+pub use gemm::PackedWeight;
 use node::on_cpu;
 pub use precision::Precision;
+pub use window_block::WindowBlock;
 
 /// The kernel of the GPU or the fused one of the CPU where it applies, else the plain implementation.
 macro_rules! choose {
@@ -123,6 +131,17 @@ pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor
     choose!([x, w1, b1, w2, b2, residual], mlp::mlp_residual(x, (w1, b1), (w2, b2), residual))
 }
 
+/// The MLP half of a block with its normalisation, for inference: `x + second(gelu(first(norm(x))))`; `None` as of [`window_block`].
+///
+/// # Shapes
+/// - `x`: `[.., c]`; `first` from `c`, `second` back to `c`; returns `[.., c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn normed_mlp(x: &Tensor, norm: &Norm, first: &Frozen, second: &Frozen) -> Result<Option<Tensor>> {
+    mlp::normed_mlp(x, norm, first, second)
+}
+
 /// `x · Φ(x)` with the exact normal distribution function (not the tanh form).
 ///
 /// # Shapes
@@ -161,6 +180,20 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 /// Shapes other than these, or an odd window with `pool_query`.
 pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
     choose!([qkv, bias], attention::window_attention(qkv, bias, heads, window, pool_query))
+}
+
+/// The attention half of a trunk's block for inference: `shortcut + proj(window_attention(qkv(norm(x))))`, where the shortcut is `x`
+/// or a projection of `norm(x)`, pooled as the queries are.
+///
+/// `None` where it does not apply, and the parts are to be run one by one: on a GPU, and where a gradient is asked for.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`; returns `[b, h, w, d]` or `[b, h/2, w/2, d]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Tensor>> {
+    window_block::window_block(x, parts)
 }
 
 /// Windows of a map, zeros at the bottom and the right where they do not fit.
@@ -216,6 +249,17 @@ pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize
 /// Shapes other than these.
 pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     choose_on_cpu!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
+}
+
+/// A step of the mask decoder's upscaling for inference: `gelu(norm(conv_transpose_2x2(x) + residual))`; `None` as of [`window_block`].
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`, `residual`: `[b, 2h, 2w, out]`; returns `[b, 2h, 2w, out]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn upscale(x: &Tensor, conv: &Frozen, residual: &Tensor, norm: Option<&Norm>) -> Result<Option<Tensor>> {
+    conv_transpose::upscale(x, conv, residual, norm)
 }
 
 /// Every token repeated as a 2×2 block.
@@ -281,10 +325,10 @@ pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
     reference::to_nhwc(x)
 }
 
-/// `x + shift`, the shift the same for every image of the batch (a position embedding).
+/// `x + shift`, the shift the same for every image of the batch (a position embedding), or for every token.
 ///
 /// # Shapes
-/// - `x`: `[b, ..]`, `shift`: `[1, ..]`; returns `[b, ..]`
+/// - `x`: `[b, .., c]`, `shift`: `[1, .., c]` or `[c]`; returns `[b, .., c]`
 ///
 /// # Errors
 /// Shapes other than these.

@@ -1,4 +1,4 @@
-//! `x + shift` with the same shift for every image; the shift's gradient is the sum over the images.
+//! `x + shift` with the same shift for every image or token; the shift's gradient is the sum over them.
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -9,9 +9,10 @@ use super::node::{Fused, apply};
 const BLOCK: usize = 1 << 14;
 
 pub(crate) fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    let (images, image) = (x.dims().first(), x.dims().get(1..));
-    if images.is_none() || shift.dims().first() != Some(&1) || shift.dims().get(1..) != image {
-        bail!("add_position: expected a shift of [1, ..] for {:?}, found {:?}", x.dims(), shift.dims());
+    let shape = shift.dims();
+    let shape = if shape.first() == Some(&1) { &shape[1..] } else { shape };
+    if shape.len() >= x.rank() || !x.dims().ends_with(shape) {
+        bail!("add_position: expected a shift of the last axes of {:?}, found {:?}", x.dims(), shift.dims());
     }
     apply(AddPosition, x.shape(), &[x, shift])
 }
@@ -23,13 +24,21 @@ impl Fused for AddPosition {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let &[x, shift] = inputs else { unreachable!("add_position has two inputs") };
-        for (out, x) in out.chunks_exact_mut(shift.len().max(1)).zip(x.chunks_exact(shift.len().max(1))) {
-            let blocks = out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(shift.par_chunks(BLOCK));
-            blocks.for_each(|((out, x), shift)| {
-                for ((out, x), shift) in out.iter_mut().zip(x).zip(shift) {
-                    *out = x + shift;
-                }
+        let block = BLOCK / shift.len().max(1) * shift.len();
+        let add = |((out, x), shift): ((&mut [f32], &[f32]), &[f32])| {
+            for ((out, x), shift) in out.iter_mut().zip(x).zip(shift) {
+                *out = x + shift;
+            }
+        };
+        if block > 0 {
+            // Several shifts to a block.
+            out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
+                out.chunks_mut(shift.len()).zip(x.chunks(shift.len())).zip(std::iter::repeat(shift)).for_each(add);
             });
+            return;
+        }
+        for (out, x) in out.chunks_exact_mut(shift.len().max(1)).zip(x.chunks_exact(shift.len().max(1))) {
+            out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(shift.par_chunks(BLOCK)).for_each(add);
         }
     }
 

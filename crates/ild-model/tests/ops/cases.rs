@@ -169,6 +169,7 @@ fn maps(sizes: &[(usize, usize, usize, usize)]) -> Vec<Case> {
         cases.push(Case::new("to_nchw", &[map], |t, path| pick!(path, to_nchw(&t[0]))));
         cases.push(Case::new("to_nhwc", &[map], |t, path| pick!(path, to_nhwc(&t[0]))));
         cases.push(Case::new("add_position", &[map, &[1, h, w, c]], |t, path| pick!(path, add_position(&t[0], &t[1]))));
+        cases.push(Case::new("add_position of a channel", &[map, &[c]], |t, path| pick!(path, add_position(&t[0], &t[1]))));
         cases.push(Case::new("mask_sums", &[&[b, 1, h, w]], |t, path| {
             let truth = t[0].detach().ge(0.3)?.to_dtype(t[0].dtype())?;
             pick!(path, mask_sums(&t[0], &truth))

@@ -9,7 +9,7 @@ use crate::cases::{Case, Path};
 const STEP: f64 = 1e-5;
 
 /// Uniform in (−1, 1), the same numbers for every type (they are f32 numbers).
-fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
+pub fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count: usize = shape.iter().product();
     let data: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
@@ -21,7 +21,7 @@ pub fn inputs(case: &Case, dtype: DType) -> Vec<Tensor> {
     shapes.map(|(shape, seed)| random(shape, seed, dtype)).collect()
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f64> {
+pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

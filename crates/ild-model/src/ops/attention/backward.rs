@@ -6,13 +6,14 @@
 
 use rayon::prelude::*;
 
-use super::shared::Shared;
 use super::source::{Part, Slot, Source};
 use super::{KEYS, SCORES_ROW};
-use crate::ops::gemm::{Finish, Lhs, Plain, Product, Rhs, multiply, pack_columns, pack_rows, packed_len};
+use crate::ops::buffer::Buffer;
+use crate::ops::gemm::{Finish, Lhs, Plain, Product, Rhs, check_rows, multiply, pack_columns, pack_rows, packed_len};
 use crate::ops::isa::{Isa, Kernel, dispatch};
-use crate::ops::math::{exp, load, sum_pairs};
+use crate::ops::math::{exp, load_at, sum_pairs};
 use crate::ops::node::uninit;
+use crate::ops::shared::Shared;
 
 /// Keys of a block; [`KEYS`] queries are taken at a time.
 const BLOCK: usize = 96;
@@ -38,7 +39,7 @@ pub(super) fn backward<S: Source>(source: &S, given: &Given, parts: [&Shared; 3]
         .into_par_iter()
         .map(|problem| {
             let log_sums = &given.log_sums[problem * queries..(problem + 1) * queries];
-            one_problem(source, problem, given, log_sums, parts, bias.len())
+            one_problem(source, source.problem(problem), given, log_sums, parts, bias.len())
         })
         .collect();
     for padding in padding {
@@ -49,7 +50,7 @@ pub(super) fn backward<S: Source>(source: &S, given: &Given, parts: [&Shared; 3]
 }
 
 /// Returns the gradient of the bias, or nothing where the problem has no padding.
-fn one_problem<S: Source>(source: &S, problem: usize, given: &Given, log_sums: &[f32], parts: [&Shared; 3], bias: usize) -> Vec<f32> {
+fn one_problem<S: Source>(source: &S, problem: S::Problem, given: &Given, log_sums: &[f32], parts: [&Shared; 3], bias: usize) -> Vec<f32> {
     let (_, keys) = source.sizes();
     let dim = source.dim();
     let prepared = dispatch(Prepare { source, problem, given, log_sums });
@@ -102,17 +103,17 @@ impl Sink<'_> {
 /// The queries' side of a problem, packed both ways.
 struct Prepared<'a> {
     /// `scale·Q`.
-    q_columns: Vec<f32>,
-    q_rows: Vec<f32>,
-    grad_columns: Vec<f32>,
-    grad_rows: Vec<f32>,
+    q_columns: Buffer,
+    q_rows: Buffer,
+    grad_columns: Buffer,
+    grad_rows: Buffer,
     deltas: Vec<f32>,
     log_sums: &'a [f32],
 }
 
-struct Prepare<'a, S> {
+struct Prepare<'a, S: Source> {
     source: &'a S,
-    problem: usize,
+    problem: S::Problem,
     given: &'a Given<'a>,
     log_sums: &'a [f32],
 }
@@ -124,7 +125,7 @@ impl<'a, S: Source> Kernel for Prepare<'a, S> {
     fn run<I: Isa, const M: usize, const N: usize>(self) -> Prepared<'a> {
         let (count, _) = self.source.sizes();
         let dim = self.source.dim();
-        let mut q = uninit(count * dim);
+        let mut q = Buffer::uninit(count * dim);
         let zeros = vec![0f32; dim];
         let output = |data: &'a [f32], i: usize| self.source.output(self.problem, i).map(|start| &data[start..start + dim]);
         let grad = |i: usize| output(self.given.grad, i).unwrap_or(&zeros);
@@ -136,21 +137,21 @@ impl<'a, S: Source> Kernel for Prepare<'a, S> {
                 *delta = sum_pairs(out, grad(i), |out, grad| out * grad);
             }
         }
-        let mut q_columns = uninit(packed_len(dim, count));
-        pack_columns::<N>(&mut q_columns, dim, count, |i| &q[i * dim..(i + 1) * dim]);
-        let mut q_rows = uninit(packed_len(count, dim));
+        let mut q_columns = Buffer::uninit(packed_len(dim, count));
+        pack_columns::<I, N>(&mut q_columns, dim, count, |i| &q[i * dim..(i + 1) * dim]);
+        let mut q_rows = Buffer::uninit(packed_len(count, dim));
         pack_rows::<N>(&mut q_rows, count, dim, |i| &q[i * dim..(i + 1) * dim]);
-        let mut grad_columns = uninit(packed_len(dim, count));
-        pack_columns::<N>(&mut grad_columns, dim, count, grad);
-        let mut grad_rows = uninit(packed_len(count, dim));
+        let mut grad_columns = Buffer::uninit(packed_len(dim, count));
+        pack_columns::<I, N>(&mut grad_columns, dim, count, grad);
+        let mut grad_rows = Buffer::uninit(packed_len(count, dim));
         pack_rows::<N>(&mut grad_rows, count, dim, grad);
         Prepared { q_columns, q_rows, grad_columns, grad_rows, deltas, log_sums: self.log_sums }
     }
 }
 
-struct Segment<'a, 's, S> {
+struct Segment<'a, 's, S: Source> {
     source: &'a S,
-    problem: usize,
+    problem: S::Problem,
     prepared: &'a Prepared<'a>,
     first: usize,
     last: usize,
@@ -192,22 +193,22 @@ impl<S: Source> Kernel for Segment<'_, '_, S> {
 
 /// One block of keys and what is computed for it.
 struct Scratch {
-    k: Vec<f32>,
-    v: Vec<f32>,
-    k_rows: Vec<f32>,
-    dk: Vec<f32>,
-    dv: Vec<f32>,
+    k: Buffer,
+    v: Buffer,
+    k_rows: Buffer,
+    dk: Buffer,
+    dv: Buffer,
     /// `Pᵀ`, `[key, query]`.
-    p: Vec<f32>,
+    p: Buffer,
     /// `dSᵀ`.
-    ds: Vec<f32>,
+    ds: Buffer,
 }
 
 impl Scratch {
     fn new(dim: usize) -> Self {
-        let rows = || uninit(BLOCK * dim);
-        let scores = || uninit(BLOCK * SCORES_ROW);
-        Self { k: rows(), v: rows(), k_rows: uninit(packed_len(BLOCK, dim)), dk: rows(), dv: rows(), p: scores(), ds: scores() }
+        let rows = || Buffer::uninit(BLOCK * dim);
+        let scores = || Buffer::uninit(BLOCK * SCORES_ROW);
+        Self { k: rows(), v: rows(), k_rows: Buffer::uninit(packed_len(BLOCK, dim)), dk: rows(), dv: rows(), p: scores(), ds: scores() }
     }
 
     /// Adds what the queries of `range` and this block's `rows` keys do to each other.
@@ -274,9 +275,14 @@ struct Probability<'a> {
 }
 
 impl Finish for Probability<'_> {
+    fn check(&self, _: usize, columns: usize) {
+        assert!(self.log_sums.len() >= columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        exp::<I>(I::sub(sums, load::<I>(self.log_sums, column, width)))
+    unsafe fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        exp::<I>(I::sub(sums, unsafe { load_at::<I>(self.log_sums, column, width) }))
     }
 }
 
@@ -287,9 +293,17 @@ struct ScoreGradient<'a> {
 }
 
 impl Finish for ScoreGradient<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        assert!(self.deltas.len() >= columns);
+        check_rows(self.p, SCORES_ROW, rows, columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        let p = load::<I>(self.p, row * SCORES_ROW + column, width);
-        I::mul(p, I::sub(sums, load::<I>(self.deltas, column, width)))
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        unsafe {
+            let p = load_at::<I>(self.p, row * SCORES_ROW + column, width);
+            I::mul(p, I::sub(sums, load_at::<I>(self.deltas, column, width)))
+        }
     }
 }

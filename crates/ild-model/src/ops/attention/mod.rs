@@ -6,7 +6,6 @@
 
 mod backward;
 mod forward;
-mod shared;
 mod source;
 
 use std::sync::Mutex;
@@ -14,14 +13,16 @@ use std::sync::Mutex;
 use candle_core::{Result, Tensor, bail};
 
 use self::backward::{Given, backward};
-use self::forward::forward;
-use self::shared::Shared;
+pub(crate) use self::forward::Scratch;
+use self::forward::{forward, forward_here};
 use self::source::{Plain, PlainLayout, WindowLayout, Windows};
 use super::node::{Fused, apply, tracked};
+use super::precision::Precision;
+use super::shared::Shared;
 use super::window::WindowGrid;
 
 /// Columns of a block of scores: a multiple of every tile's width.
-const KEYS: usize = 256;
+const KEYS: usize = 384;
 
 /// Distance between rows of scores: not a power of two, so that rows do not compete for the same cache lines.
 const SCORES_ROW: usize = KEYS + 16;
@@ -54,6 +55,28 @@ pub(crate) fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window
     let step = if pool_query { 2 } else { 1 };
     let log_sums = tracked(&[qkv, bias]).then(Mutex::default);
     apply(WindowAttention { layout, log_sums }, (batch, height / step, width / step, packed / 3), &[qkv, bias])
+}
+
+/// Attention of one window on this thread, from `qkv` `[h, w, 3·heads·d]` of its tokens inside the map; the rest of the window's
+/// `window × window` tokens are padding. `out` as [`window_attention`] with one window.
+pub(crate) fn attend_window(
+    (qkv, bias): (&[f32], &[f32]),
+    (height, width): (usize, usize),
+    heads: usize,
+    (grid, pool_query): (WindowGrid, bool),
+    precision: Precision,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let layout = WindowLayout { batch: 1, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query };
+    forward_here(&Windows { qkv, bias, layout }, layout.scale(), precision, out, scratch);
+}
+
+/// Attention of whole maps from their packed projection `[b, h, w, 3·heads·d]`.
+pub(crate) fn attend_map((qkv, bias): (&[f32], &[f32]), (batch, height, width): (usize, usize, usize), heads: usize, out: &mut [f32]) {
+    let grid = WindowGrid { window_height: height, window_width: width, rows: 1, columns: 1 };
+    let layout = WindowLayout { batch, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query: false };
+    forward(&Windows { qkv, bias, layout }, layout.scale(), out, None);
 }
 
 struct Attention {
@@ -100,18 +123,12 @@ struct WindowAttention {
     log_sums: LogSums,
 }
 
-impl WindowAttention {
-    fn scale(&self) -> f32 {
-        (1.0 / (self.layout.dim as f64).sqrt()) as f32
-    }
-}
-
 impl Fused for WindowAttention {
     const NAME: &'static str = "window_attention";
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let source = Windows { qkv: inputs[0], bias: inputs[1], layout: self.layout };
-        forward(&source, self.scale(), out, kept(&self.log_sums).as_deref_mut());
+        forward(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
     }
 
     fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
@@ -126,7 +143,7 @@ impl Fused for WindowAttention {
             dqkv.fill(0.0); // only the largest of four queries has a gradient
         }
         let source = Windows { qkv, bias, layout: self.layout };
-        let given = Given { scale: self.scale(), out, grad, log_sums: &log_sums };
+        let given = Given { scale: self.layout.scale(), out, grad, log_sums: &log_sums };
         let dqkv = Shared::new(dqkv);
         backward(&source, &given, [&dqkv; 3], dbias);
     }

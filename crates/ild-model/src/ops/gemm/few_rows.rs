@@ -27,6 +27,7 @@ impl<F: Finish> Kernel for FewRows<'_, F> {
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { x, weight, inputs, outputs, out, finish } = self;
         let rows = out.len() / outputs;
+        finish.check(rows, outputs);
         let mut sums = [[0f32; N]; FEW];
         for first in (0..outputs).step_by(N) {
             let width = N.min(outputs - first);
@@ -45,7 +46,8 @@ impl<F: Finish> Kernel for FewRows<'_, F> {
             }
             for (row, sums) in sums[..rows].iter().enumerate() {
                 for (at, count) in registers::<I>(width) {
-                    let done = finish.finish::<I>(row, first + at, count, load::<I>(sums, at, count));
+                    // SAFETY: checked above.
+                    let done = unsafe { finish.finish::<I>(row, first + at, count, load::<I>(sums, at, count)) };
                     crate::ops::math::store::<I>(out, row * outputs + first + at, count, done);
                 }
             }

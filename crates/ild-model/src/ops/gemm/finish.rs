@@ -1,12 +1,23 @@
 //! What happens to a row of a register tile before it is stored.
 
 use crate::ops::isa::Isa;
-use crate::ops::math::{gelu, gelu_and_slope, load, store};
+use crate::ops::math::{gelu, gelu_and_slope, load_at, store_at};
 
 /// The last step of a product, a register of one row at a time.
 pub(crate) trait Finish {
+    /// Panics unless [`Self::finish`] finds what it needs for each of `rows × columns` places.
+    fn check(&self, rows: usize, columns: usize);
+
     /// What is stored at `row`, `column ..`, of which `width` numbers count.
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V;
+    ///
+    /// # Safety
+    /// [`Self::check`] must have passed for a size that these places are in.
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V;
+}
+
+/// Panics unless `data`, in rows of `row` numbers, holds `rows × columns` places.
+pub(crate) fn check_rows(data: &[f32], row: usize, rows: usize, columns: usize) {
+    assert!(row >= columns && data.len() + row >= rows * row + columns, "{} numbers in rows of {row} for {rows} × {columns}", data.len());
 }
 
 /// The sums as they are.
@@ -14,8 +25,10 @@ pub(crate) trait Finish {
 pub(crate) struct Plain;
 
 impl Finish for Plain {
+    fn check(&self, _: usize, _: usize) {}
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, _: usize, _: usize, _: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(&mut self, _: usize, _: usize, _: usize, sums: I::V) -> I::V {
         sums
     }
 }
@@ -25,9 +38,14 @@ impl Finish for Plain {
 pub(crate) struct Bias<'a>(pub &'a [f32]);
 
 impl Finish for Bias<'_> {
+    fn check(&self, _: usize, columns: usize) {
+        assert!(self.0.len() >= columns, "a bias of {} for {columns} columns", self.0.len());
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        I::add(sums, load::<I>(self.0, column, width))
+    unsafe fn finish<I: Isa>(&mut self, _: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        unsafe { I::add(sums, load_at::<I>(self.0, column, width)) }
     }
 }
 
@@ -36,9 +54,14 @@ impl Finish for Bias<'_> {
 pub(crate) struct BiasGelu<'a>(pub &'a [f32]);
 
 impl Finish for BiasGelu<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        Bias(self.0).check(rows, columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        gelu::<I>(Bias(self.0).finish::<I>(row, column, width, sums))
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        gelu::<I>(unsafe { Bias(self.0).finish::<I>(row, column, width, sums) })
     }
 }
 
@@ -51,11 +74,19 @@ pub(crate) struct BiasGeluKeep<'a> {
 }
 
 impl Finish for BiasGeluKeep<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        Bias(self.bias).check(rows, columns);
+        check_rows(self.before, self.columns, rows, columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        let before = Bias(self.bias).finish::<I>(row, column, width, sums);
-        store::<I>(self.before, row * self.columns + column, width, before);
-        gelu::<I>(before)
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        unsafe {
+            let before = Bias(self.bias).finish::<I>(row, column, width, sums);
+            store_at::<I>(self.before, row * self.columns + column, width, before);
+            gelu::<I>(before)
+        }
     }
 }
 
@@ -68,10 +99,18 @@ pub(crate) struct BiasResidual<'a> {
 }
 
 impl Finish for BiasResidual<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        Bias(self.bias).check(rows, columns);
+        check_rows(self.residual, self.columns, rows, columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
-        let sums = Bias(self.bias).finish::<I>(row, column, width, sums);
-        I::add(sums, load::<I>(self.residual, row * self.columns + column, width))
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        unsafe {
+            let sums = Bias(self.bias).finish::<I>(row, column, width, sums);
+            I::add(sums, load_at::<I>(self.residual, row * self.columns + column, width))
+        }
     }
 }
 
@@ -83,11 +122,18 @@ pub(crate) struct GeluSlope<'a> {
 }
 
 impl Finish for GeluSlope<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        check_rows(self.before, self.columns, rows, columns);
+    }
+
     #[inline(always)]
-    fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
         let at = row * self.columns + column;
-        let (after, slope) = gelu_and_slope::<I>(load::<I>(self.before, at, width));
-        store::<I>(self.before, at, width, after);
-        I::mul(sums, slope)
+        // SAFETY: as `check` found.
+        unsafe {
+            let (after, slope) = gelu_and_slope::<I>(load_at::<I>(self.before, at, width));
+            store_at::<I>(self.before, at, width, after);
+            I::mul(sums, slope)
+        }
     }
 }

@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::{Finish, Lhs, Product, ROWS};
+use crate::ops::buffer::Buffer;
 
 /// Products added in f16.
 const CHUNK: usize = 96;
@@ -18,7 +19,7 @@ const SHARE: usize = 1 << 16;
 const WIDTH: usize = 32;
 
 /// Most rows and panels of a register tile.
-const TILE: (usize, usize) = (12, 2);
+const TILE: (usize, usize) = (8, 3);
 
 /// Whether this processor has the instructions.
 pub(crate) fn available() -> bool {
@@ -30,9 +31,9 @@ pub(crate) fn available() -> bool {
 }
 
 /// The numbers in f16.
-pub(crate) fn rounded(values: &[f32]) -> Vec<u16> {
+pub(crate) fn rounded(values: &[f32]) -> Buffer<u16> {
     assert!(available(), "half precision was asked for where `available` says no");
-    let mut out = vec![0u16; values.len()];
+    let mut out = Buffer::uninit(values.len());
     #[cfg(target_arch = "x86_64")]
     out.par_chunks_mut(SHARE).zip(values.par_chunks(SHARE)).for_each(|(out, values)| {
         // SAFETY: the instructions are there, as `available` says.
@@ -53,6 +54,7 @@ pub(crate) fn multiply_half<F: Finish>(product: Product<F, u16>) {
     assert!(product.rhs.columns.start.is_multiple_of(WIDTH) && product.rhs.depth.end <= product.rhs.k);
     assert!(product.rhs.panels.len() >= product.rhs.columns.end.next_multiple_of(WIDTH) * product.rhs.k);
     assert!(product.lhs.step == 1 && (depth == 0 || product.lhs.data.len() >= (product.rows - 1) * product.lhs.row + depth));
+    product.finish.check(product.rows, width);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instructions are there, as `available` says; the places are there, as the assertions above say.
     unsafe {
@@ -63,11 +65,17 @@ pub(crate) fn multiply_half<F: Finish>(product: Product<F, u16>) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
+    use std::cell::Cell;
     use std::mem::MaybeUninit;
 
     use super::{CHUNK, Finish, Lhs, Product, ROWS, TILE, WIDTH};
     use crate::ops::isa::{Avx512, Isa};
-    use crate::ops::math::{load, registers, store};
+    use crate::ops::math::{load, load_at, registers, store_at};
+
+    thread_local! {
+        /// Where [`doubled`] writes, kept from product to product.
+        static LHS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    }
 
     /// The largest finite f16.
     const LARGEST: f32 = 65504.0;
@@ -116,7 +124,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512fp16,avx2,fma,f16c")]
     pub(super) unsafe fn multiply<F: Finish>(product: Product<F, u16>) {
         let depth = product.rhs.depth.len();
-        let mut lhs = Vec::new();
+        let mut lhs = LHS.take();
         for first in (0..product.rows).step_by(ROWS) {
             let rows = ROWS.min(product.rows - first);
             let from = Lhs { data: &product.lhs.data[first * product.lhs.row..], ..product.lhs };
@@ -138,9 +146,16 @@ mod x86 {
                     finish: &mut *product.finish,
                 };
                 // SAFETY: the caller's promise.
-                unsafe { if block.width > WIDTH { block.rows::<2>(rows) } else { block.rows::<1>(rows) } }
+                unsafe {
+                    match block.width.div_ceil(WIDTH) {
+                        1 => block.rows::<1>(rows),
+                        2 => block.rows::<2>(rows),
+                        _ => block.rows::<3>(rows),
+                    }
+                }
             }
         }
+        LHS.set(lhs);
     }
 
     /// The sums of a register tile: rows, panels, columns of a panel.
@@ -200,12 +215,15 @@ mod x86 {
                 let sums = sums.as_flattened();
                 for (at, count) in registers::<Avx512>(self.width.min(C * WIDTH)) {
                     let place = (self.first + row + i) * self.out_row + self.column + at;
-                    let mut value = load::<Avx512>(sums, at, 16);
-                    if self.add {
-                        value = Avx512::add(value, load::<Avx512>(self.out, place, count));
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let mut value = load_at::<Avx512>(sums, at, 16);
+                        if self.add {
+                            value = Avx512::add(value, load_at::<Avx512>(self.out, place, count));
+                        }
+                        let value = self.finish.finish::<Avx512>(self.first + row + i, self.column + at, count, value);
+                        store_at::<Avx512>(self.out, place, count, value);
                     }
-                    let value = self.finish.finish::<Avx512>(self.first + row + i, self.column + at, count, value);
-                    store::<Avx512>(self.out, place, count, value);
                 }
             }
         }
@@ -275,7 +293,7 @@ mod tests {
             pack_rows::<WIDTH>(&mut panels, k, n, |p| &b[p * n..(p + 1) * n]);
             let mut out = vec![1f32; rows * n];
             let panels = rounded(&panels);
-            let rhs = Rhs { panels: panels.as_slice(), k, depth: 0..k, columns: 0..n };
+            let rhs = Rhs { panels: &panels[..], k, depth: 0..k, columns: 0..n };
             let lhs = Lhs { data: &a, row: k, step: 1 };
             multiply_half(Product { rows, lhs, rhs, out: &mut out, out_row: n, add, finish: &mut Plain });
             for (i, out) in out.iter().enumerate() {
@@ -288,7 +306,7 @@ mod tests {
     #[test]
     fn numbers_beyond_the_range_become_its_end() {
         if available() {
-            assert_eq!(rounded(&[1e6, -1e6, 1.0, 65504.0]), [0x7bff, 0xfbff, 0x3c00, 0x7bff]);
+            assert_eq!(rounded(&[1e6, -1e6, 1.0, 65504.0])[..], [0x7bff, 0xfbff, 0x3c00, 0x7bff]);
             assert!(half::f16::from_bits(rounded(&[f32::NAN])[0]).is_nan());
         }
     }

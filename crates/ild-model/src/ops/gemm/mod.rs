@@ -12,8 +12,9 @@ mod tile;
 mod weight_gradient;
 
 pub(crate) use few_rows::{FEW, FewRows};
-pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, GeluSlope, Plain};
+pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, GeluSlope, Plain, check_rows};
 pub(crate) use half::{available as half_available, multiply_half};
+pub use pack::PackedWeight;
 pub(crate) use pack::{Packed, Panels, pack_columns, pack_rows, packed_len};
 pub(crate) use tile::{Lhs, Product, Rhs, multiply};
 pub(crate) use weight_gradient::weight_gradient;

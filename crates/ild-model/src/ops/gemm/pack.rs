@@ -1,14 +1,13 @@
 //! `B` in panels: panel `j` holds columns `j·N ..` as `[k][N]`, the last panel filled up with zeros.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::half::rounded;
+use crate::ops::buffer::Buffer;
 use crate::ops::isa::{Isa, Kernel, dispatch, tile};
-use crate::ops::node::uninit;
 use crate::ops::precision::Precision;
-
-/// Numbers of a column moved together: as many lines of a panel stay in the first-level cache.
-const STRIP: usize = 64;
 
 /// A packed matrix of `k × n`.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Packed {
 
     fn new(k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
         let (_, width) = tile();
-        let mut panels = uninit(packed_len(k, n));
+        let mut panels = Buffer::uninit(packed_len(k, n));
         let fill = |(j, panel): (usize, &mut [f32])| {
             let range = j * width..(j * width + width).min(n);
             dispatch(Panel { panel, k, n, range, weight, columns });
@@ -44,20 +43,44 @@ impl Packed {
     }
 }
 
+/// The weight of a frozen layer, packed when first used and kept: packing takes as long as three rows' products.
+#[derive(Debug, Default)]
+pub struct PackedWeight(Mutex<Option<Arc<Packed>>>);
+
+impl PackedWeight {
+    /// `weight` `[n, k]` in the precision of this thread. It must be the same weight at every call.
+    pub(crate) fn get(&self, k: usize, n: usize, weight: &[f32]) -> Arc<Packed> {
+        self.get_or(|| Packed::columns(k, n, weight))
+    }
+
+    /// What `pack` made when it was first called in this thread's precision.
+    pub(crate) fn get_or(&self, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(packed) if packed.panels.is_of(Precision::current()) => packed.clone(),
+            _ => kept.insert(Arc::new(pack())).clone(),
+        }
+    }
+}
+
 /// The numbers of a packed matrix.
 #[derive(Debug)]
 pub(crate) enum Panels {
-    Single(Vec<f32>),
-    Half(Vec<u16>),
+    Single(Buffer),
+    Half(Buffer<u16>),
 }
 
 impl Panels {
     /// Rounds to `precision`.
-    pub fn new(panels: Vec<f32>, precision: Precision) -> Self {
+    pub fn new(panels: Buffer, precision: Precision) -> Self {
         match precision {
             Precision::F32 | Precision::Bf16 => Self::Single(panels),
             Precision::F16 => Self::Half(rounded(&panels)),
         }
+    }
+
+    fn is_of(&self, precision: Precision) -> bool {
+        matches!(self, Self::Half(_)) == (precision == Precision::F16)
     }
 }
 
@@ -83,7 +106,7 @@ impl Kernel for Panel<'_> {
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { panel, k, n, range, weight, columns } = self;
         if columns {
-            pack_columns::<N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
+            pack_columns::<I, N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
         } else {
             pack_rows::<N>(panel, k, range.len(), |p| &weight[p * n + range.start..p * n + range.end]);
         }
@@ -111,18 +134,27 @@ pub(crate) fn pack_rows<'a, const N: usize>(panels: &mut [f32], k: usize, n: usi
 
 /// Packs into `panels` a matrix whose column `c` is `column(c)` (`k` numbers).
 #[inline(always)]
-pub(crate) fn pack_columns<'a, const N: usize>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
+pub(crate) fn pack_columns<'a, I: Isa, const N: usize>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
     for (panel, start) in panels.chunks_exact_mut((k * N).max(1)).zip((0..n).step_by(N)) {
         let used = N.min(n - start);
         if used < N {
             panel.fill(0.0);
         }
-        for (i, lines) in panel.chunks_mut(STRIP * N).enumerate() {
-            for c in 0..used {
-                let numbers = &column(start + c)[i * STRIP..k.min((i + 1) * STRIP)];
-                for (line, &number) in lines.chunks_exact_mut(N).zip(numbers) {
-                    line[c] = number;
-                }
+        let mut columns: [&[f32]; N] = [&[]; N];
+        for (c, to) in columns[..used].iter_mut().enumerate() {
+            *to = column(start + c);
+        }
+        let (blocks, lines) = (used / I::LANES * I::LANES, k / I::LANES * I::LANES);
+        for c in (0..blocks).step_by(I::LANES) {
+            for p in (0..lines).step_by(I::LANES) {
+                I::transpose(&columns[c..], p, &mut panel[p * N + c..], N);
+            }
+        }
+        // What no square of registers covers: the last rows, then the last columns.
+        for (c, numbers) in columns[..used].iter().enumerate() {
+            let done = if c < blocks { lines } else { 0 };
+            for (p, &number) in numbers.iter().enumerate().take(k).skip(done) {
+                panel[p * N + c] = number;
             }
         }
     }

@@ -4,10 +4,16 @@ use std::ops::Range;
 
 use super::Finish;
 use crate::ops::isa::{Isa, REGISTERS};
-use crate::ops::math::{load, store};
+use crate::ops::math::{load_at, store_at};
 
 /// Length of the sums taken at once: a panel of this depth stays in the first-level cache.
 const DEPTH: usize = 384;
+
+/// A cache line is asked for every so many products: tiles of 12 × 32 then bring a whole panel in 96 rows.
+const FETCH: usize = 4;
+
+/// Numbers in a cache line.
+const CACHE_LINE: usize = 16;
 
 /// `A` where it lies: element `(i, p)` is `data[i·row + p·step]`.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +60,7 @@ pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish>(produc
     assert!(depth == 0 || lhs.data.len() > (rows - 1) * lhs.row + (depth - 1) * lhs.step);
     assert!(rhs.columns.start % N == 0 && rhs.depth.end <= rhs.k);
     assert!(rhs.panels.len() >= rhs.columns.end.next_multiple_of(N) * rhs.k);
+    finish.check(rows, width);
 
     let mut from = 0;
     loop {
@@ -69,9 +76,17 @@ pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish>(produc
                 out_row,
                 add: add || from > 0,
                 last,
+                ahead: rhs.panels.as_ptr().wrapping_add((panel + 1) * rhs.k * N + (rhs.depth.start + from) * N),
+                ahead_by_row: (to - from) * N / rows,
             };
             // SAFETY: the assertions above hold for every row, column and depth of this block.
-            unsafe { block.rows::<I, M, N, F>(rows, out, finish) };
+            unsafe {
+                if block.width > I::LANES {
+                    block.rows::<I, M, N, REGISTERS, F>(rows, out, finish);
+                } else {
+                    block.rows::<I, M, N, 1, F>(rows, out, finish);
+                }
+            };
         }
         if last {
             break;
@@ -89,76 +104,99 @@ struct Block<'a> {
     out_row: usize,
     add: bool,
     last: bool,
+    /// The panel after this one, of which each row of the result brings its share into the cache.
+    ahead: *const f32,
+    ahead_by_row: usize,
 }
 
 impl Block<'_> {
-    /// All rows: tiles of `M`, then of 4, 2 and 1.
+    /// All rows: tiles of `M`, then of 4, 2 and 1; of the panel's columns those in the first `R` registers.
     #[inline(always)]
-    unsafe fn rows<I: Isa, const M: usize, const N: usize, F: Finish>(&self, rows: usize, out: &mut [f32], finish: &mut F) {
+    unsafe fn rows<I: Isa, const M: usize, const N: usize, const R: usize, F: Finish>(&self, rows: usize, out: &mut [f32], finish: &mut F) {
         let mut row = 0;
         // SAFETY: as this function's.
         unsafe {
             while rows - row >= M {
-                self.tile::<I, M, N, F>(row, out, finish);
+                self.tile::<I, M, N, R, F>(row, out, finish);
                 row += M;
             }
             while rows - row >= 4 {
-                self.tile::<I, 4, N, F>(row, out, finish);
+                self.tile::<I, 4, N, R, F>(row, out, finish);
                 row += 4;
             }
             if rows - row >= 2 {
-                self.tile::<I, 2, N, F>(row, out, finish);
+                self.tile::<I, 2, N, R, F>(row, out, finish);
                 row += 2;
             }
             if rows - row == 1 {
-                self.tile::<I, 1, N, F>(row, out, finish);
+                self.tile::<I, 1, N, R, F>(row, out, finish);
             }
         }
     }
 
     /// # Safety
-    /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, and those rows of `out` must exist.
+    /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, those rows of `out`, and what `finish` needs for them, must exist.
     #[inline(always)]
-    unsafe fn tile<I: Isa, const M: usize, const N: usize, F: Finish>(&self, row: usize, out: &mut [f32], finish: &mut F) {
-        let mut sums = [[I::splat(0.0); REGISTERS]; M];
+    unsafe fn tile<I: Isa, const M: usize, const N: usize, const R: usize, F: Finish>(&self, row: usize, out: &mut [f32], finish: &mut F) {
+        let mut sums = [[I::splat(0.0); R]; M];
         // SAFETY: the caller's promise.
         unsafe {
             let mut a = self.lhs.data.as_ptr().add(row * self.lhs.row);
             let mut b = self.panel.as_ptr();
-            for _ in 0..self.k {
-                let mut line = [I::splat(0.0); REGISTERS];
-                for (j, line) in line.iter_mut().enumerate() {
-                    *line = I::load(b.add(j * I::LANES));
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let value = I::splat(*a.add(i * self.lhs.row));
-                    for (sum, line) in sums.iter_mut().zip(line) {
-                        *sum = I::mul_add(value, line, *sum);
+            let mut ahead = self.ahead.wrapping_add(row * self.ahead_by_row);
+            for start in (0..self.k).step_by(FETCH) {
+                I::prefetch(ahead);
+                ahead = ahead.wrapping_add(CACHE_LINE);
+                for _ in 0..FETCH.min(self.k - start) {
+                    let mut line = [I::splat(0.0); R];
+                    for (j, line) in line.iter_mut().enumerate() {
+                        *line = I::load(b.add(j * I::LANES));
                     }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let value = I::splat(*a.add(i * self.lhs.row));
+                        for (sum, line) in sums.iter_mut().zip(line) {
+                            *sum = I::mul_add(value, line, *sum);
+                        }
+                    }
+                    a = a.wrapping_add(self.lhs.step);
+                    b = b.add(N);
                 }
-                a = a.wrapping_add(self.lhs.step);
-                b = b.add(N);
             }
         }
         // A copy, so that the loop over rows below does not force the accumulators above out of the registers.
         let done = sums;
         for (i, sums) in done.into_iter().enumerate() {
-            for (j, mut sums) in sums.into_iter().enumerate() {
+            for (j, sums) in sums.into_iter().enumerate() {
                 let first = j * I::LANES;
-                if first >= self.width {
-                    continue;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if self.width >= R * I::LANES {
+                        self.store::<I, F>(row + i, first, I::LANES, sums, out, finish); // its own copy: with a constant width
+                    } else if first < self.width {
+                        self.store::<I, F>(row + i, first, (self.width - first).min(I::LANES), sums, out, finish);
+                    }
                 }
-                let width = (self.width - first).min(I::LANES);
-                let column = self.column + first;
-                let at = (row + i) * self.out_row + column;
-                if self.add {
-                    sums = I::add(sums, load::<I>(out, at, width));
-                }
-                if self.last {
-                    sums = finish.finish::<I>(row + i, column, width, sums);
-                }
-                store::<I>(out, at, width, sums);
             }
+        }
+    }
+
+    /// `width` finished sums of a row, from column `first` of the panel on.
+    ///
+    /// # Safety
+    /// These places must be in `out`, and `finish` checked for them.
+    #[inline(always)]
+    unsafe fn store<I: Isa, F: Finish>(&self, row: usize, first: usize, width: usize, mut sums: I::V, out: &mut [f32], finish: &mut F) {
+        let column = self.column + first;
+        let at = row * self.out_row + column;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.add {
+                sums = I::add(sums, load_at::<I>(out, at, width));
+            }
+            if self.last {
+                sums = finish.finish::<I>(row, column, width, sums);
+            }
+            store_at::<I>(out, at, width, sums);
         }
     }
 }

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{Lhs, Plain, Product, Rhs, multiply, pack_rows, packed_len};
+use crate::ops::buffer::Buffer;
 use crate::ops::isa::{Isa, Kernel, dispatch};
-use crate::ops::node::uninit;
 
 /// Rows multiplied at once.
 const CHUNK: usize = 384;
@@ -93,7 +93,7 @@ impl Kernel for Block<'_> {
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { x, grad, inputs, outputs, rows, sums } = self;
-        let mut buffer = uninit(packed_len(CHUNK.min(rows), inputs));
+        let mut buffer = Buffer::uninit(packed_len(CHUNK.min(rows), inputs));
         for start in (0..rows).step_by(CHUNK) {
             let count = CHUNK.min(rows - start);
             let panels = &mut buffer[..packed_len(count, inputs)];

@@ -94,6 +94,9 @@ impl Isa for Baseline {
     }
 
     #[inline(always)]
+    fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
     fn zero_below(x: Four, limit: f32, value: Four) -> Four {
         each(|i| if x[i] < limit { 0.0 } else { value[i] })
     }

@@ -82,16 +82,21 @@ impl Isa for Avx512 {
         unsafe { _mm512_mask_storeu_ps(to, mask(count), value) }
     }
 
-    /// An estimate of `1/b` (14 bits), one Newton step, and one step on the quotient: a true division takes four times as long.
+    /// An estimate of `1/b` (14 bits), and one Newton step on the quotient (28 bits): a true division takes four times as long.
     #[inline(always)]
     fn div(a: __m512, b: __m512) -> __m512 {
         // SAFETY: the module's promise.
         unsafe {
-            let estimate = _mm512_rcp14_ps(b);
-            let inverse = _mm512_mul_ps(estimate, _mm512_fnmadd_ps(b, estimate, _mm512_set1_ps(2.0)));
+            let inverse = _mm512_rcp14_ps(b);
             let quotient = _mm512_mul_ps(a, inverse);
             _mm512_fmadd_ps(_mm512_fnmadd_ps(b, quotient, a), inverse, quotient)
         }
+    }
+
+    #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: an address that does not exist is left alone.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
     #[inline(always)]
@@ -106,6 +111,48 @@ impl Isa for Avx512 {
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(BIAS));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn scale(value: __m512, n: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_scalef_ps(value, n) }
+    }
+
+    #[inline(always)]
+    fn transpose(rows: &[&[f32]], at: usize, to: &mut [f32], to_row: usize) {
+        assert!(to.len() >= 15 * to_row + 16);
+        // SAFETY: the module's promise; sixteen numbers are there in each row, as its slice says, and in each of `to`, as asserted.
+        unsafe {
+            // Of four rows: columns c, c + 4, c + 8 and c + 12.
+            let mut fours = [[_mm512_setzero_ps(); 4]; 4];
+            for (fours, rows) in fours.iter_mut().zip(rows[..16].chunks_exact(4)) {
+                let [a, b, c, d] = [
+                    _mm512_loadu_ps(rows[0][at..at + 16].as_ptr()),
+                    _mm512_loadu_ps(rows[1][at..at + 16].as_ptr()),
+                    _mm512_loadu_ps(rows[2][at..at + 16].as_ptr()),
+                    _mm512_loadu_ps(rows[3][at..at + 16].as_ptr()),
+                ];
+                let (ab, cd) = (_mm512_castps_pd(_mm512_unpacklo_ps(a, b)), _mm512_castps_pd(_mm512_unpacklo_ps(c, d)));
+                fours[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+                fours[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+                let (ab, cd) = (_mm512_castps_pd(_mm512_unpackhi_ps(a, b)), _mm512_castps_pd(_mm512_unpackhi_ps(c, d)));
+                fours[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+                fours[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+            }
+            let [first, second, third, fourth] = fours;
+            for c in 0..4 {
+                let upper = _mm512_shuffle_f32x4::<0x88>(first[c], second[c]);
+                let lower = _mm512_shuffle_f32x4::<0x88>(third[c], fourth[c]);
+                let upper_odd = _mm512_shuffle_f32x4::<0xdd>(first[c], second[c]);
+                let lower_odd = _mm512_shuffle_f32x4::<0xdd>(third[c], fourth[c]);
+                let to = to.as_mut_ptr().add(c * to_row);
+                _mm512_storeu_ps(to, _mm512_shuffle_f32x4::<0x88>(upper, lower));
+                _mm512_storeu_ps(to.add(4 * to_row), _mm512_shuffle_f32x4::<0x88>(upper_odd, lower_odd));
+                _mm512_storeu_ps(to.add(8 * to_row), _mm512_shuffle_f32x4::<0xdd>(upper, lower));
+                _mm512_storeu_ps(to.add(12 * to_row), _mm512_shuffle_f32x4::<0xdd>(upper_odd, lower_odd));
+            }
         }
     }
 
@@ -180,6 +227,12 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(from: *const f32) {
+        // SAFETY: an address that does not exist is left alone.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn zero_below(x: __m256, limit: f32, value: __m256) -> __m256 {
         // SAFETY: the module's promise.
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, _mm256_set1_ps(limit)), value) }
@@ -191,6 +244,36 @@ impl Isa for Avx2 {
         unsafe {
             let exponent = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(BIAS));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(rows: &[&[f32]], at: usize, to: &mut [f32], to_row: usize) {
+        assert!(to.len() >= 7 * to_row + 8);
+        // SAFETY: as above, with eight numbers.
+        unsafe {
+            // Of four rows: columns c and c + 4.
+            let mut fours = [[_mm256_setzero_ps(); 4]; 2];
+            for (fours, rows) in fours.iter_mut().zip(rows[..8].chunks_exact(4)) {
+                let [a, b, c, d] = [
+                    _mm256_loadu_ps(rows[0][at..at + 8].as_ptr()),
+                    _mm256_loadu_ps(rows[1][at..at + 8].as_ptr()),
+                    _mm256_loadu_ps(rows[2][at..at + 8].as_ptr()),
+                    _mm256_loadu_ps(rows[3][at..at + 8].as_ptr()),
+                ];
+                let (ab, cd) = (_mm256_castps_pd(_mm256_unpacklo_ps(a, b)), _mm256_castps_pd(_mm256_unpacklo_ps(c, d)));
+                fours[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+                fours[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+                let (ab, cd) = (_mm256_castps_pd(_mm256_unpackhi_ps(a, b)), _mm256_castps_pd(_mm256_unpackhi_ps(c, d)));
+                fours[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+                fours[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+            }
+            let [upper, lower] = fours;
+            for (c, (upper, lower)) in upper.into_iter().zip(lower).enumerate() {
+                let to = to.as_mut_ptr().add(c * to_row);
+                _mm256_storeu_ps(to, _mm256_permute2f128_ps::<0x20>(upper, lower));
+                _mm256_storeu_ps(to.add(4 * to_row), _mm256_permute2f128_ps::<0x31>(upper, lower));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 /// A buffer of which each place is used by one thread at a time; its users see to that.
-pub(super) struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     data: *mut f32,
     len: usize,
     borrow: PhantomData<&'a mut [f32]>,

@@ -1,0 +1,68 @@
+//! Working memory that starts at a cache line, so that no load or store of a whole register touches two.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// A cache line, and a register of AVX-512.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Numbers of which every bit pattern is one.
+///
+/// # Safety
+/// Any bytes must be a value, and a line a whole number of them.
+pub(crate) unsafe trait Number: Copy {}
+// SAFETY: so it is.
+unsafe impl Number for f32 {}
+// SAFETY: as above.
+unsafe impl Number for u16 {}
+
+/// Numbers that are written before they are read.
+#[derive(Default)]
+pub(crate) struct Buffer<T = f32> {
+    lines: Vec<Line>,
+    len: usize,
+    numbers: PhantomData<T>,
+}
+
+impl<T: Number> Buffer<T> {
+    #[allow(clippy::uninit_vec)]
+    pub fn uninit(len: usize) -> Self {
+        let count = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        let mut lines = Vec::with_capacity(count);
+        // SAFETY: the capacity is there, any bytes are numbers, and callers write each first.
+        unsafe { lines.set_len(count) };
+        Self { lines, len, numbers: PhantomData }
+    }
+
+    /// The first `len` places; it grows, and forgets, when it must.
+    pub fn room(&mut self, len: usize) -> &mut [T] {
+        if self.len < len {
+            *self = Self::uninit(len);
+        }
+        &mut self[..len]
+    }
+}
+
+impl<T: Number> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines hold `len` numbers, aligned for any.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: Number> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl<T> std::fmt::Debug for Buffer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} numbers", self.len)
+    }
+}
