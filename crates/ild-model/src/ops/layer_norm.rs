@@ -75,13 +75,36 @@ impl Fused for LayerNorm {
     }
 }
 
-/// Mean and `1/√(variance + eps)`.
+/// Mean and `1/√(variance + eps)` of each of `R` rows.
 #[inline(always)]
-fn moments(row: &[f32], eps: f32) -> (f32, f32) {
-    let count = row.len() as f32;
-    let mean = sum(row, |x| x) / count;
-    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
-    (mean, 1.0 / (variance + eps).sqrt())
+fn moments<I: Isa, const R: usize>(x: &[f32], eps: f32) -> ([f32; R], [f32; R]) {
+    let channels = x.len() / R;
+    let whole = channels / I::LANES * I::LANES;
+    let mut sums = [I::splat(0.0); R];
+    for c in (0..whole).step_by(I::LANES) {
+        for (r, sum) in sums.iter_mut().enumerate() {
+            *sum = I::add(*sum, load::<I>(x, r * channels + c, I::LANES));
+        }
+    }
+    let mut means = [0f32; R];
+    for (r, (mean, sum)) in means.iter_mut().zip(sums).enumerate() {
+        let rest = &x[r * channels + whole..(r + 1) * channels];
+        *mean = (I::total(sum) + rest.iter().sum::<f32>()) / channels as f32;
+    }
+    let mut sums = [I::splat(0.0); R];
+    for c in (0..whole).step_by(I::LANES) {
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let difference = I::sub(load::<I>(x, r * channels + c, I::LANES), I::splat(means[r]));
+            *sum = I::mul_add(difference, difference, *sum);
+        }
+    }
+    let mut scales = [0f32; R];
+    for (r, (scale, sum)) in scales.iter_mut().zip(sums).enumerate() {
+        let rest = &x[r * channels + whole..(r + 1) * channels];
+        let rest: f32 = rest.iter().map(|x| (x - means[r]) * (x - means[r])).sum();
+        *scale = 1.0 / ((I::total(sum) + rest) / channels as f32 + eps).sqrt();
+    }
+    (means, scales)
 }
 
 struct Forward<'a> {
@@ -118,34 +141,7 @@ impl Forward<'_> {
         let channels = self.weight.len();
         let x = &self.x[at..at + R * channels];
         let out = &mut self.out[at..at + R * channels];
-        let whole = channels / I::LANES * I::LANES;
-
-        let mut sums = [I::splat(0.0); R];
-        for c in (0..whole).step_by(I::LANES) {
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = I::add(*sum, load::<I>(x, r * channels + c, I::LANES));
-            }
-        }
-        let mut means = [0f32; R];
-        for (r, (mean, sum)) in means.iter_mut().zip(sums).enumerate() {
-            let rest = &x[r * channels + whole..(r + 1) * channels];
-            *mean = (I::total(sum) + rest.iter().sum::<f32>()) / channels as f32;
-        }
-
-        let mut sums = [I::splat(0.0); R];
-        for c in (0..whole).step_by(I::LANES) {
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let difference = I::sub(load::<I>(x, r * channels + c, I::LANES), I::splat(means[r]));
-                *sum = I::mul_add(difference, difference, *sum);
-            }
-        }
-        let mut scales = [0f32; R];
-        for (r, (scale, sum)) in scales.iter_mut().zip(sums).enumerate() {
-            let rest = &x[r * channels + whole..(r + 1) * channels];
-            let rest: f32 = rest.iter().map(|x| (x - means[r]) * (x - means[r])).sum();
-            *scale = 1.0 / ((I::total(sum) + rest) / channels as f32 + self.eps).sqrt();
-        }
-
+        let (means, scales) = moments::<I, R>(x, self.eps);
         for (c, count) in registers::<I>(channels) {
             let (weight, bias) = (load::<I>(self.weight, c, count), load::<I>(self.bias, c, count));
             for r in 0..R {
@@ -178,7 +174,7 @@ impl Kernel for Backward<'_> {
         let mut normed = vec![0f32; channels];
         let rows = self.x.chunks_exact(channels).zip(self.grad.chunks_exact(channels));
         for ((x, grad), dx) in rows.zip(self.dx.chunks_exact_mut(channels)) {
-            let (mean, r) = moments(x, self.eps);
+            let ([mean], [r]) = moments::<I, 1>(x, self.eps);
             for (normed, &x) in normed.iter_mut().zip(x) {
                 *normed = (x - mean) * r;
             }
