@@ -16,7 +16,7 @@ pub(crate) unsafe trait Number: Copy {}
 // SAFETY: so it is.
 unsafe impl Number for f32 {}
 // SAFETY: as above.
-unsafe impl Number for u16 {}
+unsafe impl Number for half::f16 {}
 
 /// Numbers that are written before they are read.
 #[derive(Default)]
@@ -42,6 +42,13 @@ impl<T: Number> Buffer<T> {
             *self = Self::uninit(len);
         }
         &mut self[..len]
+    }
+
+    /// The first `len` places for numbers of another kind.
+    pub fn room_of<U: Number>(&mut self, len: usize) -> &mut [U] {
+        let room = self.room((len * size_of::<U>()).div_ceil(size_of::<T>()));
+        // SAFETY: the room is large enough, aligned for any, and any bytes are numbers.
+        unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), len) }
     }
 }
 

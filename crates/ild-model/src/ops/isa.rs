@@ -6,10 +6,12 @@
 use std::sync::LazyLock;
 
 mod baseline;
+mod half;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(crate) use baseline::Baseline;
+pub(crate) use half::Half;
 #[cfg(target_arch = "x86_64")]
 use x86::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -24,6 +26,8 @@ pub(crate) const REGISTERS: usize = 2;
 pub(crate) trait Isa: Copy + Send + Sync {
     /// A register.
     type V: Copy;
+    /// A register of numbers in half precision.
+    type H: Half<Self::V>;
     /// Numbers in a register.
     const LANES: usize;
 
@@ -165,6 +169,34 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         Level::Avx2 => unsafe { avx2(kernel) },
         _ => kernel.run::<Baseline, 4, 8>(),
     }
+}
+
+/// Whether this processor computes in half precision.
+pub(crate) fn half_available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let found = is_x86_feature_detected!("avx512fp16") && is_x86_feature_detected!("f16c");
+    #[cfg(not(target_arch = "x86_64"))]
+    let found = false;
+    found && *LEVEL == Level::Avx512
+}
+
+/// Runs a kernel whose operands are in half precision.
+///
+/// # Panics
+/// Where [`half_available`] says no.
+pub(crate) fn dispatch_half<K: Kernel>(kernel: K) -> K::Output {
+    assert!(half_available(), "half precision was asked for where `half_available` says no");
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instructions are there.
+    return unsafe { avx512_fp16(kernel) };
+    #[cfg(not(target_arch = "x86_64"))]
+    kernel.run::<Baseline, 4, 8>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512fp16,avx2,fma,f16c")]
+fn avx512_fp16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512, 12, 32>()
 }
 
 #[cfg(target_arch = "x86_64")]

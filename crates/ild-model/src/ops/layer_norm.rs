@@ -7,8 +7,9 @@
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
+use super::gemm::Operand;
 use super::isa::{Isa, Kernel, dispatch};
-use super::math::{load, registers, store, sum, sum_pairs};
+use super::math::{load, registers, sum, sum_pairs};
 use super::node::{Fused, apply};
 
 /// Rows handled as one task.
@@ -22,9 +23,9 @@ pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -
     apply(LayerNorm { channels, eps: eps as f32 }, x.shape(), &[x, weight, bias])
 }
 
-/// Normalises rows of as many numbers as the weight has.
-pub(crate) fn normalise(x: &[f32], [weight, bias]: [&[f32]; 2], eps: f32, out: &mut [f32]) {
-    dispatch(Forward { x, weight, bias, eps, out });
+/// Normalises rows of as many numbers as the weight has; rows of the result are [`Operand::padded`] apart, with zeros between them.
+pub(crate) fn normalise<T: Operand>(x: &[f32], [weight, bias]: [&[f32]; 2], eps: f32, out: &mut [T]) {
+    T::dispatch(Forward { x, weight, bias, eps, out });
 }
 
 struct LayerNorm {
@@ -83,6 +84,7 @@ fn moments<I: Isa, const R: usize>(x: &[f32], eps: f32) -> ([f32; R], [f32; R]) 
     let mut sums = [I::splat(0.0); R];
     for c in (0..whole).step_by(I::LANES) {
         for (r, sum) in sums.iter_mut().enumerate() {
+            I::prefetch(x.as_ptr().wrapping_add((R + r) * channels + c)); // the next rows
             *sum = I::add(*sum, load::<I>(x, r * channels + c, I::LANES));
         }
     }
@@ -107,47 +109,50 @@ fn moments<I: Isa, const R: usize>(x: &[f32], eps: f32) -> ([f32; R], [f32; R]) 
     (means, scales)
 }
 
-struct Forward<'a> {
+struct Forward<'a, T> {
     x: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
     eps: f32,
-    out: &'a mut [f32],
+    out: &'a mut [T],
 }
 
 /// Rows taken at once, so that their sums do not wait for each other.
 const TOGETHER: usize = 4;
 
-impl Kernel for Forward<'_> {
+impl<T: Operand> Kernel for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(mut self) {
-        let block = TOGETHER * self.weight.len();
-        let whole = self.x.len() / block * block;
-        for at in (0..whole).step_by(block) {
-            self.rows::<I, TOGETHER>(at);
+        let rows = self.x.len() / self.weight.len();
+        let whole = rows / TOGETHER * TOGETHER;
+        for first in (0..whole).step_by(TOGETHER) {
+            self.rows::<I, TOGETHER>(first);
         }
-        for at in (whole..self.x.len()).step_by(self.weight.len()) {
-            self.rows::<I, 1>(at);
+        for first in whole..rows {
+            self.rows::<I, 1>(first);
         }
     }
 }
 
-impl Forward<'_> {
-    /// `R` rows from number `at` on.
+impl<T: Operand> Forward<'_, T> {
+    /// `R` rows from `first` on.
     #[inline(always)]
-    fn rows<I: Isa, const R: usize>(&mut self, at: usize) {
+    fn rows<I: Isa, const R: usize>(&mut self, first: usize) {
         let channels = self.weight.len();
-        let x = &self.x[at..at + R * channels];
-        let out = &mut self.out[at..at + R * channels];
+        let width = T::padded(channels);
+        let x = &self.x[first * channels..(first + R) * channels];
+        let out = &mut self.out[first * width..(first + R) * width];
         let (means, scales) = moments::<I, R>(x, self.eps);
         for (c, count) in registers::<I>(channels) {
             let (weight, bias) = (load::<I>(self.weight, c, count), load::<I>(self.bias, c, count));
             for r in 0..R {
                 let difference = I::sub(load::<I>(x, r * channels + c, count), I::splat(means[r]));
                 let normed = I::mul_add(I::mul(difference, I::splat(scales[r])), weight, bias);
-                store::<I>(out, r * channels + c, count, normed);
+                let to = &mut out[r * width + c..r * width + c + count];
+                // SAFETY: the slice has `count` numbers.
+                unsafe { T::store::<I>(to.as_mut_ptr(), normed, count) };
             }
         }
     }

@@ -3,16 +3,16 @@
 //! `y = x·Wᵀ + b`: `dx = grad·W`, `dW = gradᵀ·x`, `db = Σ grad`. With GELU behind it `grad` is first multiplied by
 //! `gelu′(x·Wᵀ + b)`, whose argument the forward pass keeps. A residual's gradient is `grad` itself.
 
+use std::cell::Cell;
 use std::sync::Mutex;
 
 use candle_core::{Result, Tensor, bail};
+use half::f16;
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
 use super::gelu::times_slope;
-use super::gemm::{
-    Bias, BiasGelu, BiasGeluKeep, BiasResidual, FEW, FewRows, Finish, Lhs, Packed, Panels, Plain, Product, ROWS, Rhs, multiply_half,
-    weight_gradient,
-};
+use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, FEW, FewRows, Finish, Operand, Packed, Plain, ROWS, weight_gradient};
 use super::isa::dispatch;
 use super::node::{Fused, apply, tracked, uninit};
 
@@ -87,17 +87,16 @@ pub(crate) fn add_block<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], 
 }
 
 fn product<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], add: bool, finish: &mut F) {
-    let (rows, out_row, k) = (out.len() / packed.n, packed.n, packed.k);
-    let lhs = Lhs { data: x, row: k, step: 1 };
-    match &packed.panels {
-        Panels::Single(panels) => {
-            let rhs = Rhs { panels: &panels[..], k, depth: 0..k, columns: 0..packed.n };
-            dispatch(Product { rows, lhs, rhs, out, out_row, add, finish });
-        }
-        Panels::Half(panels) => {
-            let rhs = Rhs { panels: &panels[..], k, depth: 0..k, columns: 0..packed.n };
-            multiply_half(Product { rows, lhs, rhs, out, out_row, add, finish });
-        }
+    thread_local! {
+        /// Rounded rows, kept from product to product.
+        static ROUNDED: Cell<Buffer> = Cell::default();
+    }
+    if packed.is_half() {
+        let mut room = ROUNDED.take();
+        packed.multiply(f16::rows(x, packed.k, &mut room), out, add, finish);
+        ROUNDED.set(room);
+    } else {
+        packed.multiply(x, out, add, finish);
     }
 }
 

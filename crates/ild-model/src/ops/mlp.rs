@@ -7,11 +7,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Result, Tensor, bail};
+use half::f16;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::frozen::{Frozen, Norm};
-use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, GeluSlope, Packed, PackedWeight, ROWS, weight_gradient};
+use super::gemm::{
+    Bias, BiasGelu, BiasGeluKeep, BiasGeluRough, BiasResidual, Finish, GeluSlope, Operand, Packed, PackedWeight, ROWS, weight_gradient,
+};
 use super::layer_norm::normalise;
 use super::linear::{dims, input_gradient, multiply_block, multiply_rows};
 use super::node::{Fused, apply, on_cpu, tracked, uninit};
@@ -60,19 +63,42 @@ impl Fused for NormedMlp {
         let Mlp { inputs: channels, hidden, .. } = self.mlp;
         let [first, second] = &self.packed;
         let (first, second) = (first.get(channels, hidden, w1), second.get(hidden, channels, w2));
-        let rows = self.mlp.rows();
-        let blocks = out.par_chunks_mut(rows * channels).zip(x.par_chunks(rows * channels));
-        blocks.for_each_init(Default::default, |(normed, inner): &mut (Buffer, Buffer), (out, x)| {
-            let normed = normed.room(x.len());
-            normalise(x, [norm_weight, norm_bias], self.eps, normed);
-            let inner = inner.room(x.len() / channels * hidden);
-            multiply_block(normed, &first, inner, &mut BiasGelu(b1));
-            multiply_block(inner, &second, out, &mut BiasResidual { bias: b2, residual: x, columns: channels });
-        });
+        if first.is_half() {
+            self.through::<f16, _>(x, [norm_weight, norm_bias], (&first, BiasGeluRough(b1)), (&second, b2), out);
+        } else {
+            self.through::<f32, _>(x, [norm_weight, norm_bias], (&first, BiasGelu(b1)), (&second, b2), out);
+        }
     }
 
     fn backward(&self, _: &[&[f32]], _: &[f32], _: &[f32], _: &mut [Option<&mut [f32]>]) {
         unreachable!("normed_mlp is for tensors without gradients");
+    }
+}
+
+impl NormedMlp {
+    /// Normed and hidden numbers are in `T`.
+    fn through<T: Operand, G: Finish + Copy + Sync>(
+        &self,
+        x: &[f32],
+        norm: [&[f32]; 2],
+        (first, gelu): (&Packed, G),
+        (second, bias): (&Packed, &[f32]),
+        out: &mut [f32],
+    ) {
+        let channels = first.k;
+        let rows = self.mlp.rows();
+        let blocks = out.par_chunks_mut(rows * channels).zip(x.par_chunks(rows * channels));
+        blocks.for_each_init(Default::default, |(normed, hidden): &mut (Buffer, Buffer), (out, x)| {
+            let rows = x.len() / channels;
+            let normed = normed.room_of::<T>(rows * T::padded(channels));
+            normalise(x, norm, self.eps, normed);
+            let hidden = hidden.room_of::<T>(rows * T::padded(first.n));
+            if T::padded(first.n) > first.n {
+                hidden.fill(T::default());
+            }
+            first.multiply(normed, hidden, false, &mut { gelu });
+            second.multiply(hidden, out, false, &mut BiasResidual { bias, residual: x, columns: channels });
+        });
     }
 }
 

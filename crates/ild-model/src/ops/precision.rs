@@ -5,8 +5,8 @@ use std::cell::Cell;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use super::gemm::half_available;
 use super::gpu;
+use super::isa::half_available;
 
 /// What the image encoder computes in. Weights, sums, the decoder and every result are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
@@ -61,7 +61,10 @@ impl Precision {
     }
 
     /// Runs `work`; operations that are called on this thread meanwhile compute in this precision.
-    pub(crate) fn during<T>(self, work: impl FnOnce() -> T) -> T {
+    ///
+    /// # Panics
+    /// In an operation of `work`, where the precision does not [run](Self::runs_on).
+    pub fn during<T>(self, work: impl FnOnce() -> T) -> T {
         struct Reset(Precision);
         impl Drop for Reset {
             fn drop(&mut self) {

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
+use half::f16;
 use rayon::prelude::*;
 
-use super::attention::{Scratch, attend_map, attend_window};
+use super::attention::{Scores, Scratch, attend_map, attend_window};
 use super::buffer::Buffer;
 use super::frozen::{Frozen, Norm};
 use super::gemm::{Bias, BiasResidual, Packed, PackedWeight};
@@ -17,7 +18,6 @@ use super::layer_norm::normalise;
 use super::linear::{add_block, multiply_block};
 use super::max_pool::pool_rows;
 use super::node::{Fused, apply, on_cpu, tracked};
-use super::precision::Precision;
 use super::shared::Shared;
 use super::window::WindowGrid;
 
@@ -70,7 +70,6 @@ pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Ten
         grid: WindowGrid::new(height, width, *window, *pool_query)?,
         step,
         eps: norm.eps as f32,
-        precision: Precision::current(),
         packed: [Some(qkv), Some(proj), shortcut.as_ref()].map(|linear| linear.map(|linear| linear.packed.clone()).unwrap_or_default()),
     };
     Ok(Some(apply(op, (batch, height / step, width / step, outputs), &inputs)?))
@@ -89,7 +88,6 @@ struct Block {
     /// 2 where queries are pooled, else 1.
     step: usize,
     eps: f32,
-    precision: Precision,
     /// `qkv`, `proj` and `shortcut`.
     packed: [Arc<PackedWeight>; 3],
 }
@@ -138,16 +136,11 @@ impl Fused for Block {
             proj: (proj.get(d, d, proj_weight), proj_bias),
             shortcut: if let &[weight, bias] = shortcut { Some((of_shortcut.get(c, d, weight), bias)) } else { None },
         };
-        if self.whole {
-            return self.whole_map(x, &weights, out);
+        if weights.qkv.0.is_half() {
+            self.run::<f16>(x, &weights, out);
+        } else {
+            self.run::<f32>(x, &weights, out);
         }
-        let windows = self.batch * self.grid.rows * self.grid.columns;
-        let group = self.group(windows);
-        let out = Shared::new(out);
-        (0..windows.div_ceil(group)).into_par_iter().for_each_init(Maps::default, |maps, i| {
-            let windows: Vec<Window> = (i * group..windows.min((i + 1) * group)).map(|i| self.window(i)).collect();
-            self.windows(x, &weights, &windows, maps, &out);
-        });
     }
 
     fn backward(&self, _: &[&[f32]], _: &[f32], _: &[f32], _: &mut [Option<&mut [f32]>]) {
@@ -156,6 +149,20 @@ impl Fused for Block {
 }
 
 impl Block {
+    /// The normed map and the scores are in `T`.
+    fn run<T: Scores>(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
+        if self.whole {
+            return self.whole_map::<T>(x, weights, out);
+        }
+        let windows = self.batch * self.grid.rows * self.grid.columns;
+        let group = self.group(windows);
+        let out = Shared::new(out);
+        (0..windows.div_ceil(group)).into_par_iter().for_each_init(Maps::default, |maps, i| {
+            let windows: Vec<Window> = (i * group..windows.min((i + 1) * group)).map(|i| self.window(i)).collect();
+            self.windows::<T>(x, weights, &windows, maps, &out);
+        });
+    }
+
     /// Windows that go through together.
     fn group(&self, windows: usize) -> usize {
         let queries = self.grid.window_height * self.grid.window_width / self.step / self.step;
@@ -164,17 +171,17 @@ impl Block {
     }
 
     /// Where the map is one window and keeps its width.
-    fn whole_map(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
+    fn whole_map<T: Scores>(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
         let c = self.channels;
         let mut qkv = Buffer::uninit(3 * x.len());
         let rows = qkv.par_chunks_mut(ROWS * 3 * c).zip(x.par_chunks(ROWS * c));
-        rows.for_each_init(Buffer::default, |normed, (qkv, x)| {
-            let normed = normed.room(x.len());
+        rows.for_each_init(Buffer::<f32>::default, |normed, (qkv, x)| {
+            let normed = normed.room_of::<T>(x.len() / c * T::padded(c));
             normalise(x, weights.norm, self.eps, normed);
-            multiply_block(normed, &weights.qkv.0, qkv, &mut Bias(weights.qkv.1));
+            weights.qkv.0.multiply(normed, qkv, false, &mut Bias(weights.qkv.1));
         });
         let mut attended = Buffer::uninit(x.len());
-        attend_map((&qkv, weights.qkv.1), (self.batch, self.height, self.width), self.heads, &mut attended);
+        attend_map::<T>((&qkv, weights.qkv.1), (self.batch, self.height, self.width), self.heads, &mut attended);
         let rows = out.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(attended.par_chunks(ROWS * c));
         rows.for_each(|((out, x), attended)| {
             let bias = weights.proj.1;
@@ -190,36 +197,37 @@ impl Block {
         Window { image, y, x, height, width }
     }
 
-    fn windows(&self, x: &[f32], weights: &Weights, windows: &[Window], maps: &mut Maps, out: &Shared) {
+    fn windows<T: Scores>(&self, x: &[f32], weights: &Weights, windows: &[Window], maps: &mut Maps, out: &Shared) {
         let (c, d, step) = (self.channels, self.outputs, self.step);
         let rows: usize = windows.iter().map(|w| w.height * w.width).sum();
         let results = rows / step / step;
-        let normed = maps.normed.room(rows * c);
+        let width = T::padded(c);
+        let normed = maps.normed.room_of::<T>(rows * width);
         let result = maps.out.room(results * d);
 
-        let mut at = 0;
+        let mut token = 0;
         for window in windows {
             for y in 0..window.height {
                 let from = ((window.image * self.height + window.y + y) * self.width + window.x) * c;
-                let (line, to) = (&x[from..from + window.width * c], at..at + window.width * c);
-                normalise(line, weights.norm, self.eps, &mut normed[to.clone()]);
+                let (line, to) = (&x[from..from + window.width * c], token..token + window.width);
+                normalise(line, weights.norm, self.eps, &mut normed[to.start * width..to.end * width]);
                 if weights.shortcut.is_none() && step == 1 {
-                    result[to.clone()].copy_from_slice(line);
+                    result[to.start * c..to.end * c].copy_from_slice(line);
                 }
-                at = to.end;
+                token = to.end;
             }
         }
 
         if let Some((weight, bias)) = &weights.shortcut {
             let shortcut = if step == 1 { &mut *result } else { maps.shortcut.room(rows * d) };
-            multiply_block(normed, weight, shortcut, &mut Bias(bias));
+            weight.multiply(normed, shortcut, false, &mut Bias(bias));
         }
         if step == 2 {
             self.pool(windows, x, weights.shortcut.is_some().then_some(&maps.shortcut), result);
         }
 
         let qkv = maps.qkv.room(rows * 3 * d);
-        multiply_block(normed, &weights.qkv.0, qkv, &mut Bias(weights.qkv.1));
+        weights.qkv.0.multiply(normed, qkv, false, &mut Bias(weights.qkv.1));
         let attended = maps.attended.room(results * d);
         let (mut from, mut to) = (&*qkv, &mut *attended);
         for window in windows {
@@ -228,7 +236,7 @@ impl Block {
             let (attended, rest_of_attended) = to.split_at_mut(tokens / step / step * d);
             let size = (window.height, window.width);
             let grid = WindowGrid { rows: 1, columns: 1, ..self.grid };
-            attend_window((qkv, weights.qkv.1), size, self.heads, (grid, step == 2), self.precision, attended, &mut maps.attention);
+            attend_window::<T>((qkv, weights.qkv.1), size, self.heads, (grid, step == 2), attended, &mut maps.attention);
             (from, to) = (rest, rest_of_attended);
         }
         add_block(attended, &weights.proj.0, result, &mut Bias(weights.proj.1));

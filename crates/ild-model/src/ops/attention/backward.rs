@@ -228,7 +228,7 @@ impl Scratch {
         let queries = |panels| Rhs { panels, k: prepared.deltas.len(), depth: range.clone(), columns: 0..dim };
         let by_key = |data| Lhs { data, row: dim, step: 1 };
         let scores = |data| Lhs { data, row: SCORES_ROW, step: 1 };
-        multiply::<I, M, N, _>(Product {
+        multiply::<I, M, N, _, _, _>(Product {
             rows,
             lhs: by_key(&self.k),
             rhs: columns(&prepared.q_columns),
@@ -237,7 +237,7 @@ impl Scratch {
             add: false,
             finish: &mut Probability { log_sums },
         });
-        multiply::<I, M, N, _>(Product {
+        multiply::<I, M, N, _, _, _>(Product {
             rows,
             lhs: by_key(&self.v),
             rhs: columns(&prepared.grad_columns),
@@ -247,7 +247,7 @@ impl Scratch {
             finish: &mut ScoreGradient { p: &self.p, deltas },
         });
         for (scores_of, panels, out) in [(&self.p, &prepared.grad_rows, &mut self.dv), (&self.ds, &prepared.q_rows, &mut self.dk)] {
-            multiply::<I, M, N, _>(Product {
+            multiply::<I, M, N, _, _, _>(Product {
                 rows,
                 lhs: scores(scores_of),
                 rhs: queries(panels),
@@ -257,7 +257,7 @@ impl Scratch {
                 finish: &mut Plain,
             });
         }
-        multiply::<I, M, N, _>(Product {
+        multiply::<I, M, N, _, _, _>(Product {
             rows: range.len(),
             lhs: Lhs { data: &self.ds, row: 1, step: SCORES_ROW },
             rhs: Rhs { panels: &self.k_rows, k: rows, depth: 0..rows, columns: 0..dim },

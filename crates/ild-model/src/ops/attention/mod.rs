@@ -6,16 +6,19 @@
 
 mod backward;
 mod forward;
+mod scores;
 mod source;
 
 use std::sync::Mutex;
 
 use candle_core::{Result, Tensor, bail};
+use half::f16;
 
 use self::backward::{Given, backward};
 pub(crate) use self::forward::Scratch;
 use self::forward::{forward, forward_here};
-use self::source::{Plain, PlainLayout, WindowLayout, Windows};
+pub(crate) use self::scores::Scores;
+use self::source::{Plain, PlainLayout, Source, WindowLayout, Windows};
 use super::node::{Fused, apply, tracked};
 use super::precision::Precision;
 use super::shared::Shared;
@@ -59,24 +62,36 @@ pub(crate) fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window
 
 /// Attention of one window on this thread, from `qkv` `[h, w, 3·heads·d]` of its tokens inside the map; the rest of the window's
 /// `window × window` tokens are padding. `out` as [`window_attention`] with one window.
-pub(crate) fn attend_window(
+pub(crate) fn attend_window<T: Scores>(
     (qkv, bias): (&[f32], &[f32]),
     (height, width): (usize, usize),
     heads: usize,
     (grid, pool_query): (WindowGrid, bool),
-    precision: Precision,
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
     let layout = WindowLayout { batch: 1, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query };
-    forward_here(&Windows { qkv, bias, layout }, layout.scale(), precision, out, scratch);
+    forward_here::<_, T>(&Windows { qkv, bias, layout }, layout.scale(), out, scratch);
 }
 
 /// Attention of whole maps from their packed projection `[b, h, w, 3·heads·d]`.
-pub(crate) fn attend_map((qkv, bias): (&[f32], &[f32]), (batch, height, width): (usize, usize, usize), heads: usize, out: &mut [f32]) {
+pub(crate) fn attend_map<T: Scores>(
+    (qkv, bias): (&[f32], &[f32]),
+    (batch, height, width): (usize, usize, usize),
+    heads: usize,
+    out: &mut [f32],
+) {
     let grid = WindowGrid { window_height: height, window_width: width, rows: 1, columns: 1 };
     let layout = WindowLayout { batch, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query: false };
-    forward(&Windows { qkv, bias, layout }, layout.scale(), out, None);
+    forward::<_, T>(&Windows { qkv, bias, layout }, layout.scale(), out, None);
+}
+
+/// [`forward`] in this thread's precision.
+fn forward_now<S: Source>(source: &S, scale: f32, out: &mut [f32], log_sums: Option<&mut Vec<f32>>) {
+    match Precision::current() {
+        Precision::F16 => forward::<S, f16>(source, scale, out, log_sums),
+        Precision::F32 | Precision::Bf16 => forward::<S, f32>(source, scale, out, log_sums),
+    }
 }
 
 struct Attention {
@@ -91,7 +106,7 @@ impl Fused for Attention {
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let &[q, k, v] = inputs else { unreachable!("attention has three inputs") };
         let source = Plain { parts: [q, k, v], layout: self.layout };
-        forward(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
+        forward_now(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
     }
 
     fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
@@ -128,7 +143,7 @@ impl Fused for WindowAttention {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let source = Windows { qkv: inputs[0], bias: inputs[1], layout: self.layout };
-        forward(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
+        forward_now(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
     }
 
     fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {

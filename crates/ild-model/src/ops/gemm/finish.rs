@@ -1,22 +1,37 @@
 //! What happens to a row of a register tile before it is stored.
 
 use crate::ops::isa::Isa;
-use crate::ops::math::{gelu, gelu_and_slope, load_at, store_at};
+use crate::ops::math::{gelu, gelu_and_slope, gelu_rough, load_at, store_at};
 
 /// The last step of a product, a register of one row at a time.
 pub(crate) trait Finish {
     /// Panics unless [`Self::finish`] finds what it needs for each of `rows × columns` places.
     fn check(&self, rows: usize, columns: usize);
 
+    /// Asks for what [`Self::finish`] will read for the register at `row`, `column ..`, if that is far away.
+    #[inline(always)]
+    fn prefetch<I: Isa>(&self, _row: usize, _column: usize) {}
+
     /// What is stored at `row`, `column ..`, of which `width` numbers count.
     ///
     /// # Safety
     /// [`Self::check`] must have passed for a size that these places are in.
     unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V;
+
+    /// Whether sums that are in half precision, and are to be, can stay in it: [`Self::finish_halves`].
+    const IN_HALVES: bool = false;
+
+    /// [`Self::finish`] of a whole register in half precision.
+    ///
+    /// # Safety
+    /// As [`Self::finish`].
+    unsafe fn finish_halves<I: Isa>(&mut self, _row: usize, _column: usize, _sums: I::H) -> I::H {
+        unreachable!("not in half precision")
+    }
 }
 
 /// Panics unless `data`, in rows of `row` numbers, holds `rows × columns` places.
-pub(crate) fn check_rows(data: &[f32], row: usize, rows: usize, columns: usize) {
+pub(crate) fn check_rows<T>(data: &[T], row: usize, rows: usize, columns: usize) {
     assert!(row >= columns && data.len() + row >= rows * row + columns, "{} numbers in rows of {row} for {rows} × {columns}", data.len());
 }
 
@@ -65,6 +80,22 @@ impl Finish for BiasGelu<'_> {
     }
 }
 
+/// [`BiasGelu`] for results that are rounded to half precision.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BiasGeluRough<'a>(pub &'a [f32]);
+
+impl Finish for BiasGeluRough<'_> {
+    fn check(&self, rows: usize, columns: usize) {
+        Bias(self.0).check(rows, columns);
+    }
+
+    #[inline(always)]
+    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+        // SAFETY: as `check` found.
+        gelu_rough::<I>(unsafe { Bias(self.0).finish::<I>(row, column, width, sums) })
+    }
+}
+
 /// `gelu(sum + bias)`, and `sum + bias` kept in `before` (as many columns as the result) for the gradient.
 #[derive(Debug)]
 pub(crate) struct BiasGeluKeep<'a> {
@@ -102,6 +133,11 @@ impl Finish for BiasResidual<'_> {
     fn check(&self, rows: usize, columns: usize) {
         Bias(self.bias).check(rows, columns);
         check_rows(self.residual, self.columns, rows, columns);
+    }
+
+    #[inline(always)]
+    fn prefetch<I: Isa>(&self, row: usize, column: usize) {
+        I::prefetch(self.residual.as_ptr().wrapping_add(row * self.columns + column));
     }
 
     #[inline(always)]

@@ -7,15 +7,16 @@
 mod few_rows;
 mod finish;
 mod half;
+mod operand;
 mod pack;
 mod tile;
 mod weight_gradient;
 
 pub(crate) use few_rows::{FEW, FewRows};
-pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, Finish, GeluSlope, Plain, check_rows};
-pub(crate) use half::{available as half_available, multiply_half};
+pub(crate) use finish::{Bias, BiasGelu, BiasGeluKeep, BiasGeluRough, BiasResidual, Finish, GeluSlope, Plain, check_rows};
+pub(crate) use operand::{Corner, Operand};
 pub use pack::PackedWeight;
-pub(crate) use pack::{Packed, Panels, pack_columns, pack_rows, packed_len};
+pub(crate) use pack::{Packed, pack_columns, pack_rows, packed_len};
 pub(crate) use tile::{Lhs, Product, Rhs, multiply};
 pub(crate) use weight_gradient::weight_gradient;
 
@@ -24,11 +25,11 @@ use super::isa::{Isa, Kernel};
 /// Rows handled as one task: a multiple of every tile's height, small enough for `A` and `C` to stay in a core's cache.
 pub(crate) const ROWS: usize = 96;
 
-impl<F: Finish> Kernel for Product<'_, F> {
+impl<F: Finish, T: Operand, O: Operand> Kernel for Product<'_, F, T, O> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
-        multiply::<I, M, N, F>(self);
+        multiply::<I, M, N, F, T, O>(self);
     }
 }

@@ -2,18 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use half::f16;
 use rayon::prelude::*;
 
-use super::half::rounded;
+use super::{Finish, Lhs, Operand, Product, Rhs};
 use crate::ops::buffer::Buffer;
-use crate::ops::isa::{Isa, Kernel, dispatch, tile};
+use crate::ops::isa::{Isa, Kernel, tile};
 use crate::ops::precision::Precision;
 
 /// A packed matrix of `k × n`.
 #[derive(Debug)]
 pub(crate) struct Packed {
     /// The panels, one after the other.
-    pub panels: Panels,
+    panels: Panels,
     /// Rows, the length of the sums.
     pub k: usize,
     /// Columns.
@@ -32,14 +33,40 @@ impl Packed {
     }
 
     fn new(k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
-        let (_, width) = tile();
-        let mut panels = Buffer::uninit(packed_len(k, n));
-        let fill = |(j, panel): (usize, &mut [f32])| {
-            let range = j * width..(j * width + width).min(n);
-            dispatch(Panel { panel, k, n, range, weight, columns });
+        let panels = match Precision::current() {
+            Precision::F32 | Precision::Bf16 => Panels::Single(panels(k, n, weight, columns)),
+            Precision::F16 => Panels::Half(panels(k, n, weight, columns)),
         };
-        panels.par_chunks_mut((k * width).max(1)).enumerate().for_each(fill);
-        Self { panels: Panels::new(panels, Precision::current()), k, n }
+        Self { panels, k, n }
+    }
+
+    /// Whether its numbers are in half precision.
+    pub fn is_half(&self) -> bool {
+        matches!(self.panels, Panels::Half(_))
+    }
+
+    /// `out = finish(x · B)`, or `finish(out + x · B)` with `add`, on this thread. Rows of `x` are [`Operand::padded`] apart.
+    pub fn multiply<T: Operand, O: Operand, F: Finish>(&self, x: &[T], out: &mut [O], add: bool, finish: &mut F) {
+        let k = T::padded(self.k);
+        let rows = x.len() / k.max(1);
+        let lhs = Lhs { data: x, row: k, step: 1 };
+        let rhs = Rhs { panels: T::panels(self), k, depth: 0..k, columns: 0..self.n };
+        let out_row = out.len() / rows.max(1);
+        T::dispatch(Product { rows, lhs, rhs, out, out_row, add, finish });
+    }
+
+    pub(super) fn single(&self) -> &[f32] {
+        match &self.panels {
+            Panels::Single(panels) => panels,
+            Panels::Half(_) => unreachable!("single precision of a matrix in half"),
+        }
+    }
+
+    pub(super) fn half(&self) -> &[f16] {
+        match &self.panels {
+            Panels::Half(panels) => panels,
+            Panels::Single(_) => unreachable!("half precision of a matrix in single"),
+        }
     }
 }
 
@@ -57,7 +84,7 @@ impl PackedWeight {
     pub(crate) fn get_or(&self, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some(packed) if packed.panels.is_of(Precision::current()) => packed.clone(),
+            Some(packed) if packed.is_half() == (Precision::current() == Precision::F16) => packed.clone(),
             _ => kept.insert(Arc::new(pack())).clone(),
         }
     }
@@ -65,23 +92,9 @@ impl PackedWeight {
 
 /// The numbers of a packed matrix.
 #[derive(Debug)]
-pub(crate) enum Panels {
+enum Panels {
     Single(Buffer),
-    Half(Buffer<u16>),
-}
-
-impl Panels {
-    /// Rounds to `precision`.
-    pub fn new(panels: Buffer, precision: Precision) -> Self {
-        match precision {
-            Precision::F32 | Precision::Bf16 => Self::Single(panels),
-            Precision::F16 => Self::Half(rounded(&panels)),
-        }
-    }
-
-    fn is_of(&self, precision: Precision) -> bool {
-        matches!(self, Self::Half(_)) == (precision == Precision::F16)
-    }
+    Half(Buffer<f16>),
 }
 
 /// Numbers in the panels of a `k × n` matrix.
@@ -89,9 +102,21 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
     n.next_multiple_of(tile().1) * k
 }
 
+/// The panels of a weight, given by its rows or by its columns.
+fn panels<T: Operand>(k: usize, n: usize, weight: &[f32], columns: bool) -> Buffer<T> {
+    let (_, width) = tile();
+    let mut panels = Buffer::uninit(packed_len(T::padded(k), n));
+    let fill = |(j, panel): (usize, &mut [T])| {
+        let range = j * width..(j * width + width).min(n);
+        T::dispatch(Panel { panel, k, n, range, weight, columns });
+    };
+    panels.par_chunks_mut((T::padded(k) * width).max(1)).enumerate().for_each(fill);
+    panels
+}
+
 /// One panel of a weight.
-struct Panel<'a> {
-    panel: &'a mut [f32],
+struct Panel<'a, T> {
+    panel: &'a mut [T],
     k: usize,
     n: usize,
     range: std::ops::Range<usize>,
@@ -99,16 +124,16 @@ struct Panel<'a> {
     columns: bool,
 }
 
-impl Kernel for Panel<'_> {
+impl<T: Operand> Kernel for Panel<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { panel, k, n, range, weight, columns } = self;
         if columns {
-            pack_columns::<I, N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
+            T::pack_columns::<I, N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
         } else {
-            pack_rows::<N>(panel, k, range.len(), |p| &weight[p * n + range.start..p * n + range.end]);
+            T::pack_rows::<I, N>(panel, k, range.len(), |p| &weight[p * n + range.start..p * n + range.end]);
         }
     }
 }

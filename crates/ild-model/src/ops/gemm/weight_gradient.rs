@@ -98,7 +98,7 @@ impl Kernel for Block<'_> {
             let count = CHUNK.min(rows - start);
             let panels = &mut buffer[..packed_len(count, inputs)];
             pack_rows::<N>(panels, count, inputs, |p| &x[(start + p) * inputs..(start + p + 1) * inputs]);
-            multiply::<I, M, N, Plain>(Product {
+            multiply::<I, M, N, _, _, _>(Product {
                 rows: sums.len() / inputs,
                 lhs: Lhs { data: &grad[start * outputs..], row: 1, step: outputs },
                 rhs: Rhs { panels, k: count, depth: 0..count, columns: 0..inputs },

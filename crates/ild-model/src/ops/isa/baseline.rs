@@ -16,6 +16,7 @@ fn each(f: impl Fn(usize) -> f32) -> Four {
 
 impl Isa for Baseline {
     type V = Four;
+    type H = ();
     const LANES: usize = 4;
 
     #[inline(always)]
