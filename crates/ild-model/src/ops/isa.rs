@@ -9,6 +9,8 @@ mod baseline;
 mod half;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_half;
 
 pub(crate) use baseline::Baseline;
 pub(crate) use half::Half;
