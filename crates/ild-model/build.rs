@@ -1,4 +1,5 @@
-//! With cargo feature `cuda`: compiles `kernels/*.cu` to PTX, which the driver turns into machine code for the GPU it finds.
+//! With cargo feature `cuda`: compiles `kernels/*.cu` to PTX, which the driver turns into machine
+//! code for the GPU it finds.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,8 +16,16 @@ fn main() {
     let nvcc = nvcc();
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let sources = std::fs::read_dir("kernels").unwrap_or_else(|error| panic!("kernels: {error}"));
-    for source in sources.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "cu")) {
-        compile(&nvcc, &source, &out.join(source.with_extension("ptx").file_name().unwrap_or_default()));
+    for source in sources
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "cu"))
+    {
+        compile(
+            &nvcc,
+            &source,
+            &out.join(source.with_extension("ptx").file_name().unwrap_or_default()),
+        );
     }
 }
 
@@ -25,7 +34,11 @@ fn nvcc() -> PathBuf {
     for name in ["NVCC", "CUDA_HOME"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let of_home = || std::env::var_os("CUDA_HOME").map(|home| Path::new(&home).join("bin/nvcc")).filter(|path| path.exists());
+    let of_home = || {
+        std::env::var_os("CUDA_HOME")
+            .map(|home| Path::new(&home).join("bin/nvcc"))
+            .filter(|path| path.exists())
+    };
     std::env::var_os("NVCC").map(PathBuf::from).or_else(of_home).unwrap_or_else(|| "nvcc".into())
 }
 
@@ -35,6 +48,9 @@ fn compile(nvcc: &Path, source: &Path, ptx: &Path) {
     match command.status() {
         Ok(status) if status.success() => {}
         Ok(_) => panic!("nvcc could not compile {}", source.display()),
-        Err(error) => panic!("{}: {error}; `cargo xtask cuda-env` sets up a compiler (docs/cuda.md)", nvcc.display()),
+        Err(error) => panic!(
+            "{}: {error}; `cargo xtask cuda-env` sets up a compiler (docs/cuda.md)",
+            nvcc.display()
+        ),
     }
 }

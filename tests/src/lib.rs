@@ -21,8 +21,9 @@ pub fn xtask(words: &[&str]) -> Result<Output> {
     Ok(Command::new(cargo).arg("xtask").args(words).current_dir(workspace()).output()?)
 }
 
-/// Mean over the cases of the volume Dice of each class, counted from the files themselves: the ground truth of every NPZ in
-/// `truth` against the label map of the same name in `predictions`, on the annotated slices. A class in neither counts nowhere.
+/// Mean over the cases of the volume Dice of each class, counted from the files themselves: the
+/// ground truth of every NPZ in `truth` against the label map of the same name in `predictions`, on
+/// the annotated slices. A class in neither counts nowhere.
 ///
 /// # Errors
 /// When a file is missing or cannot be read.
@@ -53,7 +54,10 @@ pub fn mean_volume_dice(truth: &Path, predictions: &Path) -> Result<BTreeMap<Str
             }
         }
     }
-    Ok(dice.into_iter().map(|(class, values)| (class, values.iter().sum::<f64>() / values.len() as f64)).collect())
+    Ok(dice
+        .into_iter()
+        .map(|(class, values)| (class, values.iter().sum::<f64>() / values.len() as f64))
+        .collect())
 }
 
 /// The column `value` of a CSV file by its column `class`, of the rows of one `system`.
@@ -64,7 +68,9 @@ pub fn column_by_class(csv: &Path, system: &str, value: &str) -> Result<BTreeMap
     let text = std::fs::read_to_string(csv).with_context(|| csv.display().to_string())?;
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let heads = lines.next().context("an empty file")?;
-    let at = |name: &str| heads.iter().position(|head| *head == name).with_context(|| format!("no column {name}"));
+    let at = |name: &str| {
+        heads.iter().position(|head| *head == name).with_context(|| format!("no column {name}"))
+    };
     let (system_at, class_at, value_at) = (at("system")?, at("class")?, at(value)?);
     let rows = lines.filter(|row| row[system_at] == system && !row[value_at].is_empty());
     rows.map(|row| Ok((row[class_at].to_owned(), row[value_at].parse()?))).collect()

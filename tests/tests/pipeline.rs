@@ -45,7 +45,11 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
         let reported = column_by_class(&table, system, "mean_volume_dsc").unwrap();
         assert!(!counted.is_empty());
         for (class, dice) in counted {
-            assert!((reported[&class] - dice).abs() < SAME_NUMBER, "{system} {class}: counted {dice}, reported {}", reported[&class]);
+            assert!(
+                (reported[&class] - dice).abs() < SAME_NUMBER,
+                "{system} {class}: counted {dice}, reported {}",
+                reported[&class]
+            );
         }
     }
     for predictions in ["infer", "infer-auto"] {
@@ -58,7 +62,11 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
 
     fs::remove_file(output.join("evaluation/summary.json")).unwrap();
     assert_eq!(stages_that_ran(&run(&output, &[])), 1, "only the evaluation lost a file");
-    assert_eq!(stages_that_ran(&run(&output, &["--set", "evaluate.nsd-tolerance-mm=3.0"])), 1, "only the evaluation has another setting");
+    assert_eq!(
+        stages_that_ran(&run(&output, &["--set", "evaluate.nsd-tolerance-mm=3.0"])),
+        1,
+        "only the evaluation has another setting"
+    );
 }
 
 fn predictions_lie_on_the_grid_of_their_ct(output: &Path, predictions: &str) {

@@ -29,14 +29,20 @@ pub fn check() -> anyhow::Result<()> {
     for (from, targets) in &arrows.forbidden {
         for to in targets {
             if seen[from.as_str()].contains(to) {
-                bail!("arrow {from} → {to}: found, and it must not be there (see docs/architecture.md)");
+                bail!(
+                    "arrow {from} → {to}: found, and it must not be there (see docs/architecture.md)"
+                );
             }
             if !everything.contains(to) && !seen.contains_key(to.as_str()) {
                 bail!("arrows.toml forbids {from} → {to}, but no crate is called {to}");
             }
         }
     }
-    println!("crate arrows: {} proved absent, {} present", count(&arrows.forbidden), count(&arrows.present));
+    println!(
+        "crate arrows: {} proved absent, {} present",
+        count(&arrows.forbidden),
+        count(&arrows.present)
+    );
     Ok(())
 }
 
@@ -48,12 +54,27 @@ fn count(arrows: &BTreeMap<String, Vec<String>>) -> usize {
 fn dependencies(package: &str) -> anyhow::Result<BTreeSet<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--package",
+            package,
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .output()
         .context("cargo tree")?;
     if !output.status.success() {
         bail!("cargo tree --package {package}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect())
 }

@@ -9,7 +9,8 @@ use crate::arrows;
 
 fn cargo(args: &[&str], rest: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).args(rest).status().context("cargo could not be started")?;
+    let status =
+        Command::new(cargo).args(args).args(rest).status().context("cargo could not be started")?;
     if !status.success() {
         bail!("`cargo {}` failed", args.join(" "));
     }
@@ -39,19 +40,46 @@ pub fn bench(rest: &[String]) -> anyhow::Result<()> {
 
 /// Builds programs and examples and says in which folder they are.
 pub fn build_programs_and_examples() -> anyhow::Result<PathBuf> {
-    cargo(&["build", "--quiet", "--release", "--workspace", "--bins", "--examples", "--exclude", "xtask"], &[])?;
+    cargo(
+        &[
+            "build",
+            "--quiet",
+            "--release",
+            "--workspace",
+            "--bins",
+            "--examples",
+            "--exclude",
+            "xtask",
+        ],
+        &[],
+    )?;
     beside_this_one()
 }
 
 /// Builds and runs `gpu-check` with CUDA.
 pub fn gpu_check(rest: &[String]) -> anyhow::Result<()> {
-    cargo(&["run", "--release", "--workspace", "--features", "ild-train/cuda", "--bin", "gpu-check", "--"], rest)
+    cargo(
+        &[
+            "run",
+            "--release",
+            "--workspace",
+            "--features",
+            "ild-train/cuda",
+            "--bin",
+            "gpu-check",
+            "--",
+        ],
+        rest,
+    )
 }
 
 /// Everything that has to be green.
 pub fn check() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--release", "--workspace", "--all-targets"], &["--".into(), "-Dwarnings".into()])?;
+    cargo(
+        &["clippy", "--release", "--workspace", "--all-targets"],
+        &["--".into(), "-Dwarnings".into()],
+    )?;
     arrows::check()?;
     test(&[])?;
     // SAFETY: no other thread of this program reads the environment.

@@ -1,8 +1,10 @@
-//! `cargo xtask cuda-env`: what cargo feature `cuda` needs to be built on a machine without CUDA, from PyPI's wheels.
+//! `cargo xtask cuda-env`: what cargo feature `cuda` needs to be built on a machine without CUDA,
+//! from PyPI's wheels.
 //!
-//! The folder becomes what the build scripts take for a CUDA installation: `bin`, `include`, `nvvm`, `lib64` with the unversioned
-//! names that a linker looks for, and `lib64/stubs/libcuda.so`, a driver that says "no GPU" to everything. Programs link against
-//! it; on a machine with a driver the real one is loaded.
+//! The folder becomes what the build scripts take for a CUDA installation: `bin`, `include`,
+//! `nvvm`, `lib64` with the unversioned names that a linker looks for, and
+//! `lib64/stubs/libcuda.so`, a driver that says "no GPU" to everything. Programs link against it;
+//! on a machine with a driver the real one is loaded.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +14,20 @@ use clap::Args;
 use ild_cli::Usage;
 
 /// What compiles kernels.
-const COMPILER: [&str; 4] = ["nvidia-cuda-nvcc==13.0.*", "nvidia-cuda-crt==13.0.*", "nvidia-nvvm==13.0.*", "nvidia-cuda-runtime==13.0.*"];
+const COMPILER: [&str; 4] = [
+    "nvidia-cuda-nvcc==13.0.*",
+    "nvidia-cuda-crt==13.0.*",
+    "nvidia-nvvm==13.0.*",
+    "nvidia-cuda-runtime==13.0.*",
+];
 
 /// What programs are linked with.
-const LIBRARIES: [&str; 4] = ["nvidia-cuda-cccl==13.0.*", "nvidia-cuda-nvrtc==13.0.*", "nvidia-cublas==13.0.*", "nvidia-curand==10.4.*"];
+const LIBRARIES: [&str; 4] = [
+    "nvidia-cuda-cccl==13.0.*",
+    "nvidia-cuda-nvrtc==13.0.*",
+    "nvidia-cublas==13.0.*",
+    "nvidia-curand==10.4.*",
+];
 
 /// For training on several GPUs; this wheel has a folder of its own.
 const NCCL: &str = "nvidia-nccl-cu13==2.30.*";
@@ -45,7 +57,9 @@ pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
     let folder = folder.display();
     println!("export CUDA_HOME={folder} CUDA_PATH={folder} PATH={folder}/bin:$PATH");
     if !args.compiler_only {
-        println!("export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200");
+        println!(
+            "export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200"
+        );
         println!("cargo build --release --features cuda");
         println!("# to run with these libraries: export LD_LIBRARY_PATH={folder}/lib64");
         println!(
@@ -59,7 +73,8 @@ pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
 pub fn set_up(args: &CudaEnvArgs) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let folder = args.dir.canonicalize()?;
-    let mut packages = if args.compiler_only { COMPILER.to_vec() } else { [COMPILER, LIBRARIES].concat() };
+    let mut packages =
+        if args.compiler_only { COMPILER.to_vec() } else { [COMPILER, LIBRARIES].concat() };
     packages.extend(args.nccl.then_some(NCCL));
     install(&folder, &args.python, &packages)?;
     let wheels = wheels(&folder)?;
@@ -87,8 +102,14 @@ fn install(folder: &Path, python: &Path, packages: &[&str]) -> anyhow::Result<()
     let advice = "Python 3 with venv and pip is needed (Debian: apt-get install python3-venv; --python PROGRAM for another one)";
     run(Command::new(python).args(["-m", "venv"]).arg(&venv), advice)?;
     let pip = venv.join("bin/python");
-    let network = "pip needs to reach a package index (PIP_INDEX_URL for another one) and 1.2 GB of disk";
-    run(Command::new(pip).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]).args(packages), network)?;
+    let network =
+        "pip needs to reach a package index (PIP_INDEX_URL for another one) and 1.2 GB of disk";
+    run(
+        Command::new(pip)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(packages),
+        network,
+    )?;
     std::fs::write(&mark, packages.join("\n")).with_context(|| mark.display().to_string())
 }
 
@@ -105,8 +126,16 @@ fn run(command: &mut Command, advice: &str) -> anyhow::Result<()> {
 fn wheels(folder: &Path) -> anyhow::Result<PathBuf> {
     let lib = folder.join("venv/lib");
     let pythons = std::fs::read_dir(&lib).with_context(|| lib.display().to_string())?;
-    let found = pythons.flatten().map(|python| python.path().join("site-packages/nvidia/cu13")).find(|path| path.is_dir());
-    found.with_context(|| format!("{}: expected site-packages/nvidia/cu13, found none; remove the folder and try again", lib.display()))
+    let found = pythons
+        .flatten()
+        .map(|python| python.path().join("site-packages/nvidia/cu13"))
+        .find(|path| path.is_dir());
+    found.with_context(|| {
+        format!(
+            "{}: expected site-packages/nvidia/cu13, found none; remove the folder and try again",
+            lib.display()
+        )
+    })
 }
 
 /// A symbolic link, made anew.
@@ -134,7 +163,8 @@ fn libraries(from: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A `libcuda.so` with every function of the driver that cudarc may link against; all of them return "no GPU".
+/// A `libcuda.so` with every function of the driver that cudarc may link against; all of them
+/// return "no GPU".
 fn stub(folder: &Path) -> anyhow::Result<()> {
     let stubs = folder.join("lib64/stubs");
     let library = stubs.join("libcuda.so");
@@ -143,20 +173,34 @@ fn stub(folder: &Path) -> anyhow::Result<()> {
     }
     let source = stubs.join("libcuda.c");
     let functions = driver_functions(&cudarc()?.join("src/driver/sys"))?;
-    let lines: String = functions.iter().map(|name| format!("int {name}(void) {{ return {NO_DEVICE}; }}\n")).collect();
+    let lines: String = functions
+        .iter()
+        .map(|name| format!("int {name}(void) {{ return {NO_DEVICE}; }}\n"))
+        .collect();
     std::fs::write(&source, lines)?;
     let advice = "a C compiler is needed (Debian: apt-get install gcc)";
-    run(Command::new("cc").args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).args([&library, &source]), advice)?;
+    run(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"])
+            .args([&library, &source]),
+        advice,
+    )?;
     link(Path::new("libcuda.so"), &stubs.join("libcuda.so.1"))
 }
 
 /// Where cargo keeps the sources of cudarc.
 fn cudarc() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo).args(["metadata", "--format-version=1", "--features", "ild-model/cuda"]).output()?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--features", "ild-model/cuda"])
+        .output()?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata")?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
-    let found = packages.iter().find(|package| package["name"] == "cudarc").and_then(|package| package["manifest_path"].as_str());
+    let found = packages
+        .iter()
+        .find(|package| package["name"] == "cudarc")
+        .and_then(|package| package["manifest_path"].as_str());
     let manifest = found.context("cudarc is not among the dependencies of feature `cuda`")?;
     Ok(Path::new(manifest).parent().unwrap_or(Path::new(".")).to_owned())
 }
@@ -164,16 +208,25 @@ fn cudarc() -> anyhow::Result<PathBuf> {
 /// Names `cu…` of the functions that the bindings declare.
 fn driver_functions(bindings: &Path) -> anyhow::Result<std::collections::BTreeSet<String>> {
     let mut names = std::collections::BTreeSet::new();
-    for entry in std::fs::read_dir(bindings).with_context(|| bindings.display().to_string())?.flatten() {
+    for entry in
+        std::fs::read_dir(bindings).with_context(|| bindings.display().to_string())?.flatten()
+    {
         let text = std::fs::read_to_string(entry.path())?;
-        let declared = text.split("fn cu").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()));
+        let declared = text
+            .split("fn cu")
+            .skip(1)
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()));
         names.extend(declared.map(|rest| {
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             format!("cu{}", &rest[..end])
         }));
     }
     if names.is_empty() {
-        bail!("{}: expected declarations of the driver's functions, found none", bindings.display());
+        bail!(
+            "{}: expected declarations of the driver's functions, found none",
+            bindings.display()
+        );
     }
     Ok(names)
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask kernels`: compiles every kernel for the GPUs it should run on, down to machine code. No GPU is needed.
+//! `cargo xtask kernels`: compiles every kernel for the GPUs it should run on, down to machine
+//! code. No GPU is needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,19 +34,43 @@ struct Use {
 
 /// Compiles every source for every architecture and prints what each uses.
 pub fn kernels(args: &KernelsArgs) -> anyhow::Result<()> {
-    let folder = cuda_env::set_up(&CudaEnvArgs { dir: args.dir.clone(), python: args.python.clone(), nccl: false, compiler_only: true })?;
-    let mut sources: Vec<PathBuf> = std::fs::read_dir(SOURCES).context(SOURCES)?.flatten().map(|entry| entry.path()).collect();
+    let folder = cuda_env::set_up(&CudaEnvArgs {
+        dir: args.dir.clone(),
+        python: args.python.clone(),
+        nccl: false,
+        compiler_only: true,
+    })?;
+    let mut sources: Vec<PathBuf> =
+        std::fs::read_dir(SOURCES).context(SOURCES)?.flatten().map(|entry| entry.path()).collect();
     sources.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
     sources.sort();
-    let mut summary = ild_cli::table(["source", "for", "kernels", "PTX, kB", "registers, at most", "spilled, bytes"]);
+    let mut summary = ild_cli::table([
+        "source",
+        "for",
+        "kernels",
+        "PTX, kB",
+        "registers, at most",
+        "spilled, bytes",
+    ]);
     for source in &sources {
         for architecture in ARCHITECTURES {
             let ptx = compile(&folder, source, architecture)?;
             let found = assemble(&folder, &ptx, architecture)?;
             let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let size = std::fs::metadata(&ptx)?.len() / 1000;
-            let numbers = [found.kernels as u64, size, found.most_registers.into(), found.spilled_bytes.into()];
-            summary.add_row([vec![name, format!("sm_{architecture}")], numbers.map(|number| number.to_string()).to_vec()].concat());
+            let numbers = [
+                found.kernels as u64,
+                size,
+                found.most_registers.into(),
+                found.spilled_bytes.into(),
+            ];
+            summary.add_row(
+                [
+                    vec![name, format!("sm_{architecture}")],
+                    numbers.map(|number| number.to_string()).to_vec(),
+                ]
+                .concat(),
+            );
         }
     }
     println!("{summary}");
@@ -54,13 +79,27 @@ pub fn kernels(args: &KernelsArgs) -> anyhow::Result<()> {
 }
 
 fn compile(folder: &Path, source: &Path, architecture: u32) -> anyhow::Result<PathBuf> {
-    let ptx = folder.join("kernels").join(format!("{}_{architecture}.ptx", source.file_stem().unwrap_or_default().to_string_lossy()));
+    let ptx = folder.join("kernels").join(format!(
+        "{}_{architecture}.ptx",
+        source.file_stem().unwrap_or_default().to_string_lossy()
+    ));
     std::fs::create_dir_all(folder.join("kernels"))?;
     let mut command = Command::new(folder.join("bin/nvcc"));
-    command.args(["-ptx", "-O3", "-std=c++17", "-Werror=all-warnings", &format!("-arch=compute_{architecture}"), "-o"]);
+    command.args([
+        "-ptx",
+        "-O3",
+        "-std=c++17",
+        "-Werror=all-warnings",
+        &format!("-arch=compute_{architecture}"),
+        "-o",
+    ]);
     let output = command.arg(&ptx).arg(source).output().context("nvcc could not be started")?;
     if !output.status.success() {
-        bail!("{} for sm_{architecture}:\n{}", source.display(), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{} for sm_{architecture}:\n{}",
+            source.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(ptx)
 }

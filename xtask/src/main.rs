@@ -1,7 +1,7 @@
 //! `cargo xtask`: chains the ild programs and runs the project's checks.
 //!
-//! What the stages are is data (`pipeline/stages.toml`, `pipeline/sample.toml`); the code here only knows settings,
-//! programs, files and their order.
+//! What the stages are is data (`pipeline/stages.toml`, `pipeline/sample.toml`); the code here only
+//! knows settings, programs, files and their order.
 
 mod arrows;
 mod cargo;
@@ -59,11 +59,14 @@ enum Task {
     },
     /// Format, lints, tests, docs and crate arrows: what has to be green before a change lands.
     Check,
-    /// Time a part against its peers in Python (scripts in tests/peers), or run the workspace's own benches.
+    /// Time a part against its peers in Python (scripts in tests/peers), or run the workspace's own
+    /// benches.
     Bench(peers::BenchArgs),
-    /// Set up what a build with `--features cuda` needs, without a GPU or an installed CUDA (docs/cuda.md).
+    /// Set up what a build with `--features cuda` needs, without a GPU or an installed CUDA
+    /// (docs/cuda.md).
     CudaEnv(cuda_env::CudaEnvArgs),
-    /// Build with `--features cuda` and hold a GPU's numbers against the CPU's, then time it (docs/cuda.md).
+    /// Build with `--features cuda` and hold a GPU's numbers against the CPU's, then time it
+    /// (docs/cuda.md).
     GpuCheck {
         /// Handed to `gpu-check`, e.g. `--device cuda --quick`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -75,7 +78,8 @@ enum Task {
 
 #[derive(Args)]
 struct RunArgs {
-    /// Change one setting, e.g. `train.epochs=50`; may be given many times and wins over `--config`.
+    /// Change one setting, e.g. `train.epochs=50`; may be given many times and wins over
+    /// `--config`.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     set: Vec<String>,
     /// Print what would run, and run nothing.

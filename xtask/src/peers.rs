@@ -1,4 +1,5 @@
-//! `cargo xtask bench NAME`: a part of the workspace timed against its peers by `tests/peers/NAME.py`.
+//! `cargo xtask bench NAME`: a part of the workspace timed against its peers by
+//! `tests/peers/NAME.py`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,8 @@ const SCRIPTS: &str = "tests/peers";
 pub struct BenchArgs {
     /// A script of tests/peers, without `.py`; left out: the workspace's own benches.
     part: Option<String>,
-    /// Python with the peers' packages; a script names those that are missing and goes on without them.
+    /// Python with the peers' packages; a script names those that are missing and goes on without
+    /// them.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
     /// Rounds of alternation [default: the script's own].
@@ -35,7 +37,9 @@ pub fn bench(args: &BenchArgs, common: &Common) -> anyhow::Result<()> {
     command.arg(&script).arg("--programs").arg(&programs);
     command.args(["--seed", &common.seed.to_string(), "--workers", &common.threads().to_string()]);
     command.args(args.rounds.map(|rounds| format!("--rounds={rounds}"))).args(&args.rest);
-    let status = command.status().with_context(|| format!("{} could not be started; --python PROGRAM", args.python.display()))?;
+    let status = command.status().with_context(|| {
+        format!("{} could not be started; --python PROGRAM", args.python.display())
+    })?;
     if !status.success() {
         bail!("`{}` failed", script.display());
     }
@@ -50,15 +54,21 @@ fn script(folder: &Path, part: &str) -> anyhow::Result<PathBuf> {
     }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let scripts = entries.flatten().map(|entry| entry.path()).filter(|path| is_entry(path));
-    let mut known: Vec<String> = scripts.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    let mut known: Vec<String> =
+        scripts.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     known.sort();
-    bail!(Usage(format!("no bench `{part}`; there are {}, or none of them for the workspace's own benches", known.join(", "))))
+    bail!(Usage(format!(
+        "no bench `{part}`; there are {}, or none of them for the workspace's own benches",
+        known.join(", ")
+    )))
 }
 
 /// A script that can be run this way takes `--programs`, as `alternate.arguments` has it.
 fn is_entry(path: &Path) -> bool {
     let python = path.extension().is_some_and(|ending| ending == "py");
-    python && std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.starts_with("from alternate import")))
+    python
+        && std::fs::read_to_string(path)
+            .is_ok_and(|text| text.lines().any(|line| line.starts_with("from alternate import")))
 }
 
 #[cfg(test)]

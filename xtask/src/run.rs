@@ -13,9 +13,13 @@ use crate::settings::{SHARED, Settings};
 use crate::stage::{self, Stage};
 use crate::stamp::{Stamp, State};
 
-/// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints the table.
+/// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints
+/// the table.
 pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> anyhow::Result<()> {
-    let stages = stage::of_task(task)?.into_iter().map(|stage| (stage.clone(), settings.table(&stage.table))).collect();
+    let stages = stage::of_task(task)?
+        .into_iter()
+        .map(|stage| (stage.clone(), settings.table(&stage.table)))
+        .collect();
     let stages = stage::needed(stages);
     let programs = cargo::build_programs()?;
     let folder = PathBuf::from(settings.output());
@@ -36,17 +40,36 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
     let mut summary = ild_cli::table(["stage", "what", "state", "seconds", "output"]);
     let mut ran = 0;
     for (i, plan) in plans.iter().enumerate() {
-        tracing::info!("stage {}/{}: {} ({})", i + 1, plans.len(), plan.stage.table, plan.stage.says);
+        tracing::info!(
+            "stage {}/{}: {} ({})",
+            i + 1,
+            plans.len(),
+            plan.stage.table,
+            plan.stage.says
+        );
         let outcome = plan.run(&folder, common.force)?;
         ran += usize::from(outcome.is_some());
-        let (state, seconds) = outcome.map_or(("already done", String::new()), |seconds| ("done", format!("{seconds:.1}")));
-        summary.add_row([plan.stage.table.clone(), plan.stage.says.clone(), state.into(), seconds, join(&plan.writes)]);
+        let (state, seconds) = outcome
+            .map_or(("already done", String::new()), |seconds| ("done", format!("{seconds:.1}")));
+        summary.add_row([
+            plan.stage.table.clone(),
+            plan.stage.says.clone(),
+            state.into(),
+            seconds,
+            join(&plan.writes),
+        ]);
     }
     println!("\n{summary}");
     if ran == 0 {
-        println!("Nothing to do: every stage is done and its inputs have not changed (--force runs them again).");
+        println!(
+            "Nothing to do: every stage is done and its inputs have not changed (--force runs them again)."
+        );
     } else {
-        println!("{ran} of {} stages ran, {:.1} s in all.", plans.len(), started.elapsed().as_secs_f64());
+        println!(
+            "{ran} of {} stages ran, {:.1} s in all.",
+            plans.len(),
+            started.elapsed().as_secs_f64()
+        );
     }
     for file in plans.iter().flat_map(Plan::shows).filter(|file| file.exists()) {
         println!("  {}", file.display());
@@ -70,7 +93,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(stage: Stage, table: Table, settings: &Settings, common: &Common, programs: &Path) -> anyhow::Result<Self> {
+    fn new(
+        stage: Stage,
+        table: Table,
+        settings: &Settings,
+        common: &Common,
+        programs: &Path,
+    ) -> anyhow::Result<Self> {
         let (name, sub) = stage.command.split_first().context("a stage without a program")?;
         let mut shared = settings.table(SHARED);
         shared.remove("output");
@@ -78,19 +107,34 @@ impl Plan {
         let mut flags = sub.to_vec();
         flags.extend(flags_of_table(&shared)?);
         flags.extend(flags_of_table(&table)?);
-        let mut common_flags =
-            vec![format!("--log-format={}", if common.log_format == ild_cli::LogFormat::Json { "json" } else { "text" })];
+        let mut common_flags = vec![format!(
+            "--log-format={}",
+            if common.log_format == ild_cli::LogFormat::Json { "json" } else { "text" }
+        )];
         common_flags.extend(common.quiet.then(|| "--quiet".to_owned()));
         common_flags.extend((0..common.verbose).map(|_| "--verbose".to_owned()));
         let program = programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-        Ok(Self { reads: stage.reads(&table), writes: stage.writes(&table), stage, program, flags, common: common_flags, settings: table })
+        Ok(Self {
+            reads: stage.reads(&table),
+            writes: stage.writes(&table),
+            stage,
+            program,
+            flags,
+            common: common_flags,
+            settings: table,
+        })
     }
 
     fn line(&self) -> String {
-        format!("{} {}", self.program.file_name().unwrap_or_default().to_string_lossy(), self.flags.join(" "))
+        format!(
+            "{} {}",
+            self.program.file_name().unwrap_or_default().to_string_lossy(),
+            self.flags.join(" ")
+        )
     }
 
-    /// Lets the program read its flags and stop there, so that a slip in the last stage is found before the first one runs.
+    /// Lets the program read its flags and stop there, so that a slip in the last stage is found
+    /// before the first one runs.
     fn check(&self) -> anyhow::Result<()> {
         let output = Command::new(&self.program)
             .args(&self.flags)
@@ -98,7 +142,11 @@ impl Plan {
             .output()
             .with_context(|| self.program.display().to_string())?;
         if !output.status.success() {
-            bail!(Usage(format!("settings of [{}]: {}", self.stage.table, String::from_utf8_lossy(&output.stderr).trim())));
+            bail!(Usage(format!(
+                "settings of [{}]: {}",
+                self.stage.table,
+                String::from_utf8_lossy(&output.stderr).trim()
+            )));
         }
         Ok(())
     }
@@ -114,7 +162,10 @@ impl Plan {
         stamp.save(&stamp_file)?;
         let mut command = Command::new(&self.program);
         command.args(&self.flags).args(&self.common);
-        command.arg(format!("--report={}", folder.join("reports").join(format!("{}.json", self.stage.table)).display()));
+        command.arg(format!(
+            "--report={}",
+            folder.join("reports").join(format!("{}.json", self.stage.table)).display()
+        ));
         if force || state == State::Stale {
             command.arg("--force");
         }
@@ -123,7 +174,10 @@ impl Plan {
         match status.code() {
             Some(0) => {}
             Some(130) => return Err(Interrupted.into()),
-            Some(3) => bail!(ild_cli::Rejected(format!("stage {} refused its input (above); finished stages are kept", self.stage.table))),
+            Some(3) => bail!(ild_cli::Rejected(format!(
+                "stage {} refused its input (above); finished stages are kept",
+                self.stage.table
+            ))),
             code => bail!(
                 "stage {} ended with {}; finished stages are kept, the same command goes on from here",
                 self.stage.table,
@@ -135,7 +189,8 @@ impl Plan {
     }
 
     fn shows(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        let output = self.settings.get("output").and_then(|value| value.as_str()).unwrap_or_default();
+        let output =
+            self.settings.get("output").and_then(|value| value.as_str()).unwrap_or_default();
         self.stage.shows.iter().map(move |name| PathBuf::from(name.replace("{output}", output)))
     }
 }

@@ -24,14 +24,22 @@ impl Settings {
     pub fn load(file: Option<&Path>, sets: &[String]) -> anyhow::Result<Self> {
         let mut settings = Self { tables: toml::from_str(SAMPLE)? };
         if let Some(file) = file {
-            let text =
-                std::fs::read_to_string(file).with_context(|| Usage(format!("{}: expected a readable TOML file", file.display())))?;
-            let tables: Table = toml::from_str(&text).with_context(|| Usage(format!("{}: expected TOML", file.display())))?;
+            let text = std::fs::read_to_string(file).with_context(|| {
+                Usage(format!("{}: expected a readable TOML file", file.display()))
+            })?;
+            let tables: Table = toml::from_str(&text)
+                .with_context(|| Usage(format!("{}: expected TOML", file.display())))?;
             for (name, value) in tables {
                 let Value::Table(table) = value else {
-                    bail!(Usage(format!("{}: expected only tables, found the key `{name}` outside one", file.display())))
+                    bail!(Usage(format!(
+                        "{}: expected only tables, found the key `{name}` outside one",
+                        file.display()
+                    )))
                 };
-                settings.table_mut(&name).with_context(|| file.display().to_string())?.extend(hyphened(table));
+                settings
+                    .table_mut(&name)
+                    .with_context(|| file.display().to_string())?
+                    .extend(hyphened(table));
             }
         }
         for set in sets {
@@ -41,7 +49,9 @@ impl Settings {
     }
 
     fn set(&mut self, text: &str) -> anyhow::Result<()> {
-        let parts = text.split_once('=').and_then(|(key, value)| key.split_once('.').map(|(table, key)| (table, key, value)));
+        let parts = text
+            .split_once('=')
+            .and_then(|(key, value)| key.split_once('.').map(|(table, key)| (table, key, value)));
         let Some((table, key, value)) = parts else {
             bail!(Usage(format!("--set {text}: expected TABLE.KEY=VALUE, e.g. train.epochs=50")))
         };
@@ -56,7 +66,12 @@ impl Settings {
     fn table_mut(&mut self, name: &str) -> anyhow::Result<&mut Table> {
         if !self.tables.contains_key(name) {
             let hint = closest(name, self.tables.keys().map(String::as_str)).map_or_else(
-                || format!("; the tables are {}", self.tables.keys().cloned().collect::<Vec<_>>().join(", ")),
+                || {
+                    format!(
+                        "; the tables are {}",
+                        self.tables.keys().cloned().collect::<Vec<_>>().join(", ")
+                    )
+                },
                 |near| format!("; did you mean [{near}]?"),
             );
             bail!(Usage(format!("there is no table [{name}]{hint}")));
@@ -67,8 +82,8 @@ impl Settings {
         }
     }
 
-    /// One table with `{output}` and `{table.key}` filled in; keys with an empty value, or that stand for a setting that is not
-    /// there, are left out (that is how a default is switched off).
+    /// One table with `{output}` and `{table.key}` filled in; keys with an empty value, or that
+    /// stand for a setting that is not there, are left out (that is how a default is switched off).
     pub fn table(&self, name: &str) -> Table {
         let raw = self.tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
         let filled = raw.into_iter().map(|(key, value)| (key, self.filled(value, MOST_STEPS)));
@@ -78,17 +93,25 @@ impl Settings {
     fn filled(&self, value: Value, steps: usize) -> Value {
         match value {
             Value::String(text) => self.fill(&text, steps),
-            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.filled(item, steps)).collect()),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.filled(item, steps)).collect())
+            }
             other => other,
         }
     }
 
-    /// A text that is nothing but `{table.key}` becomes that setting, of whatever type; within a longer text it becomes its words.
+    /// A text that is nothing but `{table.key}` becomes that setting, of whatever type; within a
+    /// longer text it becomes its words.
     fn fill(&self, text: &str, steps: usize) -> Value {
         let mut text = text.replace("{output}", &self.output());
         let places = if steps == 0 { Vec::new() } else { places(&text) };
         for (table, key, place) in places {
-            let setting = self.tables.get(&table).and_then(|t| t.get(&key)).cloned().unwrap_or_else(|| Value::String(String::new()));
+            let setting = self
+                .tables
+                .get(&table)
+                .and_then(|t| t.get(&key))
+                .cloned()
+                .unwrap_or_else(|| Value::String(String::new()));
             match self.filled(setting, steps - 1) {
                 Value::String(inner) => text = text.replace(&place, &inner),
                 other if text == place => return other,
@@ -100,7 +123,12 @@ impl Settings {
 
     /// The folder of the run.
     pub fn output(&self) -> String {
-        self.tables.get(SHARED).and_then(|t| t.get("output")).and_then(Value::as_str).unwrap_or("runs/sample").to_owned()
+        self.tables
+            .get(SHARED)
+            .and_then(|t| t.get("output"))
+            .and_then(Value::as_str)
+            .unwrap_or("runs/sample")
+            .to_owned()
     }
 
     /// All tables as TOML.
@@ -115,9 +143,13 @@ fn hyphened(table: Table) -> impl Iterator<Item = (String, Value)> {
 
 /// Each `{table.key}` in `text`: table, key, and the place as it is written.
 fn places(text: &str) -> Vec<(String, String, String)> {
-    let inside = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
-    let named =
-        inside.filter_map(|inside| inside.split_once('.').map(|(table, key)| (table.to_owned(), key.to_owned(), format!("{{{inside}}}"))));
+    let inside =
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+    let named = inside.filter_map(|inside| {
+        inside
+            .split_once('.')
+            .map(|(table, key)| (table.to_owned(), key.to_owned(), format!("{{{inside}}}")))
+    });
     named.collect()
 }
 
@@ -127,7 +159,11 @@ mod tests {
 
     #[test]
     fn set_wins_and_keeps_the_type() {
-        let settings = Settings::load(None, &["train.epochs=3".into(), "train.model=b+".into(), "pipeline.output=x".into()]).unwrap();
+        let settings = Settings::load(
+            None,
+            &["train.epochs=3".into(), "train.model=b+".into(), "pipeline.output=x".into()],
+        )
+        .unwrap();
         let train = settings.table("train");
         assert_eq!(train["epochs"], Value::Integer(3));
         assert_eq!(train["model"], Value::String("b+".into()));
@@ -136,12 +172,23 @@ mod tests {
 
     #[test]
     fn a_setting_can_stand_for_another_one() {
-        let settings = Settings::load(None, &["infer.checkpoint=sam2.pt".into(), "nii-to-npz.img-path=scans".into()]).unwrap();
+        let settings = Settings::load(
+            None,
+            &["infer.checkpoint=sam2.pt".into(), "nii-to-npz.img-path=scans".into()],
+        )
+        .unwrap();
         let auto = settings.table("infer-auto");
         assert_eq!(auto["checkpoint"], Value::String("sam2.pt".into()));
         assert_eq!(auto["input"], Value::String("scans".into()));
-        assert_eq!(auto["model"], Value::String("nano".into()), "through infer.model to train.model");
-        assert!(!auto.contains_key("img-name-suffix"), "nothing says it, so the program's own default counts: {auto}");
+        assert_eq!(
+            auto["model"],
+            Value::String("nano".into()),
+            "through infer.model to train.model"
+        );
+        assert!(
+            !auto.contains_key("img-name-suffix"),
+            "nothing says it, so the program's own default counts: {auto}"
+        );
         assert_eq!(settings.table("evaluate")["pred"], Value::String("runs/sample/infer".into()));
     }
 

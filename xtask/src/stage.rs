@@ -34,8 +34,16 @@ struct Stages {
 /// The stages of a task in order, all of them.
 pub fn of_task(task: &str) -> anyhow::Result<Vec<Stage>> {
     let all: Stages = toml::from_str(STAGES)?;
-    let names = all.tasks.get(task).and_then(Value::as_array).with_context(|| format!("no task `{task}`"))?;
-    Ok(all.stage.into_iter().filter(|stage| names.iter().any(|name| name.as_str() == Some(&stage.table))).collect())
+    let names = all
+        .tasks
+        .get(task)
+        .and_then(Value::as_array)
+        .with_context(|| format!("no task `{task}`"))?;
+    Ok(all
+        .stage
+        .into_iter()
+        .filter(|stage| names.iter().any(|name| name.as_str() == Some(&stage.table)))
+        .collect())
 }
 
 impl Stage {
@@ -66,7 +74,11 @@ pub fn needed(stages: Vec<(Stage, Table)>) -> Vec<(Stage, Table)> {
     let mut wanted: Vec<PathBuf> = Vec::new();
     for (stage, settings) in stages.into_iter().rev() {
         let writes = stage.writes(&settings);
-        if kept.is_empty() || wanted.iter().any(|path| writes.iter().any(|made| path.starts_with(made) || made.starts_with(path))) {
+        if kept.is_empty()
+            || wanted.iter().any(|path| {
+                writes.iter().any(|made| path.starts_with(made) || made.starts_with(path))
+            })
+        {
             wanted.extend(stage.reads(&settings));
             kept.push((stage, settings));
         }
@@ -96,8 +108,14 @@ mod tests {
     use crate::settings::Settings;
 
     fn plan(sets: &[&str]) -> Vec<String> {
-        let settings = Settings::load(None, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let all = of_task("pipeline").unwrap().into_iter().map(|stage| (stage.clone(), settings.table(&stage.table))).collect();
+        let settings =
+            Settings::load(None, &sets.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .unwrap();
+        let all = of_task("pipeline")
+            .unwrap()
+            .into_iter()
+            .map(|stage| (stage.clone(), settings.table(&stage.table)))
+            .collect();
         needed(all).into_iter().map(|(stage, _)| stage.table).collect()
     }
 

@@ -47,7 +47,10 @@ impl Stamp {
 
     /// Compares with the stamp of an earlier run.
     pub fn state(&self, path: &Path, writes: &[PathBuf]) -> State {
-        let earlier: Stamp = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let earlier: Stamp = fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         if earlier.inputs != self.inputs {
             State::Stale
         } else if !earlier.outputs.is_empty() && earlier.outputs == digest(&[], writes) {
@@ -71,7 +74,11 @@ fn digest(flags: &[String], paths: &[PathBuf]) -> String {
     }
     for file in paths.iter().flat_map(|path| files_below(path)) {
         let Ok(meta) = file.metadata() else { continue };
-        let time = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
+        let time = meta
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_nanos());
         hasher.update(format!("{}\0{}\0{time}\0", file.display(), meta.len()));
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -11,10 +11,12 @@ pub fn peak_memory_bytes() -> Option<u64> {
 
 /// Keeps freed blocks in the process instead of handing each large one back to the kernel.
 ///
-/// Tensors above 32 MiB are otherwise a fresh `mmap` each, and the page faults cost more than the arithmetic.
+/// Tensors above 32 MiB are otherwise a fresh `mmap` each, and the page faults cost more than the
+/// arithmetic.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` only sets allocator parameters and is called before any other thread exists.
+    // SAFETY: `mallopt` only sets allocator parameters and is called before any other thread
+    // exists.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);

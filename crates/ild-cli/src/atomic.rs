@@ -8,13 +8,19 @@ use anyhow::Context;
 
 const PREFIX: &str = ".tmp-";
 
-/// Writes `path` through a temporary file in the same folder and renames it when `write` has succeeded.
+/// Writes `path` through a temporary file in the same folder and renames it when `write` has
+/// succeeded.
 ///
-/// Parent folders are made. On any error the temporary file is removed and an existing `path` is untouched.
+/// Parent folders are made. On any error the temporary file is removed and an existing `path` is
+/// untouched.
 ///
 /// # Errors
-/// Names `path` and the cause: a folder that cannot be made, a full disk, a read-only place, or what `write` returned.
-pub fn write_atomic<E>(path: &Path, write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> Result<(), E>) -> anyhow::Result<()>
+/// Names `path` and the cause: a folder that cannot be made, a full disk, a read-only place, or
+/// what `write` returned.
+pub fn write_atomic<E>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> Result<(), E>,
+) -> anyhow::Result<()>
 where
     E: Into<anyhow::Error>,
 {
@@ -42,10 +48,12 @@ pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_atomic(path, |file| file.write_all(bytes))
 }
 
-/// Removes what a killed run may have left in `folder` (not below it); returns how many files that were.
+/// Removes what a killed run may have left in `folder` (not below it); returns how many files that
+/// were.
 ///
 /// # Errors
-/// When the folder cannot be listed or a stray file not removed. A folder that does not exist holds nothing.
+/// When the folder cannot be listed or a stray file not removed. A folder that does not exist holds
+/// nothing.
 pub fn sweep_temporary(folder: &Path) -> io::Result<usize> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -11,16 +11,29 @@ use serde::{Serialize, Serializer};
 #[serde(rename_all = "kebab-case")]
 pub struct Common {
     /// Where tensors live: `auto` takes a GPU when there is one, `cuda:1` the second GPU.
-    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|cuda[:N]", help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        value_name = "auto|cpu|cuda[:N]",
+        help_heading = "Common options"
+    )]
     pub device: DeviceChoice,
     /// Worker threads [default: all cores].
     #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Common options")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u16>,
     /// Seed of every random draw; the same seed gives the same result.
-    #[arg(long, global = true, default_value_t = 2024, value_name = "N", help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 2024,
+        value_name = "N",
+        help_heading = "Common options"
+    )]
     pub seed: u64,
-    /// TOML file; its table named like the sub-command gives flags, and flags typed here win over it.
+    /// TOML file; its table named like the sub-command gives flags, and flags typed here win over
+    /// it.
     #[arg(long, global = true, value_name = "FILE.toml", help_heading = "Common options")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -40,7 +53,8 @@ pub struct Common {
     #[arg(long, global = true, default_value = "text", help_heading = "Common options")]
     #[serde(skip)]
     pub log_format: LogFormat,
-    /// Write a record of the run (versions, hashes, settings, seconds, peak memory) to this JSON file.
+    /// Write a record of the run (versions, hashes, settings, seconds, peak memory) to this JSON
+    /// file.
     #[arg(long, global = true, value_name = "FILE.json", help_heading = "Common options")]
     #[serde(skip)]
     pub report: Option<PathBuf>,
@@ -76,9 +90,10 @@ impl FromStr for DeviceChoice {
         match text.split_once(':').unwrap_or((text, "0")) {
             ("auto", "0") => Ok(Self::Auto),
             ("cpu", "0") => Ok(Self::Cpu),
-            ("cuda" | "gpu", index) => {
-                index.parse().map(Self::Cuda).map_err(|_| format!("expected a GPU index after `:`, found `{index}`"))
-            }
+            ("cuda" | "gpu", index) => index
+                .parse()
+                .map(Self::Cuda)
+                .map_err(|_| format!("expected a GPU index after `:`, found `{index}`")),
             _ => Err("expected `auto`, `cpu`, `cuda` or `cuda:N`".to_owned()),
         }
     }

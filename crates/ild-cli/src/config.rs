@@ -1,7 +1,9 @@
-//! `--config FILE.toml`: a table of the file becomes flags, so that one definition (the flags) checks both.
+//! `--config FILE.toml`: a table of the file becomes flags, so that one definition (the flags)
+//! checks both.
 //!
-//! The table is named like the sub-command (`[nii-to-npz]`), or like the binary without `ild-` (`[train]`).
-//! Its keys are the flags' names; a key that is no flag is refused with the nearest one that is.
+//! The table is named like the sub-command (`[nii-to-npz]`), or like the binary without `ild-`
+//! (`[train]`). Its keys are the flags' names; a key that is no flag is refused with the nearest
+//! one that is.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -29,7 +31,8 @@ pub(crate) fn expand(command: &Command, typed: Vec<OsString>) -> anyhow::Result<
     if let Some(file) = config_path(&rest) {
         let name = active.get_name().trim_start_matches("ild-");
         if let Some(table) = read_table(Path::new(&file), name)? {
-            check_keys(command, active, &table, name).with_context(|| Path::new(&file).display().to_string())?;
+            check_keys(command, active, &table, name)
+                .with_context(|| Path::new(&file).display().to_string())?;
             out.extend(flags_of_table(&table)?.into_iter().map(OsString::from));
         }
     }
@@ -38,8 +41,13 @@ pub(crate) fn expand(command: &Command, typed: Vec<OsString>) -> anyhow::Result<
 }
 
 fn config_path(args: &[OsString]) -> Option<OsString> {
-    let inline = |arg: &OsString| arg.to_str().and_then(|text| text.strip_prefix("--config=")).map(OsString::from);
-    args.iter().enumerate().rev().find_map(|(i, arg)| if arg == "--config" { args.get(i + 1).cloned() } else { inline(arg) })
+    let inline = |arg: &OsString| {
+        arg.to_str().and_then(|text| text.strip_prefix("--config=")).map(OsString::from)
+    };
+    args.iter()
+        .enumerate()
+        .rev()
+        .find_map(|(i, arg)| if arg == "--config" { args.get(i + 1).cloned() } else { inline(arg) })
 }
 
 /// The table `name` of a TOML file; `None` when the file has no such table.
@@ -50,17 +58,21 @@ pub fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
     if std::fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
         bail!("{}: expected a TOML file, found a folder, pipe or device", file.display());
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("{}: expected a TOML file", file.display()))?;
-    let mut root: Table = toml::from_str(&text).with_context(|| format!("{}: expected TOML", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{}: expected a TOML file", file.display()))?;
+    let mut root: Table =
+        toml::from_str(&text).with_context(|| format!("{}: expected TOML", file.display()))?;
     match root.remove(name) {
         None => Ok(None),
         Some(Value::Table(table)) => Ok(Some(table)),
-        Some(other) => bail!("{}: expected a table [{name}], found {}", file.display(), other.type_str()),
+        Some(other) => {
+            bail!("{}: expected a table [{name}], found {}", file.display(), other.type_str())
+        }
     }
 }
 
-/// A table's entries as flags: `epochs = 3` → `--epochs=3`, `save-nii = true` → `--save-nii`, `false` → nothing,
-/// a list → its entries joined with commas.
+/// A table's entries as flags: `epochs = 3` → `--epochs=3`, `save-nii = true` → `--save-nii`,
+/// `false` → nothing, a list → its entries joined with commas.
 ///
 /// # Errors
 /// When a value is itself a table.
@@ -81,7 +93,10 @@ pub fn flags_of_table(table: &Table) -> anyhow::Result<Vec<String>> {
             }
             other => flags.push(format!(
                 "{flag}={}",
-                scalar(other).with_context(|| format!("{key}: expected a plain value, found {}", other.type_str()))?
+                scalar(other).with_context(|| format!(
+                    "{key}: expected a plain value, found {}",
+                    other.type_str()
+                ))?
             )),
         }
     }
@@ -102,20 +117,32 @@ fn long_flags<'a>(command: &'a Command, active: &'a Command) -> impl Iterator<It
     command.get_arguments().chain(active.get_arguments()).filter_map(clap::Arg::get_long)
 }
 
-fn check_keys(command: &Command, active: &Command, table: &Table, name: &str) -> anyhow::Result<()> {
+fn check_keys(
+    command: &Command,
+    active: &Command,
+    table: &Table,
+    name: &str,
+) -> anyhow::Result<()> {
     for key in table.keys() {
         let wanted = key.replace('_', "-");
         if !long_flags(command, active).any(|flag| flag == wanted) {
-            let hint = closest(&wanted, long_flags(command, active)).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            bail!("[{name}] has no key `{key}`{hint} (`{} --help` lists them)", active.get_bin_name().unwrap_or(active.get_name()));
+            let hint = closest(&wanted, long_flags(command, active))
+                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            bail!(
+                "[{name}] has no key `{key}`{hint} (`{} --help` lists them)",
+                active.get_bin_name().unwrap_or(active.get_name())
+            );
         }
     }
     Ok(())
 }
 
 fn with_hyphens(command: &Command, active: &Command, arg: &OsStr) -> OsString {
-    let Some(text) = arg.to_str().filter(|text| text.starts_with('-')) else { return arg.to_owned() };
-    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    let Some(text) = arg.to_str().filter(|text| text.starts_with('-')) else {
+        return arg.to_owned();
+    };
+    let (name, value) =
+        text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     let wanted = name.trim_start_matches('-').replace('_', "-");
     if wanted.len() < 2 || !long_flags(command, active).any(|flag| flag == wanted) {
         return arg.to_owned();
@@ -127,7 +154,11 @@ fn with_hyphens(command: &Command, active: &Command, arg: &OsStr) -> OsString {
 ///
 /// # Errors
 /// When the settings are not a flat table or the file cannot be written.
-pub fn save_resolved(path: &Path, table: &str, settings: &impl serde::Serialize) -> anyhow::Result<()> {
+pub fn save_resolved(
+    path: &Path,
+    table: &str,
+    settings: &impl serde::Serialize,
+) -> anyhow::Result<()> {
     let mut root = Table::new();
     root.insert(table.to_owned(), Value::try_from(settings)?);
     crate::write_bytes_atomic(path, toml::to_string_pretty(&root)?.as_bytes())
@@ -140,17 +171,23 @@ mod tests {
     use super::*;
 
     fn command() -> Command {
-        let run =
-            Command::new("run").arg(Arg::new("img-path").long("img-path")).arg(Arg::new("save").long("save").action(ArgAction::SetTrue));
+        let run = Command::new("run")
+            .arg(Arg::new("img-path").long("img-path"))
+            .arg(Arg::new("save").long("save").action(ArgAction::SetTrue));
         Command::new("ild-x").arg(Arg::new("config").long("config").global(true)).subcommand(run)
     }
 
     fn expanded(toml: &str, typed: &[&str]) -> anyhow::Result<Vec<String>> {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         std::fs::write(file.path(), toml).unwrap();
-        let mut args = vec![OsString::from("ild-x"), "run".into(), "--config".into(), file.path().into()];
+        let mut args =
+            vec![OsString::from("ild-x"), "run".into(), "--config".into(), file.path().into()];
         args.extend(typed.iter().map(OsString::from));
-        Ok(expand(&command(), args)?.into_iter().map(|arg| arg.into_string().unwrap()).filter(|arg| !arg.ends_with(".toml")).collect())
+        Ok(expand(&command(), args)?
+            .into_iter()
+            .map(|arg| arg.into_string().unwrap())
+            .filter(|arg| !arg.ends_with(".toml"))
+            .collect())
     }
 
     #[test]

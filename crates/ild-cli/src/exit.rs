@@ -59,12 +59,15 @@ impl std::fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// With this variable set, a binary parses its flags and stops there: exit code 0 or 2. For programs that chain others.
+/// With this variable set, a binary parses its flags and stops there: exit code 0 or 2. For
+/// programs that chain others.
 pub const ONLY_PARSE: &str = "ILD_ONLY_PARSE";
 
-/// Parses the command line (with its `--config` table), sets up log, threads and interruption, runs, and maps the outcome.
+/// Parses the command line (with its `--config` table), sets up log, threads and interruption,
+/// runs, and maps the outcome.
 ///
-/// `rejects` says which of a library's errors mean "this input is refused" (exit code 3); [`Rejected`] always does.
+/// `rejects` says which of a library's errors mean "this input is refused" (exit code 3);
+/// [`Rejected`] always does.
 pub fn main<C: Parser>(
     common: fn(&C) -> &Common,
     run: impl FnOnce(C) -> anyhow::Result<()>,
@@ -89,7 +92,8 @@ pub fn main_without_config<C: Parser>(
     start(parser::<C>(), std::env::args_os().collect(), common, run, rejects)
 }
 
-/// A flag typed twice means the later one, which is how typed flags win over those of a config file.
+/// A flag typed twice means the later one, which is how typed flags win over those of a config
+/// file.
 fn parser<C: Parser>() -> clap::Command {
     C::command().args_override_self(true).mut_subcommands(|sub| sub.args_override_self(true))
 }
@@ -102,7 +106,10 @@ fn start<C: Parser>(
     rejects: fn(&(dyn Error + 'static)) -> bool,
 ) -> ExitCode {
     allocator::keep_freed_memory();
-    let cli = match command.try_get_matches_from(args).and_then(|matches| C::from_arg_matches(&matches)) {
+    let cli = match command
+        .try_get_matches_from(args)
+        .and_then(|matches| C::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -146,8 +153,9 @@ fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Rayon's pool does the work, matrix products included. Candle's second pool, for element-wise operations, is left empty:
-/// its caller waits by spinning, which on a busy machine more than doubled the CPU time of a training step.
+/// Rayon's pool does the work, matrix products included. Candle's second pool, for element-wise
+/// operations, is left empty: its caller waits by spinning, which on a busy machine more than
+/// doubled the CPU time of a training step.
 fn use_threads(threads: usize) {
     // SAFETY: called from `main` before any other thread is started.
     unsafe {
@@ -165,9 +173,18 @@ mod tests {
     #[test]
     fn the_cause_decides_the_exit_code() {
         let never = |_: &(dyn Error + 'static)| false;
-        assert_eq!(kind(&anyhow::Error::new(Interrupted).context("epoch 3"), never), Exit::Interrupted);
-        assert_eq!(kind(&anyhow::Error::new(Rejected("4-D".into())).context("case 1"), never), Exit::Rejected);
+        assert_eq!(
+            kind(&anyhow::Error::new(Interrupted).context("epoch 3"), never),
+            Exit::Interrupted
+        );
+        assert_eq!(
+            kind(&anyhow::Error::new(Rejected("4-D".into())).context("case 1"), never),
+            Exit::Rejected
+        );
         assert_eq!(kind(&anyhow::anyhow!("disk full"), never), Exit::Failed);
-        assert_eq!(kind(&anyhow::Error::new(std::fmt::Error), |e| e.is::<std::fmt::Error>()), Exit::Rejected);
+        assert_eq!(
+            kind(&anyhow::Error::new(std::fmt::Error), |e| e.is::<std::fmt::Error>()),
+            Exit::Rejected
+        );
     }
 }

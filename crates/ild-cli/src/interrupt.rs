@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the work to stop at its next safe place, the second ends the process.
+//! Ctrl-C and SIGTERM: the first asks the work to stop at its next safe place, the second ends the
+//! process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

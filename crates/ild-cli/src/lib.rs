@@ -1,6 +1,7 @@
 //! What every ild binary shares, so that all of them feel like one program.
 //!
-//! A binary is its flags (a [`clap::Parser`] with [`Common`] flattened in) and one call to [`main`]:
+//! A binary is its flags (a [`clap::Parser`] with [`Common`] flattened in) and one call to
+//! [`main`]:
 //!
 //! ```no_run
 //! use clap::Parser;

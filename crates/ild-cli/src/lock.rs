@@ -28,7 +28,8 @@ impl FolderLock {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            // Some network file systems have no locks; working without one is better than not working.
+            // Some network file systems have no locks; working without one is better than not
+            // working.
             Err(TryLockError::Error(error)) => {
                 tracing::debug!("{}: no lock: {error}", path.display());
                 Ok(Some(Self { _file: file }))

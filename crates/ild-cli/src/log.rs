@@ -15,10 +15,16 @@ pub(crate) fn init(flags: &Common) {
         _ => "trace",
     };
     // The JPEG 2000 decoder tells every header it reads.
-    let filter = EnvFilter::try_from_env("ILD_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{level},openjp2=error,jpeg2k=error")));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(progress::log_writer).with_target(false);
+    let filter = EnvFilter::try_from_env("ILD_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},openjp2=error,jpeg2k=error")));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(progress::log_writer)
+        .with_target(false);
     let done = match flags.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).try_init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     if let Err(error) = done {

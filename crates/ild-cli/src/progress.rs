@@ -26,10 +26,13 @@ fn add(bar: ProgressBar) -> ProgressBar {
     bars().add(bar)
 }
 
-/// A bar of `total` steps: what, how far, how fast, how long still. Use `set_message` for a running figure.
+/// A bar of `total` steps: what, how far, how fast, how long still. Use `set_message` for a running
+/// figure.
 #[must_use]
 pub fn progress_bar(total: u64, what: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} · {per_sec} · {eta} left {msg}");
+    let style = ProgressStyle::with_template(
+        "{prefix} {wide_bar} {pos}/{len} · {per_sec} · {eta} left {msg}",
+    );
     let bar = ProgressBar::new(total).with_prefix(what);
     add(if let Ok(style) = style { bar.with_style(style) } else { bar })
 }

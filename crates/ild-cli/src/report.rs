@@ -19,13 +19,20 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Starts the clock. `program` and `version` are the binary's (`env!("CARGO_PKG_NAME")`, `env!("CARGO_PKG_VERSION")`).
+    /// Starts the clock. `program` and `version` are the binary's (`env!("CARGO_PKG_NAME")`,
+    /// `env!("CARGO_PKG_VERSION")`).
     #[must_use]
     pub fn new(program: &str, version: &str) -> Self {
         let mut fields = Map::new();
         fields.insert("program".into(), program.into());
         fields.insert("version".into(), version.into());
-        fields.insert("command".into(), std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().into());
+        fields.insert(
+            "command".into(),
+            std::env::args_os()
+                .map(|arg| arg.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .into(),
+        );
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         fields.insert("started_unix_s".into(), unix.into());
         Self { started: Instant::now(), fields }
@@ -100,6 +107,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"abc").unwrap();
         // FIPS 180-2, example B.1.
-        assert_eq!(sha256_of_file(file.path()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256_of_file(file.path()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

@@ -14,16 +14,17 @@ pub fn cpu_time() -> Option<Duration> {
     {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the pointer is to a live timespec.
-        let told = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } == 0;
+        let told =
+            unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } == 0;
         told.then(|| Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32))
     }
     #[cfg(not(unix))]
     None
 }
 
-/// Says `{"ready": true}`, then does `work` for each line on stdin and answers with one line of JSON: wall and CPU seconds, highest
-/// memory so far, and the sum that `work` returns, by which results are compared. The other side is `Engine` in
-/// `tests/peers/alternate.py`.
+/// Says `{"ready": true}`, then does `work` for each line on stdin and answers with one line of
+/// JSON: wall and CPU seconds, highest memory so far, and the sum that `work` returns, by which
+/// results are compared. The other side is `Engine` in `tests/peers/alternate.py`.
 ///
 /// # Errors
 /// Those of `work`, or when stdin breaks.
@@ -34,7 +35,10 @@ pub fn serve_timings(mut work: impl FnMut(&str) -> anyhow::Result<f64>) -> anyho
         let sum = work(line.trim())?;
         let wall = start.elapsed().as_secs_f64();
         let cpu = cpu_time().zip(cpu).map(|(after, before)| (after - before).as_secs_f64());
-        println!("{}", json!({ "wall": wall, "cpu": cpu, "peak": peak_memory_bytes(), "sum": sum }));
+        println!(
+            "{}",
+            json!({ "wall": wall, "cpu": cpu, "peak": peak_memory_bytes(), "sum": sum })
+        );
     }
     Ok(())
 }

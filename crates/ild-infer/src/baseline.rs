@@ -10,15 +10,22 @@ use crate::{Prediction, Result, Scan};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
-    /// Each slice's tight box around the label, filled: no model, and more knowledge than the travelling box has.
+    /// Each slice's tight box around the label, filled: no model, and more knowledge than the
+    /// travelling box has.
     BoxFill,
 }
 
-/// Fills the tight box of each of `ids` on each slice of `labels`. Where boxes overlap the lower id has the voxel.
+/// Fills the tight box of each of `ids` on each slice of `labels`. Where boxes overlap the lower id
+/// has the voxel.
 ///
 /// # Errors
 /// The interruption by the user.
-pub fn fill_boxes(scan: &Scan, labels: ArrayView3<u8>, ids: &[u8], keep_probabilities: bool) -> Result<Merger> {
+pub fn fill_boxes(
+    scan: &Scan,
+    labels: ArrayView3<u8>,
+    ids: &[u8],
+    keep_probabilities: bool,
+) -> Result<Merger> {
     let mut merger = Merger::new(scan.stack_shape(), keep_probabilities);
     for (z, slice) in labels.outer_iter().enumerate() {
         ild_cli::stop_if_interrupted()?;

@@ -29,9 +29,17 @@ impl CaseFile {
     /// A file that the user named himself: any suffix of ours is taken off.
     fn named(path: &Path, suffix: &str) -> Result<Self> {
         let name = utf8_name(path)?;
-        let id = [suffix, ".npz", ".nii.gz", ".nii"].iter().find_map(|end| name.strip_suffix(end)).filter(|id| !id.is_empty());
+        let id = [suffix, ".npz", ".nii.gz", ".nii"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| {
-            Error::refused(path, "an .npz, .nii.gz or .nii file", format!("`{name}`"), "convert it with `ild-io convert`")
+            Error::refused(
+                path,
+                "an .npz, .nii.gz or .nii file",
+                format!("`{name}`"),
+                "convert it with `ild-io convert`",
+            )
         })?;
         Ok(Self { id: id.to_owned(), path: path.to_owned() })
     }
@@ -39,18 +47,26 @@ impl CaseFile {
 
 fn utf8_name(path: &Path) -> Result<&str> {
     let name = path.file_name().and_then(|name| name.to_str());
-    name.ok_or_else(|| Error::refused(path, "a file name in UTF-8", "another encoding", "rename the file"))
+    name.ok_or_else(|| {
+        Error::refused(path, "a file name in UTF-8", "another encoding", "rename the file")
+    })
 }
 
-/// The cases at `input`, sorted by name: the file itself, or in a folder (or the folders directly in it) every `.npz` and every
-/// file that ends in `suffix`.
+/// The cases at `input`, sorted by name: the file itself, or in a folder (or the folders directly
+/// in it) every `.npz` and every file that ends in `suffix`.
 ///
 /// # Errors
-/// Refuses a place without cases (says which names were looked for) and two files with the same case name.
+/// Refuses a place without cases (says which names were looked for) and two files with the same
+/// case name.
 pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
     if !input.is_dir() {
         if !input.exists() {
-            return Err(Error::refused(input, "an NPZ, a CT or a folder of them", "nothing at this path", "check the spelling"));
+            return Err(Error::refused(
+                input,
+                "an NPZ, a CT or a folder of them",
+                "nothing at this path",
+                "check the spelling",
+            ));
         }
         return Ok(vec![CaseFile::named(input, suffix)?]);
     }
@@ -63,22 +79,35 @@ pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
     }
     cases.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = cases.windows(2).find(|pair| pair[0].id == pair[1].id) {
-        let found = format!("`{}` twice: {} and {}", pair[0].id, pair[0].path.display(), pair[1].path.display());
-        return Err(Error::refused(input, "one file per case", found, "give the folder that holds only one of them"));
+        let found = format!(
+            "`{}` twice: {} and {}",
+            pair[0].id,
+            pair[0].path.display(),
+            pair[1].path.display()
+        );
+        return Err(Error::refused(
+            input,
+            "one file per case",
+            found,
+            "give the folder that holds only one of them",
+        ));
     }
     if cases.is_empty() { Err(no_cases(input, suffix, &here)) } else { Ok(cases) }
 }
 
 fn cases_among(paths: &[PathBuf], suffix: &str) -> Result<Vec<CaseFile>> {
     let is_case = |path: &&PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let fits = name.ends_with(".npz") || (name.ends_with(suffix) && !is_for_looking(path, &name));
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let fits =
+            name.ends_with(".npz") || (name.ends_with(suffix) && !is_for_looking(path, &name));
         fits && path.is_file() && !is_hidden(path)
     };
     paths.iter().filter(is_case).map(|path| CaseFile::named(path, suffix)).collect()
 }
 
-/// Whether the file is one that `ild-preprocess nii-to-npz --save-nii` puts beside `<case>.npz`: grey values to look at, no CT.
+/// Whether the file is one that `ild-preprocess nii-to-npz --save-nii` puts beside `<case>.npz`:
+/// grey values to look at, no CT.
 fn is_for_looking(path: &Path, name: &str) -> bool {
     let case = ["_img.nii.gz", "_gt.nii.gz"].iter().find_map(|end| name.strip_suffix(end));
     case.is_some_and(|case| path.with_file_name(format!("{case}.npz")).is_file())
@@ -91,16 +120,30 @@ fn is_hidden(path: &Path) -> bool {
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |source| ild_io::Error::Io { path: folder.to_owned(), what: "read", source };
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
-    let mut paths = entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<Vec<_>>>()?;
+    let mut paths =
+        entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }
 
 fn no_cases(folder: &Path, suffix: &str, here: &[PathBuf]) -> Error {
-    let names: Vec<String> =
-        here.iter().take(SHOWN_NAMES).filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
-    let found = if names.is_empty() { "an empty folder".to_owned() } else { format!("only {}", names.join(", ")) };
-    Error::refused(folder, format!("files ending in .npz or {suffix}"), found, "--img-name-suffix names another ending of CT files")
+    let names: Vec<String> = here
+        .iter()
+        .take(SHOWN_NAMES)
+        .filter_map(|path| path.file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let found = if names.is_empty() {
+        "an empty folder".to_owned()
+    } else {
+        format!("only {}", names.join(", "))
+    };
+    Error::refused(
+        folder,
+        format!("files ending in .npz or {suffix}"),
+        found,
+        "--img-name-suffix names another ending of CT files",
+    )
 }
 
 /// `I/N`: every N-th case, beginning with case I (from 0).
@@ -114,7 +157,12 @@ impl Shard {
     /// The cases of this shard; shards of one cohort are disjoint and together complete.
     #[must_use]
     pub fn of<T>(self, cases: Vec<T>) -> Vec<T> {
-        cases.into_iter().enumerate().filter(|(i, _)| i % self.count == self.index).map(|(_, case)| case).collect()
+        cases
+            .into_iter()
+            .enumerate()
+            .filter(|(i, _)| i % self.count == self.index)
+            .map(|(_, case)| case)
+            .collect()
     }
 }
 
@@ -122,7 +170,9 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        let parsed = text
+            .split_once('/')
+            .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
         match parsed {
             Some((index, count)) if index < count => Ok(Self { index, count }),
             _ => Err("expected I/N with I from 0 to N-1, e.g. 0/8 to 7/8".to_owned()),
@@ -137,7 +187,10 @@ impl std::fmt::Display for Shard {
 }
 
 impl Serialize for Shard {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
@@ -152,10 +205,17 @@ mod tests {
         for name in ["b_0000.nii.gz", "a.npz", "a.json", "c.nii.gz", ".hidden.npz"] {
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
-        let ids: Vec<String> = find_cases(folder.path(), "_0000.nii.gz").unwrap().into_iter().map(|case| case.id).collect();
+        let ids: Vec<String> = find_cases(folder.path(), "_0000.nii.gz")
+            .unwrap()
+            .into_iter()
+            .map(|case| case.id)
+            .collect();
         assert_eq!(ids, ["a", "b"]);
         let file = folder.path().join("c.nii.gz");
-        assert_eq!(find_cases(&file, "_0000.nii.gz").unwrap(), [CaseFile { id: "c".into(), path: file }]);
+        assert_eq!(
+            find_cases(&file, "_0000.nii.gz").unwrap(),
+            [CaseFile { id: "c".into(), path: file }]
+        );
     }
 
     #[test]
@@ -172,7 +232,8 @@ mod tests {
         for name in ["x.npz", "x_img.nii.gz", "x_gt.nii.gz", "y_img.nii.gz"] {
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
-        let ids: Vec<String> = find_cases(folder.path(), ".nii.gz").unwrap().into_iter().map(|case| case.id).collect();
+        let ids: Vec<String> =
+            find_cases(folder.path(), ".nii.gz").unwrap().into_iter().map(|case| case.id).collect();
         assert_eq!(ids, ["x", "y_img"], "y_img belongs to no NPZ");
     }
 
@@ -186,7 +247,9 @@ mod tests {
 
     #[test]
     fn shards_are_disjoint_and_complete() {
-        let mut all: Vec<u32> = (0..3).flat_map(|i| format!("{i}/3").parse::<Shard>().unwrap().of((0..10).collect())).collect();
+        let mut all: Vec<u32> = (0..3)
+            .flat_map(|i| format!("{i}/3").parse::<Shard>().unwrap().of((0..10).collect()))
+            .collect();
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
         assert!("3/3".parse::<Shard>().is_err() && "1".parse::<Shard>().is_err());

@@ -1,8 +1,10 @@
-//! Features of the slices: computed once, ahead of the decoder, shared by all labels, never more than fit.
+//! Features of the slices: computed once, ahead of the decoder, shared by all labels, never more
+//! than fit.
 //!
-//! The order in which slices are needed is known before the first one is encoded (the two sweeps). The [`Plan`] decides from it
-//! when each slice is encoded and when its features are let go: a slice that both sweeps need is kept in between if there is
-//! room, and when there is not, the one needed last is given up (Belady's rule, optimal for a known order).
+//! The order in which slices are needed is known before the first one is encoded (the two sweeps).
+//! The [`Plan`] decides from it when each slice is encoded and when its features are let go: a
+//! slice that both sweeps need is kept in between if there is room, and when there is not, the one
+//! needed last is given up (Belady's rule, optimal for a known order).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,7 +29,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan for visiting slices in `order` with room for the features of `capacity` slices (at least one).
+    /// The plan for visiting slices in `order` with room for the features of `capacity` slices (at
+    /// least one).
     #[must_use]
     pub fn new(order: &[usize], capacity: usize) -> Self {
         let capacity = capacity.max(1);
@@ -93,7 +96,8 @@ impl<F> Shared<F> {
     }
 }
 
-/// Closes the exchange when either side ends, however it ends, so that the other never waits in vain.
+/// Closes the exchange when either side ends, however it ends, so that the other never waits in
+/// vain.
 struct CloseOnDrop<'a, F>(&'a Shared<F>);
 
 impl<F> Drop for CloseOnDrop<'_, F> {
@@ -157,7 +161,8 @@ impl<F> Features<'_, F> {
     }
 }
 
-/// Runs `decode` while another thread encodes slices in the order of `plan`, up to `batch` at a time and at most two batches ahead.
+/// Runs `decode` while another thread encodes slices in the order of `plan`, up to `batch` at a
+/// time and at most two batches ahead.
 ///
 /// `encode` gets slice indices and returns their features in the same order.
 ///
@@ -191,7 +196,12 @@ pub fn with_features<F: Send + Sync, R>(
     })
 }
 
-fn encode_ahead<F>(plan: &Plan, batch: usize, encode: &impl Fn(&[usize]) -> Result<Vec<F>>, shared: &Shared<F>) -> Result<()> {
+fn encode_ahead<F>(
+    plan: &Plan,
+    batch: usize,
+    encode: &impl Fn(&[usize]) -> Result<Vec<F>>,
+    shared: &Shared<F>,
+) -> Result<()> {
     let mut next = 0;
     loop {
         let chosen = choose(plan, batch, &mut next, shared);
@@ -215,7 +225,8 @@ fn encode_ahead<F>(plan: &Plan, batch: usize, encode: &impl Fn(&[usize]) -> Resu
     }
 }
 
-/// The next loads to encode, waiting for room and for the decoder to come near; empty when there is no more to do.
+/// The next loads to encode, waiting for room and for the decoder to come near; empty when there is
+/// no more to do.
 fn choose<F>(plan: &Plan, batch: usize, next: &mut usize, shared: &Shared<F>) -> Vec<usize> {
     let mut state = shared.lock();
     let mut chosen = Vec::new();
@@ -264,10 +275,15 @@ mod tests {
 
     #[test]
     fn without_room_the_slice_needed_last_is_given_up() {
-        // Slices 2, 3, 4 are needed by both sweeps; with room for two besides the current one, one must be encoded again.
+        // Slices 2, 3, 4 are needed by both sweeps; with room for two besides the current one, one
+        // must be encoded again.
         let plan = Plan::new(&up_and_down(), 3);
         assert_eq!(plan.encodings(), 9);
-        assert_eq!(plan.loads.iter().filter(|load| load.z == 2).count(), 2, "slice 2 is the last one needed again");
+        assert_eq!(
+            plan.loads.iter().filter(|load| load.z == 2).count(),
+            2,
+            "slice 2 is the last one needed again"
+        );
         assert_eq!(Plan::new(&up_and_down(), 1).encodings(), 11);
     }
 
@@ -275,7 +291,8 @@ mod tests {
     fn skipped_slices_are_not_encoded() {
         let order: Vec<usize> = (0..500).collect();
         let plan = Plan::new(&order, 4);
-        // The encoder is held after the first slices until the skipping is done: how threads are scheduled does not matter.
+        // The encoder is held after the first slices until the skipping is done: how threads are
+        // scheduled does not matter.
         let skipped = std::sync::OnceLock::new();
         let encoded = with_features(
             &plan,
@@ -303,7 +320,13 @@ mod tests {
     #[test]
     fn a_failing_encoder_is_the_decoders_error_and_nothing_hangs() {
         let plan = Plan::new(&[0, 1, 2], 2);
-        let failing = |slices: &[usize]| if slices.contains(&1) { Err(Error::refused("slice", "a", "b", "")) } else { Ok(slices.to_vec()) };
+        let failing = |slices: &[usize]| {
+            if slices.contains(&1) {
+                Err(Error::refused("slice", "a", "b", ""))
+            } else {
+                Ok(slices.to_vec())
+            }
+        };
         let result = with_features(&plan, 1, failing, |features| {
             features.next_visit()?;
             features.next_visit()?;
@@ -315,13 +338,19 @@ mod tests {
     #[test]
     fn a_decoder_that_gives_up_releases_the_encoder() {
         let plan = Plan::new(&(0..100).collect::<Vec<_>>(), 3);
-        let result: Result<()> = with_features(&plan, 1, |slices| Ok(slices.to_vec()), |_| Err(Error::EncoderStopped(7)));
+        let result: Result<()> = with_features(
+            &plan,
+            1,
+            |slices| Ok(slices.to_vec()),
+            |_| Err(Error::EncoderStopped(7)),
+        );
         assert!(result.is_err());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Any order, room and batch, some visits skipped: right features, bounded memory, no deadlock.
+        /// Any order, room and batch, some visits skipped: right features, bounded memory, no
+        /// deadlock.
         #[test]
         fn features_are_those_of_the_visited_slice_and_never_more_than_fit(
             order in prop::collection::vec(0usize..9, 1..40), capacity in 1usize..6, batch in 1usize..4, skips in prop::collection::vec(any::<bool>(), 40),

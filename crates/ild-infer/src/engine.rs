@@ -43,17 +43,27 @@ impl Engine {
     /// Loads `checkpoint` as `model` (or as the size its metadata names).
     ///
     /// # Errors
-    /// What reading and building refuse; a checkpoint that does not say its size when `model` does not either.
-    pub fn load(checkpoint: &Path, model: Option<&str>, device: DeviceChoice, precision: Precision, batch: Option<usize>) -> Result<Self> {
+    /// What reading and building refuse; a checkpoint that does not say its size when `model` does
+    /// not either.
+    pub fn load(
+        checkpoint: &Path,
+        model: Option<&str>,
+        device: DeviceChoice,
+        precision: Precision,
+        batch: Option<usize>,
+    ) -> Result<Self> {
         let weights = Weights::read(checkpoint)?;
-        let name = model.map(str::to_owned).or_else(|| weights.metadata.get("model").cloned()).ok_or_else(|| {
-            Error::refused(
-                checkpoint,
-                "a checkpoint that says its size",
-                "none in its metadata",
-                "add --model t, s, b+, l, nano or a TOML description",
-            )
-        })?;
+        let name = model
+            .map(str::to_owned)
+            .or_else(|| weights.metadata.get("model").cloned())
+            .ok_or_else(|| {
+                Error::refused(
+                    checkpoint,
+                    "a checkpoint that says its size",
+                    "none in its metadata",
+                    "add --model t, s, b+, l, nano or a TOML description",
+                )
+            })?;
         let config = Sam2Config::from_name_or_file(&name)?;
         let device = ild_model::open_device(device)?;
         let (mut model, _report) = Sam2::load(&config, &weights, &device)?;
@@ -69,9 +79,15 @@ impl Engine {
             model,
             batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
             origin,
-            window: weights.metadata.get("window").and_then(|text| window_choice::of_metadata(text)),
+            window: weights
+                .metadata
+                .get("window")
+                .and_then(|text| window_choice::of_metadata(text)),
             scores_are_trained: weights.scores_are_trained(),
-            label_table: weights.metadata.get("label_table").and_then(|text| serde_json::from_str(text).ok()),
+            label_table: weights
+                .metadata
+                .get("label_table")
+                .and_then(|text| serde_json::from_str(text).ok()),
         })
     }
 
@@ -85,6 +101,7 @@ impl Engine {
     #[must_use]
     pub fn capacity(&self, memory_mib: usize) -> usize {
         let config = self.model.config();
-        (memory_mib * (1 << 20) / feature_bytes(config.image_size, config.d_model)).max(2 * self.batch)
+        (memory_mib * (1 << 20) / feature_bytes(config.image_size, config.d_model))
+            .max(2 * self.batch)
     }
 }

@@ -52,8 +52,18 @@ pub enum Error {
 
 impl Error {
     /// A refusal of `path`.
-    pub fn refused(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Refused { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    pub fn refused(
+        path: impl Into<PathBuf>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Refused {
+            path: path.into(),
+            expected: expected.into(),
+            found: found.into(),
+            next: next.into(),
+        }
     }
 
     /// Whether the input is at fault (exit code 3), rather than the machine.

@@ -1,8 +1,8 @@
 //! A box's journey through a stack: from its start slice up, then from the start slice down.
 //!
-//! On each slice the model is prompted with the box around its own answer on the slice before. Where that answer is empty
-//! the start prompt is used again. This is the reference's inference, slice for slice and box for box; two rules beyond it
-//! (stopping, gaps) are off in parity mode.
+//! On each slice the model is prompted with the box around its own answer on the slice before.
+//! Where that answer is empty the start prompt is used again. This is the reference's inference,
+//! slice for slice and box for box; two rules beyond it (stopping, gaps) are off in parity mode.
 
 use ild_io::BoundingBox;
 use ild_preprocess::nearest_indices;
@@ -27,7 +27,8 @@ pub struct Track {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapRule {
-    /// The box is carried over gaps of up to 15 mm; beyond, the far slice is prompted afresh, with the start prompt.
+    /// The box is carried over gaps of up to 15 mm; beyond, the far slice is prompted afresh, with
+    /// the start prompt.
     Near,
     /// Every far slice is prompted afresh.
     Restart,
@@ -35,11 +36,13 @@ pub enum GapRule {
     Carry,
 }
 
-/// Lesions of diffuse disease look alike over this distance; sparse labels are often drawn every 10 mm.
+/// Lesions of diffuse disease look alike over this distance; sparse labels are often drawn every 10
+/// mm.
 const NEAR_MM: f64 = 15.0;
 
 impl GapRule {
-    /// For each pair of successive slices of a stack (at `z_index` in a CT of this slice distance): whether the box is not carried over.
+    /// For each pair of successive slices of a stack (at `z_index` in a CT of this slice distance):
+    /// whether the box is not carried over.
     #[must_use]
     pub fn restarts(self, z_index: &[usize], slice_mm: f64) -> Vec<bool> {
         let restarts = |step: usize| match self {
@@ -58,9 +61,11 @@ pub struct Rules {
     pub side: usize,
     /// Outward move of each side of a predicted box, px of the model's input.
     pub bbox_shift: usize,
-    /// A journey ends in a direction after this many empty predictions in a row; `None`: never (the reference's way).
+    /// A journey ends in a direction after this many empty predictions in a row; `None`: never (the
+    /// reference's way).
     pub stop_after: Option<usize>,
-    /// `restarts[i]`: no box is carried between slices `i` and `i + 1` of the stack. Empty: carried everywhere.
+    /// `restarts[i]`: no box is carried between slices `i` and `i + 1` of the stack. Empty: carried
+    /// everywhere.
     pub restarts: Vec<bool>,
     /// Rows and columns of a slice.
     pub slice_size: [usize; 2],
@@ -110,8 +115,16 @@ impl Journey {
     pub fn new(track: &Track, rules: &Rules) -> Self {
         let [height, width] = rules.slice_size;
         let start_prompt = track.prompt.to_input(height, width, rules.side);
-        let next = Some(Stop { z: track.start, direction: Direction::Up, prompt: start_prompt.clone() });
-        Self { start: track.start, span: track.span, start_prompt, next, from_start: None, empty_in_a_row: 0 }
+        let next =
+            Some(Stop { z: track.start, direction: Direction::Up, prompt: start_prompt.clone() });
+        Self {
+            start: track.start,
+            span: track.span,
+            start_prompt,
+            next,
+            from_start: None,
+            empty_in_a_row: 0,
+        }
     }
 
     /// Where it goes next; `None` at its end.
@@ -130,9 +143,13 @@ impl Journey {
         }
         let lost = rules.stop_after.is_some_and(|limit| self.empty_in_a_row >= limit);
         self.next = match here.direction {
-            Direction::Up if here.z < self.span[1] && !lost => Some(self.stop(here.z, here.z + 1, Direction::Up, carried, rules)),
+            Direction::Up if here.z < self.span[1] && !lost => {
+                Some(self.stop(here.z, here.z + 1, Direction::Up, carried, rules))
+            }
             Direction::Up => self.turn(rules),
-            Direction::Down if here.z > self.span[0] && !lost => Some(self.stop(here.z, here.z - 1, Direction::Down, carried, rules)),
+            Direction::Down if here.z > self.span[0] && !lost => {
+                Some(self.stop(here.z, here.z - 1, Direction::Down, carried, rules))
+            }
             Direction::Down => None,
         };
     }
@@ -142,30 +159,47 @@ impl Journey {
         let carried = self.from_start.take();
         self.empty_in_a_row = usize::from(carried.is_none());
         let lost = rules.stop_after.is_some_and(|limit| self.empty_in_a_row >= limit);
-        (self.start > self.span[0] && !lost).then(|| self.stop(self.start, self.start - 1, Direction::Down, carried, rules))
+        (self.start > self.span[0] && !lost)
+            .then(|| self.stop(self.start, self.start - 1, Direction::Down, carried, rules))
     }
 
-    fn stop(&self, from: usize, z: usize, direction: Direction, carried: Option<Prompt>, rules: &Rules) -> Stop {
+    fn stop(
+        &self,
+        from: usize,
+        z: usize,
+        direction: Direction,
+        carried: Option<Prompt>,
+        rules: &Rules,
+    ) -> Stop {
         let carried = carried.filter(|_| !rules.restarts_between(from, z));
         Stop { z, direction, prompt: carried.unwrap_or_else(|| self.start_prompt.clone()) }
     }
 }
 
-/// The box around `mask` after it is resized to `side` × `side` with nearest neighbour, each side moved outward by `shift`.
+/// The box around `mask` after it is resized to `side` × `side` with nearest neighbour, each side
+/// moved outward by `shift`.
 ///
-/// Only the occupied rows and columns are resized: a nearest-neighbour resize moves them independently.
+/// Only the occupied rows and columns are resized: a nearest-neighbour resize moves them
+/// independently.
 #[must_use]
 pub fn box_of_mask(mask: ArrayView2<bool>, side: usize, shift: usize) -> Option<[f64; 4]> {
     let tight = BoundingBox::around(mask, |inside| inside)?;
     let (height, width) = mask.dim();
-    // Shrinking may step over a thin region: look which source rows and columns are asked for and occupied.
+    // Shrinking may step over a thin region: look which source rows and columns are asked for and
+    // occupied.
     let rows = nearest_indices(height, side);
     let columns = nearest_indices(width, side);
     let is_hit = |y: usize, x: usize| mask[[y, x]];
-    let row_hit = |y: usize| (tight.y0..tight.y1).contains(&y) && columns.iter().any(|&x| is_hit(y, x));
-    let column_hit = |x: usize| (tight.x0..tight.x1).contains(&x) && rows.iter().any(|&y| is_hit(y, x));
-    let (y0, y1) = (rows.iter().position(|&y| row_hit(y))?, rows.iter().rposition(|&y| row_hit(y))?);
-    let (x0, x1) = (columns.iter().position(|&x| column_hit(x))?, columns.iter().rposition(|&x| column_hit(x))?);
+    let row_hit =
+        |y: usize| (tight.y0..tight.y1).contains(&y) && columns.iter().any(|&x| is_hit(y, x));
+    let column_hit =
+        |x: usize| (tight.x0..tight.x1).contains(&x) && rows.iter().any(|&y| is_hit(y, x));
+    let (y0, y1) =
+        (rows.iter().position(|&y| row_hit(y))?, rows.iter().rposition(|&y| row_hit(y))?);
+    let (x0, x1) = (
+        columns.iter().position(|&x| column_hit(x))?,
+        columns.iter().rposition(|&x| column_hit(x))?,
+    );
     Some(BoundingBox { x0, y0, x1: x1 + 1, y1: y1 + 1 }.prompt_px([shift; 4], side, side))
 }
 
@@ -192,7 +226,9 @@ mod tests {
         let mut journey = Journey::new(track, rules);
         let mut stops = Vec::new();
         while let Some(stop) = journey.next().cloned() {
-            let mask = Array2::from_shape_fn((32, 32), |(y, x)| full(stop.z) && (10..14).contains(&y) && (10..14).contains(&x));
+            let mask = Array2::from_shape_fn((32, 32), |(y, x)| {
+                full(stop.z) && (10..14).contains(&y) && (10..14).contains(&x)
+            });
             stops.push(stop);
             journey.advance(mask.view(), rules);
         }
@@ -201,7 +237,8 @@ mod tests {
 
     #[test]
     fn every_slice_of_the_span_is_visited_once_up_then_down() {
-        let visited: Vec<usize> = stops(&track(3, [1, 5]), &rules(vec![], None), |_| true).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> =
+            stops(&track(3, [1, 5]), &rules(vec![], None), |_| true).iter().map(|s| s.z).collect();
         assert_eq!(visited, [3, 4, 5, 2, 1]);
         assert_eq!(stops(&track(0, [0, 0]), &rules(vec![], None), |_| false).len(), 1);
     }
@@ -215,20 +252,28 @@ mod tests {
 
     #[test]
     fn a_journey_that_stays_empty_stops_in_that_direction_only() {
-        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |z| z <= 7).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |z| z <= 7)
+            .iter()
+            .map(|s| s.z)
+            .collect();
         assert_eq!(visited, [5, 6, 7, 8, 9, 4, 3, 2, 1, 0]);
     }
 
     #[test]
     fn an_empty_start_counts_for_both_directions() {
-        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |_| false).iter().map(|s| s.z).collect();
+        let visited: Vec<usize> = stops(&track(5, [0, 20]), &rules(vec![], Some(2)), |_| false)
+            .iter()
+            .map(|s| s.z)
+            .collect();
         assert_eq!(visited, [5, 6, 4]);
     }
 
     #[test]
     fn a_gap_restarts_from_the_start_prompt_or_is_carried_over() {
         let z_index = [3, 4, 9, 10];
-        let run = |rule: GapRule| stops(&track(1, [0, 3]), &rules(rule.restarts(&z_index, 2.0), None), |_| true);
+        let run = |rule: GapRule| {
+            stops(&track(1, [0, 3]), &rules(rule.restarts(&z_index, 2.0), None), |_| true)
+        };
         let restarted = run(GapRule::Restart);
         assert_eq!(restarted[1].prompt, START);
         assert_ne!(restarted[2].prompt, START);

@@ -1,10 +1,12 @@
 //! 3-D inference: a box travels through the volume from slice to slice.
 //!
-//! A case becomes a [`Scan`] (pictures, and where they lie in the CT); a prompt becomes [`journey::Track`]s; [`sweep`] runs all
-//! journeys over a [`SliceSegmenter`], whose features come from [`encoder_cache`]; [`merge`] resolves overlaps; [`output`] puts the
-//! result on the CT's own grid. `run` does that for every case of a folder.
+//! A case becomes a [`Scan`] (pictures, and where they lie in the CT); a prompt becomes
+//! [`journey::Track`]s; [`sweep`] runs all journeys over a [`SliceSegmenter`], whose features come
+//! from [`encoder_cache`]; [`merge`] resolves overlaps; [`output`] puts the result on the CT's own
+//! grid. `run` does that for every case of a folder.
 //!
-//! Deliberately absent: nothing here resamples a CT, and nothing reads ground truth unless the prompt is `gt` or a picture shows it.
+//! Deliberately absent: nothing here resamples a CT, and nothing reads ground truth unless the
+//! prompt is `gt` or a picture shows it.
 
 mod baseline;
 mod case_file;

@@ -6,7 +6,8 @@ use clap::Parser;
 use ild_cli::{Common, RunReport};
 use ild_infer::{Error, Run, Settings};
 
-/// Segments chest CT in 3-D: a box travels from slice to slice, the result lies on the CT's own grid.
+/// Segments chest CT in 3-D: a box travels from slice to slice, the result lies on the CT's own
+/// grid.
 #[derive(Parser)]
 #[command(name = "ild-infer", version, after_help = EXAMPLES)]
 struct Cli {

@@ -1,4 +1,5 @@
-//! Several labels on one voxel: the one with the higher probability has it; of equals, the lower id.
+//! Several labels on one voxel: the one with the higher probability has it; of equals, the lower
+//! id.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +25,13 @@ impl SlicePatch {
     pub fn paint<T: Copy>(&self, slice: &mut ArrayViewMut2<T>, value: T) {
         let [y, x] = self.corner;
         let (h, w) = self.mask.dim();
-        Zip::from(slice.slice_mut(s![y..y + h, x..x + w])).and(&self.mask).for_each(|out, &inside| {
-            if inside {
-                *out = value;
-            }
-        });
+        Zip::from(slice.slice_mut(s![y..y + h, x..x + w])).and(&self.mask).for_each(
+            |out, &inside| {
+                if inside {
+                    *out = value;
+                }
+            },
+        );
     }
 
     /// Number of pixels.
@@ -38,8 +41,8 @@ impl SlicePatch {
     }
 }
 
-/// The probabilities by which labels hold their voxels on one slice, within the box around all of them: whole slices would cost
-/// more memory than the CT.
+/// The probabilities by which labels hold their voxels on one slice, within the box around all of
+/// them: whole slices would cost more memory than the CT.
 #[derive(Clone, Debug)]
 struct Best {
     at: BoundingBox,
@@ -49,15 +52,24 @@ struct Best {
 impl Best {
     /// What is known already, enlarged so that it covers `around` too; 0 where nothing is known.
     fn covering(known: Option<Self>, around: BoundingBox) -> Self {
-        let union =
-            |a: BoundingBox, b: BoundingBox| BoundingBox { x0: a.x0.min(b.x0), y0: a.y0.min(b.y0), x1: a.x1.max(b.x1), y1: a.y1.max(b.y1) };
+        let union = |a: BoundingBox, b: BoundingBox| BoundingBox {
+            x0: a.x0.min(b.x0),
+            y0: a.y0.min(b.y0),
+            x1: a.x1.max(b.x1),
+            y1: a.y1.max(b.y1),
+        };
         let at = known.as_ref().map_or(around, |known| union(known.at, around));
         match known {
             Some(known) if known.at == at => known,
             known => {
                 let mut probability = Array2::zeros((at.y1 - at.y0, at.x1 - at.x0));
                 if let Some(Self { at: old, probability: values }) = known {
-                    probability.slice_mut(s![old.y0 - at.y0..old.y1 - at.y0, old.x0 - at.x0..old.x1 - at.x0]).assign(&values);
+                    probability
+                        .slice_mut(s![
+                            old.y0 - at.y0..old.y1 - at.y0,
+                            old.x0 - at.x0..old.x1 - at.x0
+                        ])
+                        .assign(&values);
                 }
                 Self { at, probability }
             }
@@ -114,10 +126,17 @@ impl Merger {
     /// Nothing predicted yet, for a stack of `shape` (`[n, y, x]`).
     #[must_use]
     pub fn new(shape: [usize; 3], keep_probabilities: bool) -> Self {
-        Self { labels: Array3::zeros(shape), per_label: BTreeMap::new(), best: vec![None; shape[0]], keep_probabilities, overlapping: 0 }
+        Self {
+            labels: Array3::zeros(shape),
+            per_label: BTreeMap::new(),
+            best: vec![None; shape[0]],
+            keep_probabilities,
+            overlapping: 0,
+        }
     }
 
-    /// Adds the model's answer for `label` on slice `z`. Answers for the same label (several components) are united.
+    /// Adds the model's answer for `label` on slice `z`. Answers for the same label (several
+    /// components) are united.
     pub fn add(&mut self, label: u8, z: usize, prediction: &crate::Prediction) {
         let probability = prediction.probability.view();
         self.resolve(label, z, probability);
@@ -131,7 +150,8 @@ impl Merger {
         }
         entry.masks.insert(z, SlicePatch::new(mask.view()));
         if self.keep_probabilities {
-            let kept = entry.probabilities.entry(z).or_insert_with(|| Array2::zeros(probability.dim()));
+            let kept =
+                entry.probabilities.entry(z).or_insert_with(|| Array2::zeros(probability.dim()));
             kept.zip_mut_with(&probability, |a, &b| *a = a.max(b));
         }
     }
@@ -144,15 +164,18 @@ impl Merger {
         let mut overlapping = 0;
         let mut labels = self.labels.index_axis_mut(Axis(0), z);
         let here = s![y0..y1, x0..x1];
-        Zip::from(labels.slice_mut(here)).and(&mut best.probability).and(probability.slice(here)).for_each(|id, best, &p| {
-            if p > THRESHOLD {
-                overlapping += u64::from(*id != 0 && *id != label);
-                if p > *best || (p == *best && label < *id) {
-                    *id = label;
-                    *best = p;
+        Zip::from(labels.slice_mut(here))
+            .and(&mut best.probability)
+            .and(probability.slice(here))
+            .for_each(|id, best, &p| {
+                if p > THRESHOLD {
+                    overlapping += u64::from(*id != 0 && *id != label);
+                    if p > *best || (p == *best && label < *id) {
+                        *id = label;
+                        *best = p;
+                    }
                 }
-            }
-        });
+            });
         self.overlapping += overlapping;
     }
 
@@ -169,7 +192,11 @@ mod tests {
     use crate::Prediction;
 
     fn answer(values: [f32; 4]) -> Prediction {
-        Prediction { probability: Array2::from_shape_vec((2, 2), values.to_vec()).unwrap(), iou: 0.5, object_score: 2.0 }
+        Prediction {
+            probability: Array2::from_shape_vec((2, 2), values.to_vec()).unwrap(),
+            iou: 0.5,
+            object_score: 2.0,
+        }
     }
 
     #[test]
@@ -186,7 +213,11 @@ mod tests {
             }
             assert_eq!(merger.labels.as_slice().unwrap(), [2, 1, 1, 1], "swapped {swapped}");
             assert_eq!(merger.overlapping(), 3);
-            assert_eq!(merger.per_label[&2].volume([1, 2, 2]).as_slice().unwrap(), [1, 1, 0, 1], "each label on its own is complete");
+            assert_eq!(
+                merger.per_label[&2].volume([1, 2, 2]).as_slice().unwrap(),
+                [1, 1, 0, 1],
+                "each label on its own is complete"
+            );
         }
     }
 
@@ -217,7 +248,10 @@ mod tests {
         merger.add(3, 0, &answer([0.9, 0.0, 0.0, 0.0]));
         merger.add(3, 0, &answer([0.0, 0.0, 0.0, 0.8]));
         assert_eq!(merger.per_label[&3].volume([1, 2, 2]).as_slice().unwrap(), [1, 0, 0, 1]);
-        assert_eq!(merger.per_label[&3].probabilities[&0].as_slice().unwrap(), [0.9, 0.0, 0.0, 0.8]);
+        assert_eq!(
+            merger.per_label[&3].probabilities[&0].as_slice().unwrap(),
+            [0.9, 0.0, 0.0, 0.8]
+        );
         assert_eq!(merger.overlapping(), 0);
     }
 

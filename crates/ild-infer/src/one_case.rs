@@ -15,8 +15,8 @@ use crate::prompt::auto::{self, Candidate};
 use crate::prompt::{PromptSource, boxes, ground_truth, mask};
 use crate::sweep::{sweep, visits};
 use crate::{
-    Baseline, CaseFile, Engine, Error, Prediction, Prompt, Result, Sam2Segmenter, Scan, Settings, SliceSegmenter, encode, fill_boxes,
-    window_choice,
+    Baseline, CaseFile, Engine, Error, Prediction, Prompt, Result, Sam2Segmenter, Scan, Settings,
+    SliceSegmenter, encode, fill_boxes, window_choice,
 };
 
 /// What the summary tells of a case.
@@ -73,7 +73,13 @@ impl JourneyStart {
             Prompt::Points(points) => (None, Some(points.clone())),
         };
         let slice = |i: usize| scan.z_index[i];
-        Self { label: track.label, slice: slice(track.start), span: track.span.map(slice), r#box: corners, points }
+        Self {
+            label: track.label,
+            slice: slice(track.start),
+            span: track.span.map(slice),
+            r#box: corners,
+            points,
+        }
     }
 }
 
@@ -121,7 +127,12 @@ impl Context<'_> {
         let file = settings.prompt.file_for(&case.id)?;
         if let Some(Baseline::BoxFill) = settings.baseline {
             let truth = truth_of(&scan, case)?;
-            let merger = fill_boxes(&scan, truth.view(), &ground_truth::ids(truth.view()), settings.save_probabilities)?;
+            let merger = fill_boxes(
+                &scan,
+                truth.view(),
+                &ground_truth::ids(truth.view()),
+                settings.save_probabilities,
+            )?;
             let provenance = self.provenance(file.as_deref(), &[], &scan);
             return Ok(Segmented { merger, provenance, encoded: 0, scan });
         }
@@ -150,7 +161,11 @@ impl Context<'_> {
         } else {
             settings.typed_window().unwrap_or_default()
         };
-        let table = self.labels.cloned().or_else(|| self.engine.and_then(|e| e.label_table.clone())).unwrap_or_default();
+        let table = self
+            .labels
+            .cloned()
+            .or_else(|| self.engine.and_then(|e| e.label_table.clone()))
+            .unwrap_or_default();
         Scan::from_nifti(&case.id, path, self.truth_file(case)?.as_deref(), windowing, &table)
     }
 
@@ -160,12 +175,21 @@ impl Context<'_> {
         let Some(place) = &self.settings.gt_path else {
             let next = "add --gt-path, or prompt with boxes, a mask or auto";
             return if needed {
-                Err(Error::refused(&case.path, "ground truth for --prompt gt", "none beside a CT", next))
+                Err(Error::refused(
+                    &case.path,
+                    "ground truth for --prompt gt",
+                    "none beside a CT",
+                    next,
+                ))
             } else {
                 Ok(None)
             };
         };
-        let file = if place.is_dir() { place.join(format!("{}{}", case.id, self.settings.gt_name_suffix)) } else { place.clone() };
+        let file = if place.is_dir() {
+            place.join(format!("{}{}", case.id, self.settings.gt_name_suffix))
+        } else {
+            place.clone()
+        };
         match file.is_file() {
             true => Ok(Some(file)),
             false if !needed => Ok(None),
@@ -182,7 +206,11 @@ impl Context<'_> {
         let settings = self.settings;
         let Some(file) = file else {
             let truth = truth_of(scan, case)?;
-            let ids = if settings.parity { ground_truth::reference_ids(truth.view()) } else { ground_truth::ids(truth.view()) };
+            let ids = if settings.parity {
+                ground_truth::reference_ids(truth.view())
+            } else {
+                ground_truth::ids(truth.view())
+            };
             return Ok(ground_truth::tracks(truth.view(), &ids, settings.bbox_shift));
         };
         if file.extension().is_some_and(|end| end == "json") {
@@ -217,7 +245,8 @@ impl Context<'_> {
         }
     }
 
-    /// All journeys of a case; predictions stay within `within`, if given. Returns the result and the number of encodings.
+    /// All journeys of a case; predictions stay within `within`, if given. Returns the result and
+    /// the number of encodings.
     fn travel(
         &self,
         scan: &Scan,
@@ -241,21 +270,37 @@ impl Context<'_> {
         Ok((merger, encoded))
     }
 
-    fn with_model(&self, scan: &Scan, engine: &Engine, plan: &Plan, work: impl FnOnce(Sam2Segmenter) -> Result<()>) -> Result<usize> {
+    fn with_model(
+        &self,
+        scan: &Scan,
+        engine: &Engine,
+        plan: &Plan,
+        work: impl FnOnce(Sam2Segmenter) -> Result<()>,
+    ) -> Result<usize> {
         let [_, height, width] = scan.stack_shape();
         with_features(
             plan,
             engine.batch,
             |slices| encode(&engine.model, scan, slices),
             |features: &mut Features<_>| {
-                work(Sam2Segmenter { model: &engine.model, features: &mut *features, slice_size: [height, width] })?;
+                work(Sam2Segmenter {
+                    model: &engine.model,
+                    features: &mut *features,
+                    slice_size: [height, width],
+                })?;
                 Ok(features.encoded())
             },
         )
     }
 
     /// Lung, candidates, the model's verdict on each, and the journeys of those that are kept.
-    fn segment_auto(&self, case: &CaseFile, mut scan: Scan, engine: &Engine, progress: &ProgressBar) -> Result<Segmented> {
+    fn segment_auto(
+        &self,
+        case: &CaseFile,
+        mut scan: Scan,
+        engine: &Engine,
+        progress: &ProgressBar,
+    ) -> Result<Segmented> {
         let Some(ct) = scan.ct() else {
             let next = "give the CT itself (.nii.gz)";
             return Err(Error::refused(
@@ -268,12 +313,17 @@ impl Context<'_> {
         let lung = LungMask::of(ct);
         let candidates = auto::candidates(ct, &lung);
         let problems = lung.quality.problems();
-        scan.notes.extend(problems.iter().map(|problem| format!("lung mask is doubtful: {problem}")));
+        scan.notes
+            .extend(problems.iter().map(|problem| format!("lung mask is doubtful: {problem}")));
         if !engine.scores_are_trained {
             scan.notes.push("these weights began at random, so their predicted IoU and object score say nothing: candidates were judged by stability alone".to_owned());
         }
         let judged = self.judge(&scan, candidates, engine, progress)?;
-        let tracks: Vec<Track> = judged.iter().filter(|j| j.kept).map(|j| j.candidate.track(&scan.label_table)).collect();
+        let tracks: Vec<Track> = judged
+            .iter()
+            .filter(|j| j.kept)
+            .map(|j| j.candidate.track(&scan.label_table))
+            .collect();
         if tracks.is_empty() {
             scan.notes.push(nothing_kept(&judged, self.settings.auto_min_stability));
         }
@@ -287,13 +337,22 @@ impl Context<'_> {
     }
 
     /// Asks the model about each candidate on its start slice.
-    fn judge(&self, scan: &Scan, mut candidates: Vec<Candidate>, engine: &Engine, progress: &ProgressBar) -> Result<Vec<JudgedCandidate>> {
+    fn judge(
+        &self,
+        scan: &Scan,
+        mut candidates: Vec<Candidate>,
+        engine: &Engine,
+        progress: &ProgressBar,
+    ) -> Result<Vec<JudgedCandidate>> {
         candidates.sort_by_key(|candidate| candidate.start);
         let rules = self.rules(scan, engine);
         let order: Vec<usize> = candidates.iter().map(|candidate| candidate.start).collect();
         progress.inc_length(order.len() as u64);
         let scores = [self.settings.auto_min_iou, self.settings.auto_min_object_score];
-        let limits = auto::Limits { stability: self.settings.auto_min_stability, scores: engine.scores_are_trained.then_some(scores) };
+        let limits = auto::Limits {
+            stability: self.settings.auto_min_stability,
+            scores: engine.scores_are_trained.then_some(scores),
+        };
         let mut judged = Vec::with_capacity(candidates.len());
         self.with_model(scan, engine, &Plan::new(&order, 2 * engine.batch), |mut segmenter| {
             for candidate in candidates {
@@ -330,10 +389,16 @@ fn nothing_kept(judged: &[JudgedCandidate], min_stability: f32) -> String {
 
 fn truth_of<'a>(scan: &'a Scan, case: &CaseFile) -> Result<&'a Array3<u8>> {
     let next = "prompt with boxes, a mask or auto";
-    let truth =
-        scan.truth.as_ref().ok_or_else(|| Error::refused(&case.path, "labels (`gts`) for --prompt gt", "an NPZ without them", next))?;
+    let truth = scan.truth.as_ref().ok_or_else(|| {
+        Error::refused(&case.path, "labels (`gts`) for --prompt gt", "an NPZ without them", next)
+    })?;
     if truth.iter().all(|&id| id == 0) {
-        return Err(Error::refused(&case.path, "labels for --prompt gt", "an empty label map", next));
+        return Err(Error::refused(
+            &case.path,
+            "labels for --prompt gt",
+            "an empty label map",
+            next,
+        ));
     }
     Ok(truth)
 }
@@ -351,7 +416,9 @@ impl<S: SliceSegmenter> SliceSegmenter for Watched<'_, S> {
         if let Some(region) = self.within {
             let region = region.index_axis(Axis(0), z);
             for prediction in &mut predictions {
-                prediction.probability.zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
+                prediction
+                    .probability
+                    .zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
             }
         }
         self.progress.inc(1);

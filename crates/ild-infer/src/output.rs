@@ -1,4 +1,5 @@
-//! What is written of a case: label map on the CT's own grid, the older scripts' NPZ, sidecars for viewers.
+//! What is written of a case: label map on the CT's own grid, the older scripts' NPZ, sidecars for
+//! viewers.
 //!
 //! ```text
 //! <case>.nii.gz                        label ids, u8, the CT's shape and affine
@@ -14,7 +15,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ild_io::{LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_npz_with, write_volume_described};
+use ild_io::{
+    LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_npz_with,
+    write_volume_described,
+};
 use ndarray::{Array3, Axis};
 use serde_json::{Value, json};
 
@@ -24,11 +28,16 @@ use crate::{Engine, Result, Settings, picture};
 /// How voxels that several labels claim are given away.
 const OVERLAP_RULE: &str = "higher probability; of equal ones the lower id";
 
-/// Writes everything of a case below `settings.output`; returns the paths relative to it. The label map is moved out of `done`.
+/// Writes everything of a case below `settings.output`; returns the paths relative to it. The label
+/// map is moved out of `done`.
 ///
 /// # Errors
 /// When a file cannot be written; names it.
-pub fn write_case(done: &mut Segmented, settings: &Settings, engine: Option<&Engine>) -> Result<Vec<PathBuf>> {
+pub fn write_case(
+    done: &mut Segmented,
+    settings: &Settings,
+    engine: Option<&Engine>,
+) -> Result<Vec<PathBuf>> {
     let mut files = Files { root: &settings.output, written: Vec::new() };
     let labels = done.scan.on_grid(std::mem::take(&mut done.merger.labels));
     let done = &*done;
@@ -43,26 +52,42 @@ pub fn write_case(done: &mut Segmented, settings: &Settings, engine: Option<&Eng
         if settings.save_nii {
             let labels = done.scan.on_grid(prediction.volume(done.scan.stack_shape()));
             let map = LabelMap { labels, geometry: geometry.clone() };
-            files.add(format!("labels/{id}_{name}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
+            files.add(format!("labels/{id}_{name}.nii.gz"), |path| {
+                Ok(write_label_map_described(path, &map, &stamp)?)
+            })?;
         }
         if settings.save_probabilities {
             let mut stack = Array3::<f32>::zeros(done.scan.stack_shape());
             for (&z, probability) in &prediction.probabilities {
                 stack.index_axis_mut(Axis(0), z).assign(probability);
             }
-            let volume = Volume { voxels: Voxels::F32(done.scan.on_grid(stack)), geometry: geometry.clone() };
-            files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| Ok(write_volume_described(path, &volume, &stamp)?))?;
+            let volume = Volume {
+                voxels: Voxels::F32(done.scan.on_grid(stack)),
+                geometry: geometry.clone(),
+            };
+            files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| {
+                Ok(write_volume_described(path, &volume, &stamp)?)
+            })?;
         }
     }
     if let Some(mask) = &done.provenance.lung_mask {
         let map = LabelMap { labels: mask.mapv(u8::from), geometry: geometry.clone() };
-        files.add(format!("lung/{id}.nii.gz"), |path| Ok(write_label_map_described(path, &map, "ild: automatic lung mask")?))?;
+        files.add(format!("lung/{id}.nii.gz"), |path| {
+            Ok(write_label_map_described(path, &map, "ild: automatic lung mask")?)
+        })?;
     }
     let table = shown_labels(done);
-    files.add(format!("{id}.ctbl"), |path| Ok(ild_cli::write_bytes_atomic(path, slicer_colors(&table).as_bytes())?))?;
-    files.add(format!("{id}.itksnap.txt"), |path| Ok(ild_cli::write_bytes_atomic(path, itksnap_labels(&table).as_bytes())?))?;
-    let text = serde_json::to_string_pretty(&description(done, &labels, settings, engine)).map_err(anyhow::Error::new)?;
-    files.add(format!("{id}.json"), |path| Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?))?;
+    files.add(format!("{id}.ctbl"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, slicer_colors(&table).as_bytes())?)
+    })?;
+    files.add(format!("{id}.itksnap.txt"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, itksnap_labels(&table).as_bytes())?)
+    })?;
+    let text = serde_json::to_string_pretty(&description(done, &labels, settings, engine))
+        .map_err(anyhow::Error::new)?;
+    files.add(format!("{id}.json"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
+    })?;
     // Last: whoever sees the label map finds everything else beside it.
     let map = LabelMap { labels, geometry: geometry.clone() };
     files.add(format!("{id}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
@@ -82,7 +107,8 @@ impl Files<'_> {
     }
 }
 
-/// One array per label name on the stack, as the older scripts write it; a name that occurs twice gets its id.
+/// One array per label name on the stack, as the older scripts write it; a name that occurs twice
+/// gets its id.
 fn write_npz(path: &Path, done: &Segmented) -> Result<()> {
     let shape = done.scan.stack_shape();
     let mut named: BTreeMap<String, u8> = BTreeMap::new();
@@ -93,13 +119,19 @@ fn write_npz(path: &Path, done: &Segmented) -> Result<()> {
     }
     // One label after the other: all of them at once would be many times the CT.
     Ok(write_npz_with(path, |npz| {
-        named.iter().try_for_each(|(name, id)| npz.add(name, &done.merger.per_label[id].volume(shape).view().into_dyn()))
+        named.iter().try_for_each(|(name, id)| {
+            npz.add(name, &done.merger.per_label[id].volume(shape).view().into_dyn())
+        })
     })?)
 }
 
 /// A label's name as part of a file name.
 fn file_name(table: &LabelTable, id: u8) -> String {
-    table.name(id).chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+    table
+        .name(id)
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .collect()
 }
 
 /// The table with every label of the result in it, known or not.
@@ -122,19 +154,30 @@ fn slicer_colors(table: &LabelTable) -> String {
     text
 }
 
-/// ITK-SNAP's label description: index, red, green, blue, opacity, shown in slices, shown as mesh, name.
+/// ITK-SNAP's label description: index, red, green, blue, opacity, shown in slices, shown as mesh,
+/// name.
 fn itksnap_labels(table: &LabelTable) -> String {
     let rule = "################################################\n";
-    let mut text = format!("{rule}# ITK-SnAP Label Description File\n# File format:\n# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL\n{rule}");
+    let mut text = format!(
+        "{rule}# ITK-SnAP Label Description File\n# File format:\n# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL\n{rule}"
+    );
     text += "    0     0    0    0        0  0  0    \"Clear Label\"\n";
     for (id, label) in &table.0 {
         let [r, g, b] = label.color;
-        text += &format!("{id:5} {r:5} {g:4} {b:4}        1  1  1    \"{}\"\n", label.name.replace('"', "'"));
+        text += &format!(
+            "{id:5} {r:5} {g:4} {b:4}        1  1  1    \"{}\"\n",
+            label.name.replace('"', "'")
+        );
     }
     text
 }
 
-fn description(done: &Segmented, labels: &Array3<u8>, settings: &Settings, engine: Option<&Engine>) -> Value {
+fn description(
+    done: &Segmented,
+    labels: &Array3<u8>,
+    settings: &Settings,
+    engine: Option<&Engine>,
+) -> Value {
     let scan = &done.scan;
     let mut voxels = [0u64; 256];
     for &id in labels {
@@ -145,8 +188,14 @@ fn description(done: &Segmented, labels: &Array3<u8>, settings: &Settings, engin
         .per_label
         .iter()
         .map(|(&id, prediction)| {
-            let slices: Vec<usize> = prediction.masks.iter().filter(|(_, patch)| patch.is_some()).map(|(&z, _)| scan.z_index[z]).collect();
-            let [iou, object] = prediction.mean_scores().map_or([None, None], |scores| scores.map(Some));
+            let slices: Vec<usize> = prediction
+                .masks
+                .iter()
+                .filter(|(_, patch)| patch.is_some())
+                .map(|(&z, _)| scan.z_index[z])
+                .collect();
+            let [iou, object] =
+                prediction.mean_scores().map_or([None, None], |scores| scores.map(Some));
             json!({
                 "id": id,
                 "name": scan.label_table.name(id),
@@ -186,9 +235,14 @@ mod tests {
 
     #[test]
     fn viewers_get_names_and_colours() {
-        let table = LabelTable([(7, ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3] })].into());
+        let table = LabelTable(
+            [(7, ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3] })].into(),
+        );
         assert!(slicer_colors(&table).ends_with("7 Ground_\"glass\" 1 2 3 255\n"));
-        assert!(itksnap_labels(&table).ends_with("    7     1    2    3        1  1  1    \"Ground 'glass'\"\n"));
+        assert!(
+            itksnap_labels(&table)
+                .ends_with("    7     1    2    3        1  1  1    \"Ground 'glass'\"\n")
+        );
         assert_eq!(file_name(&table, 7), "Ground__glass_");
     }
 }

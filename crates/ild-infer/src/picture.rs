@@ -1,4 +1,5 @@
-//! A picture per case: three slices per label, prediction solid in the label's colour, ground truth in white dashes.
+//! A picture per case: three slices per label, prediction solid in the label's colour, ground truth
+//! in white dashes.
 
 use std::path::Path;
 
@@ -24,12 +25,15 @@ const COMFORTABLE_WIDTH: usize = 384;
 pub fn write(path: &Path, done: &Segmented) -> ild_io::Result<()> {
     let truth = done.scan.truth.as_ref();
     let mut ids: Vec<u8> = done.merger.per_label.keys().copied().collect();
-    ids.extend(truth.map(|truth| crate::prompt::ground_truth::ids(truth.view())).unwrap_or_default());
+    ids.extend(
+        truth.map(|truth| crate::prompt::ground_truth::ids(truth.view())).unwrap_or_default(),
+    );
     ids.sort_unstable();
     ids.dedup();
     let mut tiles = Vec::new();
     for id in ids {
-        let row: Vec<RgbImage> = slices_of(done, id).into_iter().map(|z| slice(done, id, z)).collect();
+        let row: Vec<RgbImage> =
+            slices_of(done, id).into_iter().map(|z| slice(done, id, z)).collect();
         if let Some(first) = row.first() {
             let blank = RgbImage::new(first.width(), first.height());
             tiles.extend(row.into_iter().chain(std::iter::repeat(blank)).take(SLICES_PER_LABEL));
@@ -38,13 +42,22 @@ pub fn write(path: &Path, done: &Segmented) -> ild_io::Result<()> {
     save_png(path, &tile(&tiles, SLICES_PER_LABEL))
 }
 
-/// The slice with the most of label `id` (predicted or true), and those a quarter and three quarters through it.
+/// The slice with the most of label `id` (predicted or true), and those a quarter and three
+/// quarters through it.
 fn slices_of(done: &Segmented, id: u8) -> Vec<usize> {
     let truth = done.scan.truth.as_ref();
     let area = |z: usize| {
-        let predicted =
-            done.merger.per_label.get(&id).and_then(|p| p.masks.get(&z)).and_then(Option::as_ref).map_or(0, |patch| patch.pixels());
-        predicted + truth.map_or(0, |truth| truth.index_axis(Axis(0), z).iter().filter(|&&v| v == id).count())
+        let predicted = done
+            .merger
+            .per_label
+            .get(&id)
+            .and_then(|p| p.masks.get(&z))
+            .and_then(Option::as_ref)
+            .map_or(0, |patch| patch.pixels());
+        predicted
+            + truth.map_or(0, |truth| {
+                truth.index_axis(Axis(0), z).iter().filter(|&&v| v == id).count()
+            })
     };
     let areas: Vec<usize> = (0..done.scan.z_index.len()).map(area).collect();
     let there: Vec<usize> = (0..areas.len()).filter(|&z| areas[z] > 0).collect();
@@ -59,10 +72,13 @@ fn slice(done: &Segmented, id: u8, z: usize) -> RgbImage {
     let picture = shown(done, z);
     let (height, width, _) = picture.dim();
     let mut predicted = Array2::from_elem((height, width), false);
-    if let Some(Some(patch)) = done.merger.per_label.get(&id).and_then(|prediction| prediction.masks.get(&z)) {
+    if let Some(Some(patch)) =
+        done.merger.per_label.get(&id).and_then(|prediction| prediction.masks.get(&z))
+    {
         patch.paint(&mut predicted.view_mut(), true);
     }
-    let truth = done.scan.truth.as_ref().map(|truth| truth.index_axis(Axis(0), z).mapv(|v| v == id));
+    let truth =
+        done.scan.truth.as_ref().map(|truth| truth.index_axis(Axis(0), z).mapv(|v| v == id));
     let mut outlines = vec![Outline::mask(predicted.view(), done.scan.label_table.color(id))];
     if let Some(truth) = &truth {
         outlines.push(Outline::mask(truth.view(), TRUTH).dashed());
@@ -74,7 +90,9 @@ fn slice(done: &Segmented, id: u8, z: usize) -> RgbImage {
 fn shown(done: &Segmented, z: usize) -> Array3<u8> {
     match done.scan.ct() {
         Some(ct) => match window_slices(ct, &[z], &Windowing::Grey(LUNG)) {
-            Images::Grey(grey) => Array3::from_shape_fn((grey.dim().1, grey.dim().2, 3), |(y, x, _)| grey[[0, y, x]]),
+            Images::Grey(grey) => {
+                Array3::from_shape_fn((grey.dim().1, grey.dim().2, 3), |(y, x, _)| grey[[0, y, x]])
+            }
             Images::Rgb(colour) => colour.index_axis_move(Axis(0), 0),
         },
         None => {

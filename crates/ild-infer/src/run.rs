@@ -57,19 +57,32 @@ impl Summary {
     /// [`Error::Cases`].
     pub fn verdict(&self) -> Result<()> {
         let failed = self.failed();
-        if failed == 0 { Ok(()) } else { Err(Error::Cases { failed, total: self.rows.len(), rejected: failed == self.rejected }) }
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(Error::Cases { failed, total: self.rows.len(), rejected: failed == self.rejected })
+        }
     }
 
     /// The table at the end of a run.
     #[must_use]
     pub fn table(&self, settings: &Settings) -> String {
-        let mut table = ild_cli::table(["case", "labels", "slices", "encoded", "seconds", "prompt", "output"]);
+        let mut table =
+            ild_cli::table(["case", "labels", "slices", "encoded", "seconds", "prompt", "output"]);
         for Row { case, outcome } in &self.rows {
             let path = settings.output.join(format!("{case}.nii.gz")).display().to_string();
             match outcome {
                 Outcome::Done(facts) | Outcome::Skipped(facts) => {
-                    let time = if matches!(outcome, Outcome::Done(_)) { format!("{:.1}", facts.seconds) } else { "done before".to_owned() };
-                    let labels = if facts.labels.is_empty() { "none".to_owned() } else { facts.labels.join(", ") };
+                    let time = if matches!(outcome, Outcome::Done(_)) {
+                        format!("{:.1}", facts.seconds)
+                    } else {
+                        "done before".to_owned()
+                    };
+                    let labels = if facts.labels.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        facts.labels.join(", ")
+                    };
                     table.add_row([
                         case.clone(),
                         labels,
@@ -106,11 +119,19 @@ impl Run {
     pub fn new(settings: Settings, common: &Common) -> Result<Self> {
         let mut cases = find_cases(&settings.input, &settings.img_name_suffix)?;
         if let Some(folder) = &settings.cases_of {
-            let wanted: BTreeSet<String> = find_cases(folder, &settings.img_name_suffix)?.into_iter().map(|case| case.id).collect();
+            let wanted: BTreeSet<String> = find_cases(folder, &settings.img_name_suffix)?
+                .into_iter()
+                .map(|case| case.id)
+                .collect();
             cases.retain(|case| wanted.contains(&case.id));
             if cases.is_empty() {
                 let next = "compare the file names: a case is what stands before .npz and --img-name-suffix";
-                return Err(Error::refused(&settings.input, format!("cases that {} holds too", folder.display()), "none", next));
+                return Err(Error::refused(
+                    &settings.input,
+                    format!("cases that {} holds too", folder.display()),
+                    "none",
+                    next,
+                ));
             }
         }
         if let Some(shard) = settings.shard {
@@ -134,10 +155,13 @@ impl Run {
     /// Segments every case that is not finished.
     ///
     /// # Errors
-    /// Only what ends the whole run: the interruption by the user. Failures of cases are in the summary.
+    /// Only what ends the whole run: the interruption by the user. Failures of cases are in the
+    /// summary.
     pub fn go(&self, force: bool, report: &mut RunReport) -> Result<Summary> {
         if self.settings.prompt == PromptSource::GroundTruth {
-            println!("The prompt comes from the ground truth: these results measure the model, they are no prediction for a new patient.");
+            println!(
+                "The prompt comes from the ground truth: these results measure the model, they are no prediction for a new patient."
+            );
         }
         let mut summary = Summary::default();
         let mut spent = Duration::ZERO;
@@ -164,7 +188,14 @@ impl Run {
         Ok(summary)
     }
 
-    fn case(&self, case: &CaseFile, i: usize, left: Option<Duration>, force: bool, report: &mut RunReport) -> Result<Outcome> {
+    fn case(
+        &self,
+        case: &CaseFile,
+        i: usize,
+        left: Option<Duration>,
+        force: bool,
+        report: &mut RunReport,
+    ) -> Result<Outcome> {
         report.input(&case.path)?;
         let key = self.key(case)?;
         if !force && let Some(record) = self.records.finished::<CaseFacts>(&case.id, &key) {
@@ -173,9 +204,15 @@ impl Run {
         }
         let start = Instant::now();
         let progress = ild_cli::progress_bar(0, "slices");
-        let remaining = left.map_or(String::new(), |left| format!(", about {} min for all", left.as_secs().div_ceil(60)));
+        let remaining = left.map_or(String::new(), |left| {
+            format!(", about {} min for all", left.as_secs().div_ceil(60))
+        });
         progress.set_message(format!("{} ({} of {}{remaining})", case.id, i + 1, self.cases.len()));
-        let context = Context { settings: &self.settings, engine: self.engine.as_ref(), labels: self.labels.as_ref() };
+        let context = Context {
+            settings: &self.settings,
+            engine: self.engine.as_ref(),
+            labels: self.labels.as_ref(),
+        };
         let done = context.segment(case, &progress);
         progress.finish_and_clear();
         let mut done = done?;
@@ -187,7 +224,12 @@ impl Run {
             report.output(&self.settings.output.join(file));
         }
         let facts = CaseFacts {
-            labels: done.merger.per_label.keys().map(|&id| done.scan.label_table.name(id)).collect(),
+            labels: done
+                .merger
+                .per_label
+                .keys()
+                .map(|&id| done.scan.label_table.name(id))
+                .collect(),
             slices: done.scan.z_index.len(),
             encoded: done.encoded,
             seconds: seconds(start),
@@ -207,17 +249,26 @@ impl Run {
     /// Everything that the result of `case` depends on.
     fn key(&self, case: &CaseFile) -> Result<Key> {
         let settings = serde_json::to_value(&self.settings).map_err(anyhow::Error::new)?;
-        let truth =
-            self.settings.gt_path.as_ref().map(|place| {
-                if place.is_dir() { place.join(format!("{}{}", case.id, self.settings.gt_name_suffix)) } else { place.clone() }
-            });
+        let truth = self.settings.gt_path.as_ref().map(|place| {
+            if place.is_dir() {
+                place.join(format!("{}{}", case.id, self.settings.gt_name_suffix))
+            } else {
+                place.clone()
+            }
+        });
         let mut read: Vec<PathBuf> = vec![case.path.clone()];
         read.extend(truth.filter(|path| path.is_file()));
         read.extend(self.settings.prompt.file_for(&case.id)?);
         read.extend(self.settings.labels.clone());
-        let hashes = read.iter().map(|path| ild_cli::sha256_of_file(path).map_err(Error::Write)).collect::<Result<Vec<_>>>()?;
+        let hashes = read
+            .iter()
+            .map(|path| ild_cli::sha256_of_file(path).map_err(Error::Write))
+            .collect::<Result<Vec<_>>>()?;
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
-        Ok(Key::new(&json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights }), &[]))
+        Ok(Key::new(
+            &json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights }),
+            &[],
+        ))
     }
 
     /// Adds what is true of the whole run to its report.

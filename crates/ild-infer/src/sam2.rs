@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use ild_model::{DecodeMode, ImageFeatures, MaskPrediction, Sam2, image_to_input, logits_to_probability};
+use ild_model::{
+    DecodeMode, ImageFeatures, MaskPrediction, Sam2, image_to_input, logits_to_probability,
+};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -27,19 +29,30 @@ pub fn feature_bytes(image_size: usize, d_model: usize) -> usize {
 /// When the model fails.
 pub fn encode(model: &Sam2, scan: &Scan, slices: &[usize]) -> Result<Vec<ImageFeatures>> {
     let side = model.config().image_size;
-    let inputs: Vec<f32> = slices.par_iter().flat_map_iter(|&i| image_to_input(scan.rgb(i).view(), side).into_iter()).collect();
-    let batch = Tensor::from_vec(inputs, (slices.len(), 3, side, side), model.device()).map_err(ild_model::Error::from)?;
+    let inputs: Vec<f32> = slices
+        .par_iter()
+        .flat_map_iter(|&i| image_to_input(scan.rgb(i).view(), side).into_iter())
+        .collect();
+    let batch = Tensor::from_vec(inputs, (slices.len(), 3, side, side), model.device())
+        .map_err(ild_model::Error::from)?;
     let features = model.encode_image(&batch)?;
     if slices.len() == 1 {
         return Ok(vec![features]);
     }
-    // A view into the batch would keep the whole batch in memory as long as one of its slices is needed.
-    (0..slices.len()).map(|i| own(&features.get(i)?)).collect::<candle_core::Result<_>>().map_err(|error| Error::Model(error.into()))
+    // A view into the batch would keep the whole batch in memory as long as one of its slices is
+    // needed.
+    (0..slices.len())
+        .map(|i| own(&features.get(i)?))
+        .collect::<candle_core::Result<_>>()
+        .map_err(|error| Error::Model(error.into()))
 }
 
 fn own(features: &ImageFeatures) -> candle_core::Result<ImageFeatures> {
     let [fine, middle] = &features.high_res;
-    Ok(ImageFeatures { image_embed: features.image_embed.copy()?, high_res: [fine.copy()?, middle.copy()?] })
+    Ok(ImageFeatures {
+        image_embed: features.image_embed.copy()?,
+        high_res: [fine.copy()?, middle.copy()?],
+    })
 }
 
 /// Decodes prompts on features that [`crate::encoder_cache`] provides.
@@ -64,39 +77,66 @@ impl SliceSegmenter for Sam2Segmenter<'_, '_> {
 }
 
 /// The model's answers. A GPU gets all boxes at once; a CPU is busy with one.
-fn decode_all(model: &Sam2, features: &ImageFeatures, prompts: &[Prompt], size: [usize; 2]) -> ild_model::Result<Vec<Prediction>> {
-    let boxes: Option<Vec<[f64; 4]>> =
-        prompts.iter().map(|prompt| if let Prompt::Box(corners) = prompt { Some(*corners) } else { None }).collect();
+fn decode_all(
+    model: &Sam2,
+    features: &ImageFeatures,
+    prompts: &[Prompt],
+    size: [usize; 2],
+) -> ild_model::Result<Vec<Prediction>> {
+    let boxes: Option<Vec<[f64; 4]>> = prompts
+        .iter()
+        .map(|prompt| if let Prompt::Box(corners) = prompt { Some(*corners) } else { None })
+        .collect();
     match boxes {
         Some(boxes) if !model.device().is_cpu() => decode_boxes(model, features, &boxes, size),
         _ => prompts.iter().map(|prompt| decode(model, features, prompt, size)).collect(),
     }
 }
 
-fn decode_boxes(model: &Sam2, features: &ImageFeatures, boxes: &[[f64; 4]], size: [usize; 2]) -> ild_model::Result<Vec<Prediction>> {
+fn decode_boxes(
+    model: &Sam2,
+    features: &ImageFeatures,
+    boxes: &[[f64; 4]],
+    size: [usize; 2],
+) -> ild_model::Result<Vec<Prediction>> {
     let corners: Vec<f32> = boxes.iter().flat_map(|corners| corners.map(|v| v as f32)).collect();
     let corners = Tensor::from_vec(corners, (boxes.len(), 4), model.device())?;
     let answer = model.decode_box(features, &corners, DecodeMode::Eval)?;
     (0..boxes.len()).map(|i| prediction(&answer, i, size)).collect()
 }
 
-fn decode(model: &Sam2, features: &ImageFeatures, prompt: &Prompt, size: [usize; 2]) -> ild_model::Result<Prediction> {
+fn decode(
+    model: &Sam2,
+    features: &ImageFeatures,
+    prompt: &Prompt,
+    size: [usize; 2],
+) -> ild_model::Result<Prediction> {
     let points = match prompt {
-        Prompt::Box(corners) => return Ok(decode_boxes(model, features, std::slice::from_ref(corners), size)?.swap_remove(0)),
+        Prompt::Box(corners) => {
+            return Ok(
+                decode_boxes(model, features, std::slice::from_ref(corners), size)?.swap_remove(0)
+            );
+        }
         Prompt::Points(points) => points,
     };
     let places: Vec<f32> = points.iter().flat_map(|(place, _)| place.map(|v| v as f32)).collect();
-    let labels: Vec<f32> = points.iter().map(|&(_, inside)| if inside { INSIDE } else { OUTSIDE }).collect();
+    let labels: Vec<f32> =
+        points.iter().map(|&(_, inside)| if inside { INSIDE } else { OUTSIDE }).collect();
     let places = Tensor::from_vec(places, (1, points.len(), 2), model.device())?;
     let labels = Tensor::from_vec(labels, (1, points.len()), model.device())?;
     prediction(&model.decode_points(features, &places, &labels, DecodeMode::Eval)?, 0, size)
 }
 
 /// Answer `i` at the size of the slice.
-fn prediction(answer: &MaskPrediction, i: usize, [height, width]: [usize; 2]) -> ild_model::Result<Prediction> {
+fn prediction(
+    answer: &MaskPrediction,
+    i: usize,
+    [height, width]: [usize; 2],
+) -> ild_model::Result<Prediction> {
     let side = answer.logits.dim(3)?;
     let values = answer.logits.get(i)?.flatten_all()?.to_vec1::<f32>()?;
-    let logits = Array2::from_shape_vec((side, side), values).map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+    let logits = Array2::from_shape_vec((side, side), values)
+        .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
     let scalar = |tensor: &Tensor| tensor.get(i)?.get(0)?.to_scalar::<f32>();
     Ok(Prediction {
         probability: logits_to_probability(logits.view(), height, width),
@@ -118,16 +158,26 @@ mod tests {
     #[test]
     fn boxes_decoded_together_are_the_boxes_decoded_one_by_one() {
         let config = Sam2Config::from_name_or_file("nano").unwrap();
-        let (model, _) = Sam2::load(&config, &Weights::random(&config, 1).unwrap(), &candle_core::Device::Cpu).unwrap();
+        let (model, _) =
+            Sam2::load(&config, &Weights::random(&config, 1).unwrap(), &candle_core::Device::Cpu)
+                .unwrap();
         let slice = Array3::from_shape_fn((40, 50, 3), |(y, x, _)| (y * 5 + x) as u8);
         let input = image_to_input(slice.view(), config.image_size).into_raw_vec_and_offset().0;
         let side = config.image_size;
-        let features = model.encode_image(&Tensor::from_vec(input, (1, 3, side, side), model.device()).unwrap()).unwrap();
-        let boxes = [[10.0, 20.0, 100.0, 120.0], [130.0, 40.0, 200.0, 90.0], [0.0, 0.0, 256.0, 256.0]];
+        let features = model
+            .encode_image(&Tensor::from_vec(input, (1, 3, side, side), model.device()).unwrap())
+            .unwrap();
+        let boxes =
+            [[10.0, 20.0, 100.0, 120.0], [130.0, 40.0, 200.0, 90.0], [0.0, 0.0, 256.0, 256.0]];
         let together = decode_boxes(&model, &features, &boxes, [40, 50]).unwrap();
         for (corners, a) in boxes.iter().zip(&together) {
             let b = decode(&model, &features, &Prompt::Box(*corners), [40, 50]).unwrap();
-            let apart = a.probability.iter().zip(&b.probability).map(|(p, q)| (p - q).abs()).fold(0.0, f32::max);
+            let apart = a
+                .probability
+                .iter()
+                .zip(&b.probability)
+                .map(|(p, q)| (p - q).abs())
+                .fold(0.0, f32::max);
             assert!(apart < TOLERANCE && (a.iou - b.iou).abs() < TOLERANCE, "{apart}");
         }
         assert_ne!(together[0], together[1]);

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use ild_io::{Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume, read_label_map, read_npz, read_volume};
+use ild_io::{
+    Affine, Case, Error as FileError, Geometry, Images, LabelTable, SliceStack, Volume,
+    read_label_map, read_npz, read_volume,
+};
 use ild_preprocess::{Windowing, no_hounsfield_units, value_range, window_slices};
 use ndarray::{Array3, Axis, s};
 
@@ -13,7 +16,8 @@ use crate::Result;
 pub enum Pictures {
     /// Windowed already, `[n, y, x]` or `[n, y, x, 3]`.
     Stack(Images),
-    /// Slices of this CT, each windowed when it is looked at: all at once would take as much memory as the CT.
+    /// Slices of this CT, each windowed when it is looked at: all at once would take as much memory
+    /// as the CT.
     Ct(Box<Volume>),
 }
 
@@ -69,11 +73,18 @@ impl Scan {
     ///
     /// # Errors
     /// What the readers refuse, and labels on another grid.
-    pub fn from_nifti(id: &str, path: &Path, truth: Option<&Path>, windowing: Windowing, table: &LabelTable) -> Result<Self> {
+    pub fn from_nifti(
+        id: &str,
+        path: &Path,
+        truth: Option<&Path>,
+        windowing: Windowing,
+        table: &LabelTable,
+    ) -> Result<Self> {
         let ct = read_volume(path)?;
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
-        let notes = value_range(&case.ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
+        let notes =
+            value_range(&case.ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
         Ok(Self {
             id: id.to_owned(),
             z_index: (0..case.ct.geometry.shape_zyx[0]).collect(),
@@ -109,7 +120,8 @@ impl Scan {
         Some([self.z_index.iter().position(within)?, self.z_index.iter().rposition(within)?])
     }
 
-    /// An array on the stack, `[n, y, x]`, at its place on the output grid; zero elsewhere. A stack of all slices is the grid's already.
+    /// An array on the stack, `[n, y, x]`, at its place on the output grid; zero elsewhere. A stack
+    /// of all slices is the grid's already.
     #[must_use]
     pub fn on_grid<T: Copy + Default>(&self, stack: Array3<T>) -> Array3<T> {
         if self.z_index.len() == self.grid.shape_zyx[0] {
@@ -127,7 +139,10 @@ impl Scan {
     pub fn rgb(&self, i: usize) -> Array3<u8> {
         match &self.pictures {
             Pictures::Stack(images) => picture(images, i),
-            Pictures::Ct(ct) => picture(&window_slices(ct, &[self.z_index[i]], &self.windowing.unwrap_or_default()), 0),
+            Pictures::Ct(ct) => picture(
+                &window_slices(ct, &[self.z_index[i]], &self.windowing.unwrap_or_default()),
+                0,
+            ),
         }
     }
 }
@@ -144,20 +159,28 @@ fn picture(images: &Images, i: usize) -> Array3<u8> {
 }
 
 /// Grid and slice indices of a stack.
-fn place(stack: &SliceStack, path: &Path, notes: &mut Vec<String>) -> Result<(Geometry, Vec<usize>)> {
+fn place(
+    stack: &SliceStack,
+    path: &Path,
+    notes: &mut Vec<String>,
+) -> Result<(Geometry, Vec<usize>)> {
     let [n, height, width] = stack.images.shape_zyx();
-    let (Some(shape), Some(affine), Some(z_index)) = (stack.shape_zyx, stack.affine, &stack.z_index) else {
+    let (Some(shape), Some(affine), Some(z_index)) =
+        (stack.shape_zyx, stack.affine, &stack.z_index)
+    else {
         notes.push(
             "the NPZ does not say where its slices lie in the CT (an older file): the output has the stack's own grid, not the CT's"
                 .to_owned(),
         );
-        let mut grid = Geometry::new([n, height, width], Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm));
+        let mut grid =
+            Geometry::new([n, height, width], Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm));
         grid.spacing_xyz_mm = stack.spacing_xyz_mm;
         return Ok((grid, (0..n).collect()));
     };
     let mut grid = Geometry::new(shape, affine);
     grid.spacing_xyz_mm = stack.spacing_xyz_mm;
-    let indices: Option<Vec<usize>> = z_index.iter().map(|&z| usize::try_from(z).ok().filter(|&z| z < shape[0])).collect();
+    let indices: Option<Vec<usize>> =
+        z_index.iter().map(|&z| usize::try_from(z).ok().filter(|&z| z < shape[0])).collect();
     let ascending = |z: &[usize]| z.windows(2).all(|pair| pair[0] < pair[1]);
     match indices.filter(|z| z.len() == n && ascending(z) && [height, width] == shape[1..]) {
         Some(z_index) => Ok((grid, z_index)),

@@ -1,4 +1,5 @@
-//! What the journey asks of a model: a slice and where to look, back comes a probability for every pixel.
+//! What the journey asks of a model: a slice and where to look, back comes a probability for every
+//! pixel.
 
 use ndarray::Array2;
 
@@ -17,15 +18,21 @@ pub enum Prompt {
 }
 
 impl Prompt {
-    /// The prompt given in pixels of a `height` × `width` slice, in pixels of the model's `side` × `side` input.
+    /// The prompt given in pixels of a `height` × `width` slice, in pixels of the model's `side` ×
+    /// `side` input.
     ///
-    /// Divides first and multiplies then, as the reference does, so that boxes are equal to the last bit.
+    /// Divides first and multiplies then, as the reference does, so that boxes are equal to the
+    /// last bit.
     #[must_use]
     pub fn to_input(&self, height: usize, width: usize, side: usize) -> Self {
         let (h, w, s) = (height as f64, width as f64, side as f64);
         match self {
-            Self::Box([x0, y0, x1, y1]) => Self::Box([x0 / w * s, y0 / h * s, x1 / w * s, y1 / h * s]),
-            Self::Points(points) => Self::Points(points.iter().map(|&([x, y], inside)| ([x / w * s, y / h * s], inside)).collect()),
+            Self::Box([x0, y0, x1, y1]) => {
+                Self::Box([x0 / w * s, y0 / h * s, x1 / w * s, y1 / h * s])
+            }
+            Self::Points(points) => Self::Points(
+                points.iter().map(|&([x, y], inside)| ([x / w * s, y / h * s], inside)).collect(),
+            ),
         }
     }
 }

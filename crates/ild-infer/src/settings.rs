@@ -19,36 +19,43 @@ pub struct Settings {
     /// What to segment: an NPZ of `ild-preprocess`, a CT (.nii.gz, .nii), or a folder of either.
     #[arg(long, value_name = "DIR|CASE.npz|CT.nii.gz")]
     pub input: PathBuf,
-    /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2 (.pt).
+    /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2
+    /// (.pt).
     #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
     pub checkpoint: Option<PathBuf>,
-    /// Size of the model: t, s, b+, l, nano or a TOML description [default: what the checkpoint says].
+    /// Size of the model: t, s, b+, l, nano or a TOML description [default: what the checkpoint
+    /// says].
     #[arg(long, value_name = "M")]
     pub model: Option<String>,
     /// Folder for label maps, NPZ, sidecars and pictures.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Where the start boxes come from: `gt` (ground truth, for measuring), `auto` (candidates in the lung; CT input only),
-    /// a .json of boxes or points, a mask (.nii.gz), or a folder with one such file per case.
+    /// Where the start boxes come from: `gt` (ground truth, for measuring), `auto` (candidates in
+    /// the lung; CT input only), a .json of boxes or points, a mask (.nii.gz), or a folder with one
+    /// such file per case.
     #[arg(long, value_name = "gt|auto|FILE|DIR")]
     pub prompt: PromptSource,
     /// Outward move of each side of a box taken from a mask, in pixels.
     #[arg(long, default_value_t = 5, value_name = "PX")]
     pub bbox_shift: usize,
-    /// What to do between slices of an NPZ that are not neighbours in the CT [default: near; carry with --parity].
+    /// What to do between slices of an NPZ that are not neighbours in the CT [default: near; carry
+    /// with --parity].
     #[arg(long, value_enum)]
     pub gap: Option<GapRule>,
-    /// A journey ends after this many empty predictions in a row; 0: never [default: 3; never with --parity].
+    /// A journey ends after this many empty predictions in a row; 0: never [default: 3; never with
+    /// --parity].
     #[arg(long, value_name = "N")]
     pub stop_after: Option<usize>,
-    /// Do exactly what the older scripts do: gaps unseen, the start box for ever, the lowest label value taken for background.
+    /// Do exactly what the older scripts do: gaps unseen, the start box for ever, the lowest label
+    /// value taken for background.
     #[arg(long)]
     pub parity: bool,
     /// Instead of a model: fill each slice's ground-truth box (what a model must beat).
     #[arg(long, value_enum)]
     pub baseline: Option<Baseline>,
 
-    /// Window for CT input: soft, lung, lung-wide, medsam-lung or rgb [default: the one the checkpoint was trained with].
+    /// Window for CT input: soft, lung, lung-wide, medsam-lung or rgb [default: the one the
+    /// checkpoint was trained with].
     #[arg(long, value_name = "NAME", conflicts_with_all = ["window_level", "window_width"])]
     pub window: Option<Windowing>,
     /// Centre of the window, HU.
@@ -57,7 +64,8 @@ pub struct Settings {
     /// Extent of the window, HU.
     #[arg(long, value_name = "HU", requires = "window_level")]
     pub window_width: Option<f64>,
-    /// Ground truth for CT input: the label file, or the folder that holds it. Without `--prompt gt` it is only drawn in the picture.
+    /// Ground truth for CT input: the label file, or the folder that holds it. Without `--prompt
+    /// gt` it is only drawn in the picture.
     #[arg(long, value_name = "DIR|FILE")]
     pub gt_path: Option<PathBuf>,
     /// A CT in a folder is called `<case><suffix>`.
@@ -66,11 +74,13 @@ pub struct Settings {
     /// Its label file is called `<case><suffix>`.
     #[arg(long, default_value = ".nii.gz", value_name = "SUFFIX")]
     pub gt_name_suffix: String,
-    /// Only the cases that this folder holds too, by name: the NPZ of one split, for CT from the folder of all.
+    /// Only the cases that this folder holds too, by name: the NPZ of one split, for CT from the
+    /// folder of all.
     #[arg(long, value_name = "DIR")]
     #[serde(skip)]
     pub cases_of: Option<PathBuf>,
-    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: the NPZ's or the checkpoint's own].
+    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: the NPZ's or the
+    /// checkpoint's own].
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
@@ -85,21 +95,25 @@ pub struct Settings {
     #[serde(skip)]
     pub shard: Option<Shard>,
 
-    /// `auto`: candidates are dropped when less than this share of the mask on their start slice is stable, that is stays when the
-    /// threshold moves from probability 0.27 to 0.73 (SAM's stability score).
+    /// `auto`: candidates are dropped when less than this share of the mask on their start slice is
+    /// stable, that is stays when the threshold moves from probability 0.27 to 0.73 (SAM's
+    /// stability score).
     #[arg(long, default_value_t = 0.5, value_name = "0..1")]
     pub auto_min_stability: f32,
-    /// `auto`: candidates whose start slice the model rates below this IoU are dropped. Not asked of weights whose scores were never trained.
+    /// `auto`: candidates whose start slice the model rates below this IoU are dropped. Not asked
+    /// of weights whose scores were never trained.
     #[arg(long, default_value_t = 0.5, value_name = "0..1")]
     pub auto_min_iou: f32,
     /// `auto`: candidates whose object score (a logit) is below this are dropped; likewise.
     #[arg(long, default_value_t = 0.0, value_name = "LOGIT", allow_negative_numbers = true)]
     pub auto_min_object_score: f32,
-    /// Memory for features of slices that are needed again, MiB; what does not fit is encoded again.
+    /// Memory for features of slices that are needed again, MiB; what does not fit is encoded
+    /// again.
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     #[serde(skip)]
     pub feature_memory: usize,
-    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a GPU; both change results (docs/parity.md).
+    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a
+    /// GPU; both change results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: Precision,
     /// Slices encoded at once [default: 1 on a CPU, 4 on a GPU].
@@ -133,7 +147,9 @@ impl Settings {
     pub fn typed_window(&self) -> Option<Windowing> {
         match (self.window, self.window_level, self.window_width) {
             (Some(window), ..) => Some(window),
-            (None, Some(level_hu), Some(width_hu)) => Some(Windowing::Grey(ild_io::Window { level_hu, width_hu })),
+            (None, Some(level_hu), Some(width_hu)) => {
+                Some(Windowing::Grey(ild_io::Window { level_hu, width_hu }))
+            }
             _ => None,
         }
     }

@@ -10,22 +10,31 @@ use crate::{Error, Result};
 /// Windows closer than this are the same, HU.
 const SAME_HU: f64 = 0.5;
 
-/// The window in a checkpoint's metadata: that of `dataset.json`, or a plain `{"level_hu": …, "width_hu": …}`.
+/// The window in a checkpoint's metadata: that of `dataset.json`, or a plain `{"level_hu": …,
+/// "width_hu": …}`.
 #[must_use]
 pub fn of_metadata(text: &str) -> Option<Windowing> {
     let wide = serde_json::from_str::<Option<Windowing>>(text).ok().flatten();
-    wide.or_else(|| serde_json::from_str::<Option<Window>>(text).ok().flatten().map(Windowing::Grey))
+    wide.or_else(|| {
+        serde_json::from_str::<Option<Window>>(text).ok().flatten().map(Windowing::Grey)
+    })
 }
 
 /// The window for a CT: what the user typed, else what the checkpoint says.
 ///
 /// # Errors
 /// Refuses to guess when neither says anything.
-pub fn for_ct(path: &Path, typed: Option<Windowing>, trained: Option<Windowing>) -> Result<Windowing> {
+pub fn for_ct(
+    path: &Path,
+    typed: Option<Windowing>,
+    trained: Option<Windowing>,
+) -> Result<Windowing> {
     if let (Some(typed), Some(trained)) = (typed, trained)
         && !same(&typed, &trained)
     {
-        tracing::warn!("window {typed} (level/width, HU) instead of {trained}, which the checkpoint was trained with");
+        tracing::warn!(
+            "window {typed} (level/width, HU) instead of {trained}, which the checkpoint was trained with"
+        );
     }
     typed.or(trained).ok_or_else(|| {
         Error::refused(
@@ -37,24 +46,41 @@ pub fn for_ct(path: &Path, typed: Option<Windowing>, trained: Option<Windowing>)
     })
 }
 
-/// Refuses an NPZ whose pictures were made through another window than the model was trained with, or the user asks for.
+/// Refuses an NPZ whose pictures were made through another window than the model was trained with,
+/// or the user asks for.
 ///
 /// # Errors
 /// Says both windows and how to make the NPZ again.
-pub fn check_npz(path: &Path, made: Option<Windowing>, typed: Option<Windowing>, trained: Option<Windowing>) -> Result<()> {
-    let (Some(made), Some((wanted, who))) = (made, typed.map(|w| (w, "--window")).or(trained.map(|w| (w, "the checkpoint")))) else {
+pub fn check_npz(
+    path: &Path,
+    made: Option<Windowing>,
+    typed: Option<Windowing>,
+    trained: Option<Windowing>,
+) -> Result<()> {
+    let (Some(made), Some((wanted, who))) =
+        (made, typed.map(|w| (w, "--window")).or(trained.map(|w| (w, "the checkpoint"))))
+    else {
         return Ok(());
     };
     if same(&made, &wanted) {
         return Ok(());
     }
-    let next = "make the NPZ again with this window (ild-preprocess nii-to-npz), or segment the CT itself";
-    Err(Error::refused(path, format!("pictures through the window of {who}, {wanted} (level/width, HU)"), made.to_string(), next))
+    let next =
+        "make the NPZ again with this window (ild-preprocess nii-to-npz), or segment the CT itself";
+    Err(Error::refused(
+        path,
+        format!("pictures through the window of {who}, {wanted} (level/width, HU)"),
+        made.to_string(),
+        next,
+    ))
 }
 
 fn same(a: &Windowing, b: &Windowing) -> bool {
-    let near = |a: &Window, b: &Window| (a.level_hu - b.level_hu).abs() < SAME_HU && (a.width_hu - b.width_hu).abs() < SAME_HU;
-    a.windows().len() == b.windows().len() && a.windows().iter().zip(b.windows()).all(|(a, b)| near(a, b))
+    let near = |a: &Window, b: &Window| {
+        (a.level_hu - b.level_hu).abs() < SAME_HU && (a.width_hu - b.width_hu).abs() < SAME_HU
+    };
+    a.windows().len() == b.windows().len()
+        && a.windows().iter().zip(b.windows()).all(|(a, b)| near(a, b))
 }
 
 #[cfg(test)]
@@ -66,7 +92,10 @@ mod tests {
         let [soft, lung]: [Option<Windowing>; 2] = ["soft", "lung"].map(|name| name.parse().ok());
         let path = Path::new("a.npz");
         let text = check_npz(path, soft, None, lung).unwrap_err().to_string();
-        assert!(text.contains("-600/1500") && text.contains("40/400") && text.contains("nii-to-npz"), "{text}");
+        assert!(
+            text.contains("-600/1500") && text.contains("40/400") && text.contains("nii-to-npz"),
+            "{text}"
+        );
         assert!(check_npz(path, soft, None, soft).is_ok());
         assert!(check_npz(path, None, None, lung).is_ok(), "an older file does not say");
         assert!(check_npz(path, soft, lung, soft).is_err(), "the flag wins");

@@ -1,11 +1,12 @@
-//! `ild-infer` as its users run it: a small model with random weights on made-up cases, every output opened again.
+//! `ild-infer` as its users run it: a small model with random weights on made-up cases, every
+//! output opened again.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ild_io::{
-    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, SliceStack, Volume, Voxels, Window, read_label_map, read_volume,
-    write_label_map, write_npz, write_volume,
+    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, SliceStack, Volume, Voxels, Window,
+    read_label_map, read_volume, write_label_map, write_npz, write_volume,
 };
 use ild_model::{Sam2Config, Weights};
 use ndarray::{Array3, Axis, s};
@@ -15,7 +16,15 @@ const SHAPE: [usize; 3] = [12, 48, 56];
 
 /// An oblique grid, so that a lost or changed affine shows.
 fn geometry() -> Geometry {
-    Geometry::new(SHAPE, Affine([[-0.7, 0.02, 0.1, 31.5], [0.01, -0.69, 0.2, -12.25], [0.03, 0.05, 2.5, 400.125], [0.0, 0.0, 0.0, 1.0]]))
+    Geometry::new(
+        SHAPE,
+        Affine([
+            [-0.7, 0.02, 0.1, 31.5],
+            [0.01, -0.69, 0.2, -12.25],
+            [0.03, 0.05, 2.5, 400.125],
+            [0.0, 0.0, 0.0, 1.0],
+        ]),
+    )
 }
 
 fn labels() -> Array3<u8> {
@@ -49,10 +58,25 @@ impl Bench {
             ("window".to_owned(), serde_json::to_string(&window).unwrap()),
             ("label_table".to_owned(), serde_json::to_string(&LabelTable::default()).unwrap()),
         ];
-        Weights::random(&config, 3).unwrap().write_safetensors(&bench.path("nano.safetensors"), &metadata.into()).unwrap();
-        write_volume(&bench.path("ct/a_0000.nii.gz"), &Volume { voxels: Voxels::I16(hu()), geometry: geometry() }).unwrap();
-        write_label_map(&bench.path("gt/a.nii.gz"), &LabelMap { labels: labels(), geometry: geometry() }).unwrap();
-        bench.write_npz("npz/a.npz", &[2, 3, 4, 5, 6, 8, 9], Window { level_hu: -600.0, width_hu: 1500.0 });
+        Weights::random(&config, 3)
+            .unwrap()
+            .write_safetensors(&bench.path("nano.safetensors"), &metadata.into())
+            .unwrap();
+        write_volume(
+            &bench.path("ct/a_0000.nii.gz"),
+            &Volume { voxels: Voxels::I16(hu()), geometry: geometry() },
+        )
+        .unwrap();
+        write_label_map(
+            &bench.path("gt/a.nii.gz"),
+            &LabelMap { labels: labels(), geometry: geometry() },
+        )
+        .unwrap();
+        bench.write_npz(
+            "npz/a.npz",
+            &[2, 3, 4, 5, 6, 8, 9],
+            Window { level_hu: -600.0, width_hu: 1500.0 },
+        );
         bench
     }
 
@@ -64,7 +88,10 @@ impl Bench {
 
     fn write_npz(&self, name: &str, slices: &[usize], window: Window) {
         let stack = SliceStack {
-            images: Images::Grey(hu().mapv(|v| ((f64::from(v) + 1350.0) / 1500.0 * 255.0) as u8).select(Axis(0), slices)),
+            images: Images::Grey(
+                hu().mapv(|v| ((f64::from(v) + 1350.0) / 1500.0 * 255.0) as u8)
+                    .select(Axis(0), slices),
+            ),
             labels: Some(labels().select(Axis(0), slices)),
             spacing_xyz_mm: geometry().spacing_xyz_mm,
             z_index: Some(slices.iter().map(|&z| z as i64).collect()),
@@ -78,7 +105,8 @@ impl Bench {
     }
 
     fn run(&self, input: &str, prompt: &str, more: &[&str]) -> Output {
-        let prompt = if matches!(prompt, "gt" | "auto") { prompt.into() } else { self.path(prompt) };
+        let prompt =
+            if matches!(prompt, "gt" | "auto") { prompt.into() } else { self.path(prompt) };
         Command::new(env!("CARGO_BIN_EXE_ild-infer"))
             .arg("--input")
             .arg(self.path(input))
@@ -126,7 +154,10 @@ fn every_output_of_an_npz_lies_on_the_cts_grid() {
     same_header(&bench.path("ct/a_0000.nii.gz"), &bench.out("a.nii.gz"));
     same_header(&bench.path("ct/a_0000.nii.gz"), &bench.out("labels/a_Reticulation.nii.gz"));
     let probability = read_volume(&bench.out("probabilities/a_Honeycombing.nii.gz")).unwrap();
-    assert_eq!(probability.geometry, read_volume(&bench.path("ct/a_0000.nii.gz")).unwrap().geometry);
+    assert_eq!(
+        probability.geometry,
+        read_volume(&bench.path("ct/a_0000.nii.gz")).unwrap().geometry
+    );
 
     let whole = read_label_map(&bench.out("a.nii.gz")).unwrap().labels;
     assert!(whole.index_axis(Axis(0), 7).iter().all(|&id| id == 0), "slice 7 is not in the NPZ");
@@ -140,7 +171,9 @@ fn every_output_of_an_npz_lies_on_the_cts_grid() {
     assert_eq!(about["slices_encoded"], 7, "one encoding per slice, shared by both labels");
     assert_eq!(about["gaps"]["count"], 1);
     assert!(std::fs::read_to_string(bench.out("a.ctbl")).unwrap().contains("5 Honeycombing"));
-    assert!(std::fs::read_to_string(bench.out("a.itksnap.txt")).unwrap().contains("\"Honeycombing\""));
+    assert!(
+        std::fs::read_to_string(bench.out("a.itksnap.txt")).unwrap().contains("\"Honeycombing\"")
+    );
 }
 
 #[test]
@@ -175,13 +208,18 @@ fn a_mask_on_one_slice_is_followed_through_the_ct() {
     let bench = Bench::new();
     let mut mask = Array3::<u8>::zeros(SHAPE);
     mask.slice_mut(s![6, 20..40, 30..50]).fill(5);
-    write_label_map(&bench.path("mask.nii.gz"), &LabelMap { labels: mask.clone(), geometry: geometry() }).unwrap();
+    write_label_map(
+        &bench.path("mask.nii.gz"),
+        &LabelMap { labels: mask.clone(), geometry: geometry() },
+    )
+    .unwrap();
     ok(&bench.run("ct", "mask.nii.gz", &["--stop-after", "0"]));
     assert_eq!(bench.json("a.json")["labels"][0]["slices_visited"], 12);
 
     let mut moved = geometry();
     moved.affine.0[2][3] += 5.0;
-    write_label_map(&bench.path("mask.nii.gz"), &LabelMap { labels: mask, geometry: moved }).unwrap();
+    write_label_map(&bench.path("mask.nii.gz"), &LabelMap { labels: mask, geometry: moved })
+        .unwrap();
     let text = refused(&bench.run("ct", "mask.nii.gz", &["--force"]));
     assert!(text.contains("5.00 mm"), "{text}");
 }
@@ -234,7 +272,10 @@ fn ground_truth_that_is_not_there_is_asked_for() {
 #[test]
 fn an_npz_of_the_older_scripts_gets_its_own_grid_and_says_so() {
     let bench = Bench::new();
-    let (imgs, gts) = (Array3::<u8>::from_elem((4, 20, 20), 90), labels().slice(s![4..8, 10..30, 8..28]).to_owned());
+    let (imgs, gts) = (
+        Array3::<u8>::from_elem((4, 20, 20), 90),
+        labels().slice(s![4..8, 10..30, 8..28]).to_owned(),
+    );
     ild_io::write_npz_with(&bench.path("old/old.npz"), |npz| {
         npz.add("imgs", &imgs.view().into_dyn())?;
         npz.add("gts", &gts.view().into_dyn())?;
@@ -265,19 +306,30 @@ fn shards_share_the_cases() {
         std::fs::copy(bench.path("npz/a.npz"), bench.path(&format!("npz/{name}.npz"))).unwrap();
     }
     ok(&bench.run("npz", "gt", &["--shard", "1/2"]));
-    assert!(bench.out("b.nii.gz").exists() && !bench.out("a.nii.gz").exists() && !bench.out("c.nii.gz").exists());
+    assert!(
+        bench.out("b.nii.gz").exists()
+            && !bench.out("a.nii.gz").exists()
+            && !bench.out("c.nii.gz").exists()
+    );
 }
 
 #[test]
 fn only_the_cases_of_another_folder_are_taken_when_asked() {
     let bench = Bench::new();
     std::fs::copy(bench.path("ct/a_0000.nii.gz"), bench.path("ct/b_0000.nii.gz")).unwrap();
-    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    std::fs::write(
+        bench.path("boxes.json"),
+        r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#,
+    )
+    .unwrap();
     let split = bench.path("npz");
     ok(&bench.run("ct", "boxes.json", &["--cases-of", split.to_str().unwrap()]));
     assert!(bench.out("a.nii.gz").exists() && !bench.out("b.nii.gz").exists());
     std::fs::rename(bench.path("npz/a.npz"), bench.path("npz/z.npz")).unwrap();
-    assert!(refused(&bench.run("ct", "boxes.json", &["--cases-of", split.to_str().unwrap()])).contains("holds too"));
+    assert!(
+        refused(&bench.run("ct", "boxes.json", &["--cases-of", split.to_str().unwrap()]))
+            .contains("holds too")
+    );
 }
 
 #[test]
@@ -285,7 +337,11 @@ fn a_volume_that_is_not_in_hounsfield_units_is_remarked_upon() {
     let bench = Bench::new();
     let grey = Volume { voxels: Voxels::I16(hu().mapv(|v| v + 1024)), geometry: geometry() };
     write_volume(&bench.path("grey/a_0000.nii.gz"), &grey).unwrap();
-    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    std::fs::write(
+        bench.path("boxes.json"),
+        r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#,
+    )
+    .unwrap();
     let output = bench.run("grey", "boxes.json", &[]);
     ok(&output);
     assert!(String::from_utf8_lossy(&output.stderr).contains("hardly Hounsfield units"));
@@ -295,7 +351,10 @@ fn a_volume_that_is_not_in_hounsfield_units_is_remarked_upon() {
 /// `ILD_PYTHON` (or python3) when it has SimpleITK and nibabel.
 fn python_with_readers() -> Option<String> {
     let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python).args(["-c", "import SimpleITK, nibabel"]).output().is_ok_and(|output| output.status.success());
+    let found = Command::new(&python)
+        .args(["-c", "import SimpleITK, nibabel"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !found {
         println!("skipped: `{python}` has no SimpleITK and nibabel (ILD_PYTHON names another)");
     }
@@ -307,33 +366,59 @@ fn oblique() -> Affine {
     let ([sa, ca], [sb, cb]) = ([0.2_f64.sin(), 0.2_f64.cos()], [0.35_f64.sin(), 0.35_f64.cos()]);
     let rotation = [[cb, -sb * ca, sb * sa], [sb, cb * ca, -cb * sa], [0.0, sa, ca]];
     let spacing = [0.7, 0.69, 2.5];
-    let row = |i: usize, origin: f64| [0, 1, 2].map(|j| rotation[i][j] * spacing[j]).into_iter().chain([origin]).collect::<Vec<_>>();
+    let row = |i: usize, origin: f64| {
+        [0, 1, 2]
+            .map(|j| rotation[i][j] * spacing[j])
+            .into_iter()
+            .chain([origin])
+            .collect::<Vec<_>>()
+    };
     let rows = [row(0, 31.5), row(1, -12.25), row(2, 400.125), vec![0.0, 0.0, 0.0, 1.0]];
     Affine(rows.map(|row| std::array::from_fn(|j| row[j])))
 }
 
 /// Stored as sagittal slices: the first axis runs backwards, the second up, the third to the left.
 fn sagittal() -> Affine {
-    Affine([[0.0, 0.0, -2.5, 40.0], [-0.7, 0.0, 0.0, 9.5], [0.0, 0.69, 0.0, -300.25], [0.0, 0.0, 0.0, 1.0]])
+    Affine([
+        [0.0, 0.0, -2.5, 40.0],
+        [-0.7, 0.0, 0.0, 9.5],
+        [0.0, 0.69, 0.0, -300.25],
+        [0.0, 0.0, 0.0, 1.0],
+    ])
 }
 
 #[test]
 fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
     let Some(python) = python_with_readers() else { return };
     let bench = Bench::new();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");
-    std::fs::write(bench.path("boxes.json"), r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#).unwrap();
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");
+    std::fs::write(
+        bench.path("boxes.json"),
+        r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#,
+    )
+    .unwrap();
     for affine in [oblique(), sagittal()] {
         let ct = Volume { voxels: Voxels::I16(hu()), geometry: Geometry::new(SHAPE, affine) };
         write_volume(&bench.path("turned/t_0000.nii.gz"), &ct).unwrap();
         ok(&bench.run("turned", "boxes.json", &["--force", "--save-nii", "--save-probabilities"]));
-        for (file, kind) in
-            [("t.nii.gz", "labels"), ("labels/t_Honeycombing.nii.gz", "labels"), ("probabilities/t_Honeycombing.nii.gz", "values")]
-        {
-            let seen =
-                Command::new(&python).arg(&script).arg(bench.path("turned/t_0000.nii.gz")).arg(bench.out(file)).arg(kind).output().unwrap();
+        for (file, kind) in [
+            ("t.nii.gz", "labels"),
+            ("labels/t_Honeycombing.nii.gz", "labels"),
+            ("probabilities/t_Honeycombing.nii.gz", "values"),
+        ] {
+            let seen = Command::new(&python)
+                .arg(&script)
+                .arg(bench.path("turned/t_0000.nii.gz"))
+                .arg(bench.out(file))
+                .arg(kind)
+                .output()
+                .unwrap();
             assert!(seen.status.success(), "{file}: {}", String::from_utf8_lossy(&seen.stderr));
-            assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "ild: prompt from a file of boxes or points");
+            assert_eq!(
+                String::from_utf8_lossy(&seen.stdout).trim(),
+                "ild: prompt from a file of boxes or points"
+            );
         }
     }
 }
@@ -341,10 +426,13 @@ fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
 /// A chest with two lungs and a dense region in one of them, in Hounsfield units, 50 slices.
 fn chest() -> Volume {
     let shape = [50, 90, 120];
-    let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0;
+    let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| {
+        (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0
+    };
     let array = Array3::from_shape_fn(shape, |(z, y, x)| {
         let p = [z as f64, y as f64, x as f64];
-        let lung = within([25.0, 45.0, 37.0], [23.0, 26.0, 18.0], p) || within([25.0, 45.0, 83.0], [23.0, 26.0, 18.0], p);
+        let lung = within([25.0, 45.0, 37.0], [23.0, 26.0, 18.0], p)
+            || within([25.0, 45.0, 83.0], [23.0, 26.0, 18.0], p);
         match () {
             () if lung && within([25.0, 50.0, 36.0], [9.0, 10.0, 10.0], p) => -520,
             () if lung => -860 + ((z * 31 + y * 17 + x * 7) % 50) as i16,
@@ -352,14 +440,21 @@ fn chest() -> Volume {
             () => -1000,
         }
     });
-    Volume { voxels: Voxels::I16(array), geometry: Geometry::new(shape, Affine::from_spacing_xyz_mm([3.0, 3.0, 5.0])) }
+    Volume {
+        voxels: Voxels::I16(array),
+        geometry: Geometry::new(shape, Affine::from_spacing_xyz_mm([3.0, 3.0, 5.0])),
+    }
 }
 
 #[test]
 fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
     let bench = Bench::new();
     write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
-    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "0", "--auto-min-object-score=-1000", "--auto-min-stability", "0"]));
+    let text = ok(&bench.run(
+        "chest",
+        "auto",
+        &["--auto-min-iou", "0", "--auto-min-object-score=-1000", "--auto-min-stability", "0"],
+    ));
     assert!(text.contains("automatic prompt") && !text.contains("ground truth"), "{text}");
     let about = bench.json("c.json");
     assert_eq!(about["prompt"]["source"], "auto");
@@ -368,15 +463,27 @@ fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
     let candidates = about["prompt"]["candidates"].as_array().unwrap();
     assert_eq!(candidates.len(), 1, "{candidates:?}");
     assert_eq!(candidates[0]["texture"], "ground-glass");
-    assert!(candidates[0]["predicted_iou"].is_number() && candidates[0]["object_score"].is_number());
-    let (lung, found) =
-        (read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels, read_label_map(&bench.out("c.nii.gz")).unwrap().labels);
-    assert!(found.iter().zip(&lung).all(|(&id, &inside)| id == 0 || inside == 1), "nothing outside the lung");
+    assert!(
+        candidates[0]["predicted_iou"].is_number() && candidates[0]["object_score"].is_number()
+    );
+    let (lung, found) = (
+        read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels,
+        read_label_map(&bench.out("c.nii.gz")).unwrap().labels,
+    );
+    assert!(
+        found.iter().zip(&lung).all(|(&id, &inside)| id == 0 || inside == 1),
+        "nothing outside the lung"
+    );
 
     let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1"]));
     assert!(text.contains("none"), "{text}");
     assert!(read_label_map(&bench.out("c.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
-    assert!(bench.json("c.json")["notes"][0].as_str().unwrap().contains("1 candidates in the lung, none kept"));
+    assert!(
+        bench.json("c.json")["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("1 candidates in the lung, none kept")
+    );
 }
 
 #[test]

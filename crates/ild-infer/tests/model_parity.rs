@@ -1,16 +1,21 @@
-//! The whole journey with a real SAM 2 graph against PyTorch: the masks that tests/golden/infer/journey.py made with the `sam2` package.
+//! The whole journey with a real SAM 2 graph against PyTorch: the masks that
+//! tests/golden/infer/journey.py made with the `sam2` package.
 
 use std::path::Path;
 use std::process::Command;
 
 use ild_io::read_npz_u8;
 
-/// Demanded by the specification. Logits agree to some 1e-5, so at most a few pixels at the threshold may differ.
+/// Demanded by the specification. Logits agree to some 1e-5, so at most a few pixels at the
+/// threshold may differ.
 const LEAST_DICE: f64 = 0.999;
 
 #[test]
 fn masks_of_the_journey_are_pytorchs() {
-    let weights = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/small/small.safetensors"));
+    let weights = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/fixtures/small/small.safetensors"
+    ));
     if !weights.is_file() {
         println!("skipped: {} is not there", weights.display());
         return;

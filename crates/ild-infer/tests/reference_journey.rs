@@ -1,6 +1,8 @@
-//! The journey slice for slice as an independent implementation (tests/golden/infer/journey.py) and the older scripts make it.
+//! The journey slice for slice as an independent implementation (tests/golden/infer/journey.py) and
+//! the older scripts make it.
 //!
-//! A threshold stands in for the model: inside the box, every pixel of at least 128. Boxes are compared to the last bit.
+//! A threshold stands in for the model: inside the box, every pixel of at least 128. Boxes are
+//! compared to the last bit.
 
 use std::path::{Path, PathBuf};
 
@@ -54,12 +56,22 @@ struct Case {
 fn case(npz: &Path, calls: &Path) -> Case {
     let stack = read_npz(npz).unwrap();
     let Images::Grey(imgs) = stack.images else { panic!("grey slices") };
-    Case { imgs, gts: stack.labels.unwrap(), calls: serde_json::from_slice(&std::fs::read(calls).unwrap()).unwrap() }
+    Case {
+        imgs,
+        gts: stack.labels.unwrap(),
+        calls: serde_json::from_slice(&std::fs::read(calls).unwrap()).unwrap(),
+    }
 }
 
 fn rules(case: &Case) -> Rules {
     let (_, height, width) = case.imgs.dim();
-    Rules { side: SIDE, bbox_shift: 5, stop_after: None, restarts: vec![], slice_size: [height, width] }
+    Rules {
+        side: SIDE,
+        bbox_shift: 5,
+        stop_after: None,
+        restarts: vec![],
+        slice_size: [height, width],
+    }
 }
 
 struct Threshold<'a>(&'a Array3<u8>);
@@ -71,10 +83,12 @@ impl SliceSegmenter for Threshold<'_> {
         let answer = |prompt: &Prompt| {
             let Prompt::Box(corners) = prompt else { panic!("only boxes here") };
             let sides = [width, height, width, height].map(|n| n as f64);
-            let [x0, y0, x1, y1]: [f64; 4] = std::array::from_fn(|i| corners[i] / SIDE as f64 * sides[i]);
+            let [x0, y0, x1, y1]: [f64; 4] =
+                std::array::from_fn(|i| corners[i] / SIDE as f64 * sides[i]);
             let inside = |y: f64, x: f64| x >= x0 && x <= x1 && y >= y0 && y <= y1;
-            let probability =
-                Array2::from_shape_fn((height, width), |(y, x)| f32::from(u8::from(slice[[y, x]] >= 128 && inside(y as f64, x as f64))));
+            let probability = Array2::from_shape_fn((height, width), |(y, x)| {
+                f32::from(u8::from(slice[[y, x]] >= 128 && inside(y as f64, x as f64)))
+            });
             Prediction { probability, iou: 1.0, object_score: 1.0 }
         };
         Ok(prompts.iter().map(answer).collect())
@@ -84,28 +98,56 @@ impl SliceSegmenter for Threshold<'_> {
 /// Every call of the reference, in its order, and its masks in `pred` under `keys`.
 fn check(case: &Case, pred: &Path, key_of: impl Fn(u8) -> String) {
     let rules = rules(case);
-    let tracks = ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
+    let tracks =
+        ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
     let mut calls = case.calls.iter();
     for track in &tracks {
         let mut journey = Journey::new(track, &rules);
         let mut volume = Array3::<u8>::zeros(case.gts.dim());
         while let Some(stop) = journey.next().cloned() {
             let expected = calls.next().expect("no more stops than the reference has");
-            let mask = Threshold(&case.imgs).segment(stop.z, std::slice::from_ref(&stop.prompt)).unwrap()[0].mask();
-            assert_eq!((stop.z, &stop.prompt), (expected.z, &expected.prompt()), "label {}", track.label);
-            assert_eq!(mask.iter().filter(|&&v| v).count(), expected.n, "label {} slice {}", track.label, stop.z);
-            volume.index_axis_mut(Axis(0), stop.z).zip_mut_with(&mask, |out, &inside| *out |= u8::from(inside));
+            let mask = Threshold(&case.imgs)
+                .segment(stop.z, std::slice::from_ref(&stop.prompt))
+                .unwrap()[0]
+                .mask();
+            assert_eq!(
+                (stop.z, &stop.prompt),
+                (expected.z, &expected.prompt()),
+                "label {}",
+                track.label
+            );
+            assert_eq!(
+                mask.iter().filter(|&&v| v).count(),
+                expected.n,
+                "label {} slice {}",
+                track.label,
+                stop.z
+            );
+            volume
+                .index_axis_mut(Axis(0), stop.z)
+                .zip_mut_with(&mask, |out, &inside| *out |= u8::from(inside));
             journey.advance(mask.view(), &rules);
         }
-        assert_eq!(volume, reference_mask(pred, &key_of(track.label)), "masks of label {}", track.label);
+        assert_eq!(
+            volume,
+            reference_mask(pred, &key_of(track.label)),
+            "masks of label {}",
+            track.label
+        );
     }
     assert!(calls.next().is_none(), "no fewer stops than the reference has");
     sweeping_gives_the_same(case, &rules, pred, &key_of);
 }
 
 /// Both sweeps together instead of label after label.
-fn sweeping_gives_the_same(case: &Case, rules: &Rules, pred: &Path, key_of: &impl Fn(u8) -> String) {
-    let tracks = ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
+fn sweeping_gives_the_same(
+    case: &Case,
+    rules: &Rules,
+    pred: &Path,
+    key_of: &impl Fn(u8) -> String,
+) {
+    let tracks =
+        ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
     let mut volumes = vec![Array3::<u8>::zeros(case.gts.dim()); tracks.len()];
     sweep(&tracks, rules, &mut Threshold(&case.imgs), |i, z, prediction| {
         volumes[i].index_axis_mut(Axis(0), z).assign(&prediction.mask().mapv(u8::from));
@@ -113,7 +155,12 @@ fn sweeping_gives_the_same(case: &Case, rules: &Rules, pred: &Path, key_of: &imp
     })
     .unwrap();
     for (track, volume) in tracks.iter().zip(volumes) {
-        assert_eq!(volume, reference_mask(pred, &key_of(track.label)), "swept masks of label {}", track.label);
+        assert_eq!(
+            volume,
+            reference_mask(pred, &key_of(track.label)),
+            "swept masks of label {}",
+            track.label
+        );
     }
 }
 
@@ -159,13 +206,18 @@ struct BoxSample {
 #[test]
 fn prompt_boxes_are_those_of_the_older_scripts() {
     let Some(folder) = shared_fixtures() else { return };
-    let samples: Vec<BoxSample> = serde_json::from_slice(&std::fs::read(folder.join("get_bbox.json")).unwrap()).unwrap();
+    let samples: Vec<BoxSample> =
+        serde_json::from_slice(&std::fs::read(folder.join("get_bbox.json")).unwrap()).unwrap();
     assert!(samples.len() > 10);
     for sample in samples {
         let [height, width] = sample.shape;
         let bit = |i: usize| sample.mask[i / 8] >> (7 - i % 8) & 1 == 1;
         let mask = Array2::from_shape_fn((height, width), |(y, x)| bit(y * width + x));
-        let found = BoundingBox::around(mask.view(), |v| v).unwrap().prompt_px([sample.shift; 4], width, height);
+        let found = BoundingBox::around(mask.view(), |v| v).unwrap().prompt_px(
+            [sample.shift; 4],
+            width,
+            height,
+        );
         assert_eq!(found, sample.corners, "shift {}", sample.shift);
     }
 }

@@ -1,4 +1,5 @@
-//! The two pictures of docs/phantom.md: lung HU of real and synthetic scans side by side, and the five patterns of disease.
+//! The two pictures of docs/phantom.md: lung HU of real and synthetic scans side by side, and the
+//! five patterns of disease.
 //!
 //! ```text
 //! cargo run --release -p ild-io --example phantom_pictures -- --histogram OUT.png --real CT.nii.gz ... --synthetic CT.nii.gz ...
@@ -52,7 +53,9 @@ fn main() -> Result<()> {
         histogram_picture(path, &cli.real, &cli.synthetic)?;
     }
     if let (Some(path), Some(cohort)) = (&cli.patterns, &cli.cohort) {
-        let mut images: Vec<PathBuf> = std::fs::read_dir(cohort.join("imagesTr"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        let mut images: Vec<PathBuf> = std::fs::read_dir(cohort.join("imagesTr"))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
         images.sort();
         pattern_picture(path, cohort, &images)?;
     }
@@ -72,14 +75,23 @@ fn lung_histogram(path: &Path) -> Result<Vec<(f64, f64)>> {
             *count += 1;
         }
     }
-    println!("{}: {:.0} mL of lung, mean {} HU", path.display(), mask.quality.volume_ml, sum / total.max(1) as i64);
+    println!(
+        "{}: {:.0} mL of lung, mean {} HU",
+        path.display(),
+        mask.quality.volume_ml,
+        sum / total.max(1) as i64
+    );
     let bin = |(index, &count): (usize, &u64)| {
-        (f64::from(RANGE_HU[0]) + (index as f64 + 0.5) * f64::from(BIN_HU), 100.0 * count as f64 / total.max(1) as f64)
+        (
+            f64::from(RANGE_HU[0]) + (index as f64 + 0.5) * f64::from(BIN_HU),
+            100.0 * count as f64 / total.max(1) as f64,
+        )
     };
     Ok(counts.iter().enumerate().map(bin).collect())
 }
 
-/// A single slice repeated to a slab, because a lung is looked for in three dimensions; other volumes as they are.
+/// A single slice repeated to a slab, because a lung is looked for in three dimensions; other
+/// volumes as they are.
 fn thickened(ct: Volume) -> Volume {
     let [depth, height, width] = ct.geometry.shape_zyx;
     if depth > 1 {
@@ -93,14 +105,18 @@ fn thickened(ct: Volume) -> Volume {
 }
 
 fn histogram_picture(path: &Path, real: &[PathBuf], synthetic: &[PathBuf]) -> Result<()> {
-    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular()).ok().context("the built-in typeface could not be read")?;
+    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+        .ok()
+        .context("the built-in typeface could not be read")?;
     let (width, height) = (1000u32, 360u32);
     let mut pixels = vec![255u8; (width * height * 3) as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
         area.fill(&WHITE)?;
         let panels = area.split_evenly((1, 2));
-        for (panel, files, title) in [(&panels[0], real, "Real scans"), (&panels[1], synthetic, "Synthetic scans")] {
+        for (panel, files, title) in
+            [(&panels[0], real, "Real scans"), (&panels[1], synthetic, "Synthetic scans")]
+        {
             let caption = format!("{title}: HU of lung voxels");
             let mut chart = ChartBuilder::on(panel)
                 .caption(caption, ("sans-serif", 18))
@@ -108,14 +124,25 @@ fn histogram_picture(path: &Path, real: &[PathBuf], synthetic: &[PathBuf]) -> Re
                 .x_label_area_size(36)
                 .y_label_area_size(44)
                 .build_cartesian_2d(f64::from(RANGE_HU[0])..f64::from(RANGE_HU[1]), 0.0..9.0)?;
-            chart.configure_mesh().x_desc("HU").y_desc("% of lung per 10 HU").light_line_style(WHITE).draw()?;
+            chart
+                .configure_mesh()
+                .x_desc("HU")
+                .y_desc("% of lung per 10 HU")
+                .light_line_style(WHITE)
+                .draw()?;
             for (index, file) in files.iter().enumerate() {
-                chart.draw_series(LineSeries::new(lung_histogram(file)?, Palette99::pick(index).stroke_width(2)))?;
+                chart.draw_series(LineSeries::new(
+                    lung_histogram(file)?,
+                    Palette99::pick(index).stroke_width(2),
+                ))?;
             }
         }
         area.present()?;
     }
-    save_png(path, &RgbImage::from_raw(width, height, pixels).context("picture buffer of another size")?)?;
+    save_png(
+        path,
+        &RgbImage::from_raw(width, height, pixels).context("picture buffer of another size")?,
+    )?;
     Ok(())
 }
 
@@ -124,7 +151,8 @@ fn pattern_picture(path: &Path, cohort: &Path, images: &[PathBuf]) -> Result<()>
     let table = LabelTable::default();
     let (mut plain, mut outlined) = (Vec::new(), Vec::new());
     for &id in table.0.keys() {
-        let (image, z) = largest(cohort, images, id)?.with_context(|| format!("no slice shows class {id}"))?;
+        let (image, z) =
+            largest(cohort, images, id)?.with_context(|| format!("no slice shows class {id}"))?;
         let (ct, labels) = (read_volume(&image)?, read_label_map(&label_of(cohort, &image))?);
         let mask = labels.labels.index_axis(Axis(0), z).mapv(|label| label == id);
         let (grey, mask) = (cropped(&grey_slice(&ct, z)), cropped(&mask));
@@ -137,14 +165,16 @@ fn pattern_picture(path: &Path, cohort: &Path, images: &[PathBuf]) -> Result<()>
 }
 
 fn label_of(cohort: &Path, image: &Path) -> PathBuf {
-    let name = image.file_name().unwrap_or_default().to_string_lossy().replace("_0000.nii.gz", ".nii.gz");
+    let name =
+        image.file_name().unwrap_or_default().to_string_lossy().replace("_0000.nii.gz", ".nii.gz");
     cohort.join("labelsTr").join(name)
 }
 
 fn largest(cohort: &Path, images: &[PathBuf], id: u8) -> Result<Option<(PathBuf, usize)>> {
     let mut best = (0, None);
     for image in images {
-        for (z, slice) in read_label_map(&label_of(cohort, image))?.labels.outer_iter().enumerate() {
+        for (z, slice) in read_label_map(&label_of(cohort, image))?.labels.outer_iter().enumerate()
+        {
             let area = slice.iter().filter(|&&label| label == id).count();
             if area > best.0 {
                 best = (area, Some((image.clone(), z)));

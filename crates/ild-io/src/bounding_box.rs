@@ -16,7 +16,8 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Smallest box around the pixels of `slice` (`[y, x]`) for which `inside` holds; `None` when there are none.
+    /// Smallest box around the pixels of `slice` (`[y, x]`) for which `inside` holds; `None` when
+    /// there are none.
     pub fn around<T: Copy>(slice: ArrayView2<T>, inside: impl Fn(T) -> bool) -> Option<Self> {
         let mut found: Option<Self> = None;
         for (y, row) in slice.rows().into_iter().enumerate() {
@@ -30,8 +31,9 @@ impl BoundingBox {
         found
     }
 
-    /// The prompt `[x_min, y_min, x_max, y_max]` in pixels: first and last pixel inside, each side moved outward by
-    /// `shift_px` (`[x_min, x_max, y_min, y_max]`, the order of the reference's draws) and clamped to `[0, width]`, `[0, height]`.
+    /// The prompt `[x_min, y_min, x_max, y_max]` in pixels: first and last pixel inside, each side
+    /// moved outward by `shift_px` (`[x_min, x_max, y_min, y_max]`, the order of the reference's
+    /// draws) and clamped to `[0, width]`, `[0, height]`.
     #[must_use]
     pub fn prompt_px(&self, shift_px: [usize; 4], width: usize, height: usize) -> [f64; 4] {
         let [left, right, up, down] = shift_px;

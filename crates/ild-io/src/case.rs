@@ -23,17 +23,32 @@ impl Case {
     ///
     /// # Errors
     /// When the label lies on another grid ([`LabelMap::on_grid_of`]); `label_path` is named.
-    pub fn new(id: impl Into<String>, ct: Volume, label: Option<LabelMap>, label_path: &Path) -> Result<Self> {
-        let label = label.map(|label| label.on_grid_of(label_path, "label", "CT", &ct.geometry)).transpose()?;
+    pub fn new(
+        id: impl Into<String>,
+        ct: Volume,
+        label: Option<LabelMap>,
+        label_path: &Path,
+    ) -> Result<Self> {
+        let label = label
+            .map(|label| label.on_grid_of(label_path, "label", "CT", &ct.geometry))
+            .transpose()?;
         Ok(Self { id: id.into(), ct, label })
     }
 }
 
-/// Refuses the file `path`, a `what`, unless its grid `have` is `want`, the grid of the `of`, up to header rounding.
+/// Refuses the file `path`, a `what`, unless its grid `have` is `want`, the grid of the `of`, up to
+/// header rounding.
 ///
 /// # Errors
-/// When the shapes differ, or a corner voxel of one lies more than 0.05 mm from the other's; says how far.
-pub fn same_grid(path: &Path, what: &str, have: &Geometry, of: &str, want: &Geometry) -> Result<()> {
+/// When the shapes differ, or a corner voxel of one lies more than 0.05 mm from the other's; says
+/// how far.
+pub fn same_grid(
+    path: &Path,
+    what: &str,
+    have: &Geometry,
+    of: &str,
+    want: &Geometry,
+) -> Result<()> {
     let how = if what == "CT" { "linear interpolation" } else { "nearest neighbour" };
     let resample = format!("resample the {what} onto the {of}'s grid with {how}");
     if have.shape_zyx != want.shape_zyx {
@@ -46,7 +61,9 @@ pub fn same_grid(path: &Path, what: &str, have: &Geometry, of: &str, want: &Geom
         return Err(Error::rejected(
             path,
             format!("the {of}'s grid"),
-            format!("a grid whose corners lie up to {apart:.2} mm away ({of} {want}, {what} {have})"),
+            format!(
+                "a grid whose corners lie up to {apart:.2} mm away ({of} {want}, {what} {have})"
+            ),
             format!("{resample}, or copy the {of}'s header if only the header is wrong"),
         ));
     }

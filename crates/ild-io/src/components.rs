@@ -1,8 +1,9 @@
 //! Connected components of a label map, on its runs.
 //!
-//! Two voxels are connected when they touch (by face, edge or corner) **and** carry the same label: lesions of two classes
-//! that touch are two components. Runs are joined with a union-find in one pass over the rows; the result equals that of
-//! connected-components-3d, whose multi-label behaviour the older scripts rely on.
+//! Two voxels are connected when they touch (by face, edge or corner) **and** carry the same label:
+//! lesions of two classes that touch are two components. Runs are joined with a union-find in one
+//! pass over the rows; the result equals that of connected-components-3d, whose multi-label
+//! behaviour the older scripts rely on.
 
 use std::ops::Range;
 
@@ -20,7 +21,8 @@ pub enum Neighbours {
 /// Which component each run belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Components {
-    /// Component of each run of [`LabelRuns::all`]; numbered from 0 in the order in which the array first meets them.
+    /// Component of each run of [`LabelRuns::all`]; numbered from 0 in the order in which the array
+    /// first meets them.
     pub of_run: Vec<u32>,
     /// Number of voxels of each component.
     pub voxels: Vec<u64>,
@@ -76,7 +78,8 @@ fn join(runs: &LabelRuns, sets: &mut Sets, row: Range<usize>, other: Range<usize
     }
 }
 
-/// Union-find whose root is always the smallest member, so that roots come in the order of the array.
+/// Union-find whose root is always the smallest member, so that roots come in the order of the
+/// array.
 struct Sets(Vec<u32>);
 
 impl Sets {
@@ -102,7 +105,8 @@ impl Sets {
     fn numbered(mut self, runs: &LabelRuns) -> Components {
         let mut voxels: Vec<u64> = Vec::new();
         for (i, run) in runs.all().iter().enumerate() {
-            // Members are numbered before later ones ask for them, and parents come before children.
+            // Members are numbered before later ones ask for them, and parents come before
+            // children.
             let parent = self.0[i] as usize;
             let number = if parent == i {
                 voxels.push(0);
@@ -153,8 +157,16 @@ mod tests {
         out
     }
 
-    fn offset(labels: &Array3<u8>, at: (usize, usize, usize), by: (isize, isize, isize)) -> Option<(usize, usize, usize)> {
-        let to = (at.0.checked_add_signed(by.0)?, at.1.checked_add_signed(by.1)?, at.2.checked_add_signed(by.2)?);
+    fn offset(
+        labels: &Array3<u8>,
+        at: (usize, usize, usize),
+        by: (isize, isize, isize),
+    ) -> Option<(usize, usize, usize)> {
+        let to = (
+            at.0.checked_add_signed(by.0)?,
+            at.1.checked_add_signed(by.1)?,
+            at.2.checked_add_signed(by.2)?,
+        );
         labels.get(to).map(|_| to)
     }
 

@@ -9,8 +9,8 @@ use ndarray::{Array3, ArrayView3, Axis};
 use crate::input::Input;
 use crate::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
 use crate::{
-    Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels, nrrd, read_dicom_series, read_npz,
-    write_label_map, write_volume,
+    Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels, nrrd,
+    read_dicom_series, read_npz, write_label_map, write_volume,
 };
 
 /// What was made, and what is worth knowing about it.
@@ -25,18 +25,24 @@ pub struct Converted {
 /// Converts `input` to the NIfTI file `output` (`.nii` or `.nii.gz`).
 ///
 /// - DICOM: one volume in HU. NRRD: one volume.
-/// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1 file.
-/// - NPZ of a case: the windowed slices at their places in the CT's own grid (absent slices are 0), and beside it
-///   `<output>_gts.nii.gz` with the labels. Three-window images become `<output>_0000` to `_0002`.
+/// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1
+///   file.
+/// - NPZ of a case: the windowed slices at their places in the CT's own grid (absent slices are 0),
+///   and beside it `<output>_gts.nii.gz` with the labels. Three-window images become
+///   `<output>_0000` to `_0002`.
 ///
 /// # Errors
-/// When `input` is refused by its reader, when an output exists and `force` is false, or cannot be written.
+/// When `input` is refused by its reader, when an output exists and `force` is false, or cannot be
+/// written.
 pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
     is_gzip_name(output)?;
     let refuse_existing = |paths: &[PathBuf]| match paths.iter().find(|path| path.exists()) {
-        Some(path) if !force => {
-            Err(Error::rejected(path, "a new file", "an existing one", "name another output, or overwrite it with --force"))
-        }
+        Some(path) if !force => Err(Error::rejected(
+            path,
+            "a new file",
+            "an existing one",
+            "name another output, or overwrite it with --force",
+        )),
         _ => Ok(()),
     };
     match Format::of(input)? {
@@ -107,7 +113,9 @@ enum Part {
 fn parts(stack: &SliceStack, output: &Path) -> Vec<(PathBuf, Part)> {
     let mut parts = match stack.images {
         Images::Grey(_) => vec![(output.to_owned(), Part::Channel(0))],
-        Images::Rgb(_) => (0..3).map(|i| (with_suffix(output, &format!("_{i:04}")), Part::Channel(i))).collect(),
+        Images::Rgb(_) => {
+            (0..3).map(|i| (with_suffix(output, &format!("_{i:04}")), Part::Channel(i))).collect()
+        }
     };
     if stack.labels.is_some() {
         parts.push((with_suffix(output, "_gts"), Part::Labels));
@@ -138,7 +146,9 @@ fn npz(input: &Path, stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<
         let (voxels, geometry) = (placement.place(slices), placement.geometry.clone());
         match part {
             Part::Labels => write_label_map(&path, &LabelMap { labels: voxels, geometry })?,
-            Part::Channel(_) => write_volume(&path, &Volume { voxels: Voxels::U8(voxels), geometry })?,
+            Part::Channel(_) => {
+                write_volume(&path, &Volume { voxels: Voxels::U8(voxels), geometry })?
+            }
         }
         outputs.push(path);
     }
@@ -165,13 +175,25 @@ impl Placement {
                         "make the file again with `ild-preprocess nii-to-npz`",
                     ));
                 }
-                let geometry = Geometry { spacing_xyz_mm: stack.spacing_xyz_mm, ..Geometry::new(shape, affine) };
-                Ok((Self { geometry, z_index: z_index.iter().map(|&z| z as usize).collect() }, Vec::new()))
+                let geometry = Geometry {
+                    spacing_xyz_mm: stack.spacing_xyz_mm,
+                    ..Geometry::new(shape, affine)
+                };
+                Ok((
+                    Self { geometry, z_index: z_index.iter().map(|&z| z as usize).collect() },
+                    Vec::new(),
+                ))
             }
             _ => {
                 let affine = Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm);
                 let note = "the NPZ does not say where its slices lie in the CT: they are stacked at origin 0".to_owned();
-                Ok((Self { geometry: Geometry::new([n, height, width], affine), z_index: (0..n).collect() }, vec![note]))
+                Ok((
+                    Self {
+                        geometry: Geometry::new([n, height, width], affine),
+                        z_index: (0..n).collect(),
+                    },
+                    vec![note],
+                ))
             }
         }
     }

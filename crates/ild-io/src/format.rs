@@ -23,7 +23,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Looks at a file's first bytes; what is none of the others (a pipe, too) is taken for NIfTI, whose reader says what is wrong.
+    /// Looks at a file's first bytes; what is none of the others (a pipe, too) is taken for NIfTI,
+    /// whose reader says what is wrong.
     ///
     /// # Errors
     /// When there is nothing at `path`, or it cannot be read.
@@ -36,7 +37,9 @@ impl Format {
             return Ok(Self::Nifti);
         }
         let mut start = Vec::new();
-        File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(unreadable(path))?;
+        File::open(path)
+            .and_then(|file| file.take(8).read_to_end(&mut start))
+            .map_err(unreadable(path))?;
         Ok(match &start[..] {
             [b'P', b'K', 3 | 5, ..] => Self::Npz,
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,

@@ -2,7 +2,8 @@
 
 use crate::NiftiOrientation;
 
-/// Maps voxel `(x, y, z)` (column, row, slice index) to world RAS+ mm: `world = A · (x, y, z, 1)`, row-major 4×4.
+/// Maps voxel `(x, y, z)` (column, row, slice index) to world RAS+ mm: `world = A · (x, y, z, 1)`,
+/// row-major 4×4.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine(pub [[f64; 4]; 4]);
 
@@ -37,7 +38,8 @@ impl Affine {
     #[must_use]
     pub fn determinant(&self) -> f64 {
         let a = &self.0;
-        a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0])
+        a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1])
+            - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0])
             + a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])
     }
 
@@ -49,12 +51,14 @@ impl Affine {
         let mut out = [' '; 3];
         let mut columns: Vec<usize> = vec![0, 1, 2];
         let strength = |col: usize, row: usize| self.0[row][col].abs();
-        // The most clearly aligned axis chooses first, so that an oblique grid still gets three different letters.
+        // The most clearly aligned axis chooses first, so that an oblique grid still gets three
+        // different letters.
         while !columns.is_empty() {
-            let best = columns.iter().flat_map(|&c| free.iter().map(move |&r| (c, r))).max_by(|a, b| {
-                let norm = |c: usize| self.spacing_xyz_mm()[c].max(f64::MIN_POSITIVE);
-                (strength(a.0, a.1) / norm(a.0)).total_cmp(&(strength(b.0, b.1) / norm(b.0)))
-            });
+            let best =
+                columns.iter().flat_map(|&c| free.iter().map(move |&r| (c, r))).max_by(|a, b| {
+                    let norm = |c: usize| self.spacing_xyz_mm()[c].max(f64::MIN_POSITIVE);
+                    (strength(a.0, a.1) / norm(a.0)).total_cmp(&(strength(b.0, b.1) / norm(b.0)))
+                });
             let Some((col, row)) = best else { break };
             out[col] = CODES[row][usize::from(self.0[row][col] > 0.0)];
             columns.retain(|&c| c != col);
@@ -66,8 +70,9 @@ impl Affine {
 
 /// Grid of a volume.
 ///
-/// `spacing_xyz_mm` is what the header's `pixdim` says (`f32` widened), the number the older scripts and SimpleITK use;
-/// it can differ from the lengths of the affine's axes in a malformed file.
+/// `spacing_xyz_mm` is what the header's `pixdim` says (`f32` widened), the number the older
+/// scripts and SimpleITK use; it can differ from the lengths of the affine's axes in a malformed
+/// file.
 #[derive(Clone, Debug)]
 pub struct Geometry {
     /// Number of voxels along `z, y, x`.
@@ -76,14 +81,16 @@ pub struct Geometry {
     pub spacing_xyz_mm: [f64; 3],
     /// Voxel to world.
     pub affine: Affine,
-    /// Header fields of the NIfTI file this grid was read from. Whatever is written on the same grid gets them unchanged;
-    /// they are no part of what the grid *is*, so two grids that differ only here are equal.
+    /// Header fields of the NIfTI file this grid was read from. Whatever is written on the same
+    /// grid gets them unchanged; they are no part of what the grid *is*, so two grids that differ
+    /// only here are equal.
     pub nifti: Option<NiftiOrientation>,
 }
 
 impl PartialEq for Geometry {
     fn eq(&self, other: &Self) -> bool {
-        (self.shape_zyx, self.spacing_xyz_mm, self.affine) == (other.shape_zyx, other.spacing_xyz_mm, other.affine)
+        (self.shape_zyx, self.spacing_xyz_mm, self.affine)
+            == (other.shape_zyx, other.spacing_xyz_mm, other.affine)
     }
 }
 
@@ -107,14 +114,19 @@ impl Geometry {
         self.spacing_xyz_mm.iter().product::<f64>() / 1000.0
     }
 
-    /// How far apart two grids of the same shape are: the largest distance between corresponding corner voxels, mm.
+    /// How far apart two grids of the same shape are: the largest distance between corresponding
+    /// corner voxels, mm.
     #[must_use]
     pub fn corner_distance_mm(&self, other: &Self) -> f64 {
-        let last: [f64; 3] = std::array::from_fn(|axis| self.shape_zyx[2 - axis].saturating_sub(1) as f64);
-        let corner = |bits: usize| std::array::from_fn(|axis| if bits >> axis & 1 == 1 { last[axis] } else { 0.0 });
+        let last: [f64; 3] =
+            std::array::from_fn(|axis| self.shape_zyx[2 - axis].saturating_sub(1) as f64);
+        let corner = |bits: usize| {
+            std::array::from_fn(|axis| if bits >> axis & 1 == 1 { last[axis] } else { 0.0 })
+        };
         (0..8)
             .map(|bits| {
-                let (a, b) = (self.affine.world_mm(corner(bits)), other.affine.world_mm(corner(bits)));
+                let (a, b) =
+                    (self.affine.world_mm(corner(bits)), other.affine.world_mm(corner(bits)));
                 a.iter().zip(b).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt()
             })
             .fold(0.0, f64::max)
@@ -127,9 +139,19 @@ mod tests {
 
     #[test]
     fn axis_codes_are_nibabels() {
-        let lps = Affine([[-0.7, 0.0, 0.0, 1.0], [0.0, -0.7, 0.0, 2.0], [0.0, 0.0, 1.5, 3.0], [0.0, 0.0, 0.0, 1.0]]);
+        let lps = Affine([
+            [-0.7, 0.0, 0.0, 1.0],
+            [0.0, -0.7, 0.0, 2.0],
+            [0.0, 0.0, 1.5, 3.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]);
         assert_eq!(lps.axis_codes(), "LPS");
-        let swapped = Affine([[0.0, 0.0, 2.0, 0.0], [-1.0, 0.1, 0.0, 0.0], [0.1, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
+        let swapped = Affine([
+            [0.0, 0.0, 2.0, 0.0],
+            [-1.0, 0.1, 0.0, 0.0],
+            [0.1, 1.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]);
         assert_eq!(swapped.axis_codes(), "PSR");
     }
 

@@ -1,10 +1,12 @@
-//! Gzip streams as they occur: several members in a row (bgzip, `cat a.gz b.gz`), zero padding behind the last.
+//! Gzip streams as they occur: several members in a row (bgzip, `cat a.gz b.gz`), zero padding
+//! behind the last.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Inflates member after member; each member's CRC-32 and length (RFC 1952) are checked by the decoder.
+/// Inflates member after member; each member's CRC-32 and length (RFC 1952) are checked by the
+/// decoder.
 pub(crate) struct Gunzip<R: BufRead> {
     /// `None` only after the last member.
     member: Option<GzDecoder<R>>,
@@ -35,7 +37,8 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
-/// The member behind the one just finished; `None` at the end of the file, zero padding included (as gzip(1) ignores it).
+/// The member behind the one just finished; `None` at the end of the file, zero padding included
+/// (as gzip(1) ignores it).
 fn next_member<R: BufRead>(mut reader: R) -> io::Result<Option<GzDecoder<R>>> {
     loop {
         let rest = reader.fill_buf()?;
@@ -46,7 +49,12 @@ fn next_member<R: BufRead>(mut reader: R) -> io::Result<Option<GzDecoder<R>>> {
                 reader.consume(zeros);
             }
             0x1f => return Ok(Some(GzDecoder::new(reader))),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end of the gzip stream that are not gzip")),
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "bytes behind the end of the gzip stream that are not gzip",
+                ));
+            }
         }
     }
 }

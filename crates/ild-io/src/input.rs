@@ -1,4 +1,5 @@
-//! Opening files that nobody vouches for: only regular files, gzip recognised by content, never more bytes than promised.
+//! Opening files that nobody vouches for: only regular files, gzip recognised by content, never
+//! more bytes than promised.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,13 +8,15 @@ use std::path::{Path, PathBuf};
 use crate::gzip::Gunzip;
 use crate::{Error, Result};
 
-/// Deflate cannot make a stream more than 1032 times smaller; a header that promises more than that lies.
+/// Deflate cannot make a stream more than 1032 times smaller; a header that promises more than that
+/// lies.
 const LARGEST_EXPANSION: u64 = 1100;
 
 /// Largest array that is read, in bytes: a 512 × 512 × 8192 scan of 16-bit voxels.
 pub(crate) const LARGEST_ARRAY_BYTES: u64 = 4 << 30;
 
-/// What is behind the last expected byte and still read to find the checksum; more than that is a bomb.
+/// What is behind the last expected byte and still read to find the checksum; more than that is a
+/// bomb.
 const LARGEST_TAIL_BYTES: u64 = 64 << 20;
 
 /// A file being read from its beginning, inflated if it is gzip.
@@ -37,7 +40,8 @@ impl Input {
         Ok(if gzip { Self::gzip(path, reader, size) } else { Self::plain(path, reader, size) })
     }
 
-    /// A regular file from its beginning and its size, for formats whose header comes before the stream.
+    /// A regular file from its beginning and its size, for formats whose header comes before the
+    /// stream.
     pub(crate) fn open_reader(path: &Path) -> Result<(BufReader<File>, u64)> {
         let (file, size) = open_regular(path)?;
         Ok((BufReader::with_capacity(1 << 20, file), size))
@@ -50,7 +54,11 @@ impl Input {
 
     /// The rest of `reader`, of a file of `size` bytes, inflated.
     pub(crate) fn gzip(path: &Path, reader: BufReader<File>, size: u64) -> Self {
-        Self { path: path.to_owned(), stream: Stream::Gzip(Box::new(Gunzip::new(reader))), largest_bytes: max_inflated(size) }
+        Self {
+            path: path.to_owned(),
+            stream: Stream::Gzip(Box::new(Gunzip::new(reader))),
+            largest_bytes: max_inflated(size),
+        }
     }
 
     /// The file.
@@ -63,7 +71,8 @@ impl Input {
         matches!(self.stream, Stream::Gzip(_))
     }
 
-    /// Refuses a promise of `bytes` that the file cannot keep or that is beyond what is ever read; called before allocating.
+    /// Refuses a promise of `bytes` that the file cannot keep or that is beyond what is ever read;
+    /// called before allocating.
     pub(crate) fn check_promise(&self, bytes: u64, of_what: &str) -> Result<()> {
         check_promise(&self.path, bytes, self.largest_bytes, of_what)
     }
@@ -91,7 +100,8 @@ impl Input {
 
     /// Reads past `bytes` bytes.
     pub(crate) fn skip(&mut self, bytes: u64, from: u64) -> Result<()> {
-        let skipped = io::copy(&mut (&mut *self).take(bytes), &mut io::sink()).map_err(|error| broken(&self.path, error))?;
+        let skipped = io::copy(&mut (&mut *self).take(bytes), &mut io::sink())
+            .map_err(|error| broken(&self.path, error))?;
         if skipped < bytes {
             return Err(Error::rejected(
                 &self.path,
@@ -103,9 +113,11 @@ impl Input {
         Ok(())
     }
 
-    /// Reads to the end, so that a wrong checksum or a missing tail is seen; returns how many bytes that were.
+    /// Reads to the end, so that a wrong checksum or a missing tail is seen; returns how many bytes
+    /// that were.
     pub(crate) fn drain(&mut self) -> Result<u64> {
-        let tail = io::copy(&mut (&mut *self).take(LARGEST_TAIL_BYTES + 1), &mut io::sink()).map_err(|error| broken(&self.path, error))?;
+        let tail = io::copy(&mut (&mut *self).take(LARGEST_TAIL_BYTES + 1), &mut io::sink())
+            .map_err(|error| broken(&self.path, error))?;
         if tail > LARGEST_TAIL_BYTES {
             return Err(Error::rejected(
                 &self.path,
@@ -133,7 +145,12 @@ pub(crate) fn max_inflated(compressed: u64) -> u64 {
 }
 
 /// See [`Input::check_promise`].
-pub(crate) fn check_promise(path: &Path, bytes: u64, largest_bytes: u64, of_what: &str) -> Result<()> {
+pub(crate) fn check_promise(
+    path: &Path,
+    bytes: u64,
+    largest_bytes: u64,
+    of_what: &str,
+) -> Result<()> {
     if bytes > largest_bytes {
         return Err(Error::rejected(
             path,
@@ -153,7 +170,8 @@ pub(crate) fn check_promise(path: &Path, bytes: u64, largest_bytes: u64, of_what
     Ok(())
 }
 
-/// Opens a regular file and returns its size; folders, pipes and devices are refused before anything can hang.
+/// Opens a regular file and returns its size; folders, pipes and devices are refused before
+/// anything can hang.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     let meta = fs::metadata(path).map_err(unreadable(path))?;
     if !meta.is_file() {
@@ -174,23 +192,37 @@ pub fn read_text(path: &Path) -> Result<String> {
     let (mut file, size) = open_regular(path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.read_to_end(&mut bytes).map_err(unreadable(path))?;
-    String::from_utf8(bytes)
-        .map_err(|error| Error::rejected(path, "text (UTF-8)", error.utf8_error().to_string(), "is this the right file?"))
+    String::from_utf8(bytes).map_err(|error| {
+        Error::rejected(
+            path,
+            "text (UTF-8)",
+            error.utf8_error().to_string(),
+            "is this the right file?",
+        )
+    })
 }
 
 /// An error of the operating system; a file that is not there is the caller's input at fault.
 pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
     move |source| match source.kind() {
-        io::ErrorKind::NotFound => Error::rejected(path, "a file", "nothing at this path", "check the spelling"),
+        io::ErrorKind::NotFound => {
+            Error::rejected(path, "a file", "nothing at this path", "check the spelling")
+        }
         _ => Error::Io { path: path.to_owned(), what: "read", source },
     }
 }
 
-/// An error in the middle of a stream: damaged data is a refusal, anything else the machine's fault.
+/// An error in the middle of a stream: damaged data is a refusal, anything else the machine's
+/// fault.
 fn broken(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            Error::rejected(path, "an undamaged gzip stream", source.to_string(), "the file is damaged or cut short: copy it again")
+            Error::rejected(
+                path,
+                "an undamaged gzip stream",
+                source.to_string(),
+                "the file is damaged or cut short: copy it again",
+            )
         }
         _ => Error::Io { path: path.to_owned(), what: "read", source },
     }

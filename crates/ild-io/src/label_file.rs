@@ -10,26 +10,36 @@ use crate::{Error, Label, LabelTable, Result, read_text};
 const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
 
 impl LabelTable {
-    /// Reads a label table; id 0 (background) and nnU-Net's region lists are left out. Labels without a colour get one.
+    /// Reads a label table; id 0 (background) and nnU-Net's region lists are left out. Labels
+    /// without a colour get one.
     ///
     /// # Errors
     /// When the file is no such table, or two names share an id.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path)?;
         let refused = |found: String| Error::rejected(path, SCHEMA, found, "");
-        let value: Value = serde_json::from_str(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
-        let entries = value.get("labels").unwrap_or(&value).as_object().ok_or_else(|| refused("no object".to_owned()))?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
+        let entries = value
+            .get("labels")
+            .unwrap_or(&value)
+            .as_object()
+            .ok_or_else(|| refused("no object".to_owned()))?;
         let mut table = BTreeMap::new();
         for (key, value) in entries {
             if value.is_array() {
                 continue;
             }
-            let (id, label) = entry(key, value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
+            let (id, label) =
+                entry(key, value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
             if id == 0 {
                 continue;
             }
             if let Some(other) = table.insert(id, label.clone()) {
-                return Err(refused(format!("id {id} for `{}` and for `{}`", other.name, label.name)));
+                return Err(refused(format!(
+                    "id {id} for `{}` and for `{}`",
+                    other.name, label.name
+                )));
             }
         }
         if table.is_empty() {
@@ -49,11 +59,15 @@ fn entry(key: &str, value: &Value) -> Option<(u8, Label)> {
         return Some((id, Label { name: name.to_owned(), color: color_of(id) }));
     }
     let name = value.get("name")?.as_str()?.to_owned();
-    let color = value.get("color").and_then(|color| serde_json::from_value(color.clone()).ok()).unwrap_or_else(|| color_of(id));
+    let color = value
+        .get("color")
+        .and_then(|color| serde_json::from_value(color.clone()).ok())
+        .unwrap_or_else(|| color_of(id));
     Some((id, Label { name, color }))
 }
 
-/// The default table's colour, else hues a golden angle apart, so that neighbouring ids never look alike.
+/// The default table's colour, else hues a golden angle apart, so that neighbouring ids never look
+/// alike.
 fn color_of(id: u8) -> [u8; 3] {
     if let Some(label) = LabelTable::default().0.get(&id) {
         return label.color;
@@ -89,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_refused() {
-        for text in ["[1]", "{}", r#"{"a": 300}"#, r#"{"a": 1, "b": 1}"#, r#"{"1": {"title": "x"}}"#, "x"] {
+        for text in
+            ["[1]", "{}", r#"{"a": 300}"#, r#"{"a": 1, "b": 1}"#, r#"{"1": {"title": "x"}}"#, "x"]
+        {
             assert!(read(text).is_err_and(|error| error.is_rejection()), "{text}");
         }
     }

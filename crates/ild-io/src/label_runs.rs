@@ -1,7 +1,8 @@
 //! A label map as runs: the stretches of equal, non-zero labels along each row.
 //!
-//! Lesions fill a few per cent of a CT, in pieces that are long in x. As runs they are a hundred times smaller than as
-//! voxels, and everything that is done to them before writing (dropping ids, components, dust, counting) is done on runs.
+//! Lesions fill a few per cent of a CT, in pieces that are long in x. As runs they are a hundred
+//! times smaller than as voxels, and everything that is done to them before writing (dropping ids,
+//! components, dust, counting) is done on runs.
 
 use ndarray::{ArrayView3, ArrayViewMut2};
 
@@ -158,7 +159,8 @@ fn push_runs(row: &[u8], removed: &[bool; 256], runs: &mut Vec<Run>) {
     }
 }
 
-/// How many bytes at the start are 0; sixteen are looked at in one step, for most of a label map is background.
+/// How many bytes at the start are 0; sixteen are looked at in one step, for most of a label map is
+/// background.
 fn leading_zeros(bytes: &[u8]) -> usize {
     let blocks = bytes.chunks_exact(16).take_while(|block| **block == [0; 16]).count() * 16;
     blocks + bytes[blocks..].iter().take_while(|&&byte| byte == 0).count()

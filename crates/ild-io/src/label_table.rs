@@ -28,7 +28,11 @@ impl Default for LabelTable {
             (4, "ILD4", [216, 101, 79]),
             (5, "Honeycombing", [183, 156, 220]),
         ];
-        Self(rows.into_iter().map(|(id, name, color)| (id, Label { name: name.to_owned(), color })).collect())
+        Self(
+            rows.into_iter()
+                .map(|(id, name, color)| (id, Label { name: name.to_owned(), color }))
+                .collect(),
+        )
     }
 }
 

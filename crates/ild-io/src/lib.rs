@@ -46,7 +46,8 @@ pub use label_map::LabelMap;
 pub use label_runs::{LabelRuns, Run};
 pub use label_table::{Label, LabelTable};
 pub use nifti::{
-    NiftiOrientation, read_label_map, read_volume, write_label_map, write_label_map_described, write_volume, write_volume_described,
+    NiftiOrientation, read_label_map, read_volume, write_label_map, write_label_map_described,
+    write_volume, write_volume_described,
 };
 pub use npy::{NpyArray, NpyElement, read_npy, read_npy_u8, write_npy, write_npy_u8};
 pub use npz::{NpzFile, NpzWriter, read_npz_u8, write_npz_u8, write_npz_with};

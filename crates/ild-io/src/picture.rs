@@ -92,7 +92,8 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// The slice enlarged `scale` times (whole pixels, no smoothing) with `outlines` drawn over it in order.
+/// The slice enlarged `scale` times (whole pixels, no smoothing) with `outlines` drawn over it in
+/// order.
 ///
 /// # Shapes
 /// - masks have the size of the slice; a mask of another size is drawn as far as both reach.
@@ -100,13 +101,17 @@ impl<'a> Outline<'a> {
 pub fn overlay<'a>(slice: impl Into<Slice<'a>>, outlines: &[Outline], scale: u32) -> RgbImage {
     let (slice, scale) = (slice.into(), scale.max(1));
     let (height, width) = slice.size();
-    let mut picture =
-        RgbImage::from_fn(width as u32 * scale, height as u32 * scale, |x, y| slice.pixel((y / scale) as usize, (x / scale) as usize));
+    let mut picture = RgbImage::from_fn(width as u32 * scale, height as u32 * scale, |x, y| {
+        slice.pixel((y / scale) as usize, (x / scale) as usize)
+    });
     for outline in outlines {
-        let pen = Pen { color: Rgb(outline.color), dashed: outline.dashed, thickness: scale.max(2) };
+        let pen =
+            Pen { color: Rgb(outline.color), dashed: outline.dashed, thickness: scale.max(2) };
         match &outline.shape {
             Shape::Mask(mask) => pen.border(&mut picture, mask, scale),
-            Shape::Box(box_px) => pen.rectangle(&mut picture, box_px.map(|v| (v * f64::from(scale)).round() as i64)),
+            Shape::Box(box_px) => {
+                pen.rectangle(&mut picture, box_px.map(|v| (v * f64::from(scale)).round() as i64))
+            }
         }
     }
     picture
@@ -119,7 +124,8 @@ struct Pen {
 }
 
 impl Pen {
-    /// A slanted stripe pattern cuts lines of any direction into dashes, save one that runs along the stripes.
+    /// A slanted stripe pattern cuts lines of any direction into dashes, save one that runs along
+    /// the stripes.
     fn dot(&self, picture: &mut RgbImage, x: u32, y: u32) {
         let dash = 3 * self.thickness;
         if !self.dashed || (x + 2 * y) % (2 * dash) < dash {
@@ -131,14 +137,18 @@ impl Pen {
     fn border(&self, picture: &mut RgbImage, mask: &ArrayView2<bool>, scale: u32) {
         let at = |x: i64, y: i64| {
             let s = i64::from(scale);
-            x >= 0 && y >= 0 && mask.get([(y / s) as usize, (x / s) as usize]).copied().unwrap_or(false)
+            x >= 0
+                && y >= 0
+                && mask.get([(y / s) as usize, (x / s) as usize]).copied().unwrap_or(false)
         };
         let (width, height) = picture.dimensions();
         for y in 0..height {
             for x in 0..width {
                 let (i, j) = (i64::from(x), i64::from(y));
-                let near_outside =
-                    || (1..=i64::from(self.thickness)).any(|d| !(at(i - d, j) && at(i + d, j) && at(i, j - d) && at(i, j + d)));
+                let near_outside = || {
+                    (1..=i64::from(self.thickness))
+                        .any(|d| !(at(i - d, j) && at(i + d, j) && at(i, j - d) && at(i, j + d)))
+                };
                 if at(i, j) && near_outside() {
                     self.dot(picture, x, y);
                 }
@@ -161,7 +171,8 @@ impl Pen {
     }
 }
 
-/// Pictures side by side, `columns` in a row, with a small gap; each cell has the size of the largest picture.
+/// Pictures side by side, `columns` in a row, with a small gap; each cell has the size of the
+/// largest picture.
 #[must_use]
 pub fn tile(pictures: &[RgbImage], columns: usize) -> RgbImage {
     let columns = columns.clamp(1, pictures.len().max(1)) as u32;
@@ -172,7 +183,12 @@ pub fn tile(pictures: &[RgbImage], columns: usize) -> RgbImage {
     let mut sheet = RgbImage::from_pixel(size(columns, cell_w), size(rows, cell_h), GAP_COLOR);
     for (i, picture) in pictures.iter().enumerate() {
         let (row, column) = (i as u32 / columns, i as u32 % columns);
-        image::imageops::replace(&mut sheet, picture, i64::from(column * cell_w), i64::from(row * cell_h));
+        image::imageops::replace(
+            &mut sheet,
+            picture,
+            i64::from(column * cell_w),
+            i64::from(row * cell_h),
+        );
     }
     sheet
 }
@@ -207,7 +223,8 @@ mod tests {
     #[test]
     fn a_mask_is_outlined_and_its_middle_stays_visible() {
         let slice = Array2::from_elem((20, 30), 90u8);
-        let mask = Array2::from_shape_fn((20, 30), |(y, x)| (5..15).contains(&y) && (5..25).contains(&x));
+        let mask =
+            Array2::from_shape_fn((20, 30), |(y, x)| (5..15).contains(&y) && (5..25).contains(&x));
         let picture = overlay(slice.view(), &[Outline::mask(mask.view(), RED)], 2);
         assert_eq!(picture.dimensions(), (60, 40));
         // A 40×20 region minus its 36×16 middle.
@@ -219,8 +236,12 @@ mod tests {
     #[test]
     fn dashes_leave_about_half_of_the_line() {
         let slice = Array3::from_elem((40, 40, 3), 10u8);
-        let solid = count(&overlay(slice.view(), &[Outline::rect([4.0, 4.0, 36.0, 36.0], RED)], 1), RED);
-        let dashed = count(&overlay(slice.view(), &[Outline::rect([4.0, 4.0, 36.0, 36.0], RED).dashed()], 1), RED);
+        let solid =
+            count(&overlay(slice.view(), &[Outline::rect([4.0, 4.0, 36.0, 36.0], RED)], 1), RED);
+        let dashed = count(
+            &overlay(slice.view(), &[Outline::rect([4.0, 4.0, 36.0, 36.0], RED).dashed()], 1),
+            RED,
+        );
         assert!((solid / 3..=2 * solid / 3).contains(&dashed), "{dashed} of {solid}");
     }
 

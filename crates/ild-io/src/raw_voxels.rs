@@ -42,7 +42,8 @@ pub(crate) fn read(input: &mut Input, layout: Layout, position: u64) -> Result<V
 /// Voxels in their stored type, in this machine's byte order.
 fn typed<T: Pod + Default>(input: &mut Input, layout: Layout) -> Result<Array3<T>> {
     let [z, y, x] = layout.shape_zyx;
-    // Zeroed memory costs nothing until it is touched, so a promise that the file does not keep takes no pages.
+    // Zeroed memory costs nothing until it is touched, so a promise that the file does not keep
+    // takes no pages.
     let mut voxels = vec![T::default(); z * y * x];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut voxels);
     input.fill(bytes, layout.offset)?;
@@ -50,5 +51,6 @@ fn typed<T: Pod + Default>(input: &mut Input, layout: Layout) -> Result<Array3<T
     if size > 1 && layout.big_endian != cfg!(target_endian = "big") {
         bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }
-    Ok(Array3::from_shape_vec((z, y, x), voxels).unwrap_or_else(|_| unreachable!("the vector was made for this shape")))
+    Ok(Array3::from_shape_vec((z, y, x), voxels)
+        .unwrap_or_else(|_| unreachable!("the vector was made for this shape")))
 }

@@ -11,33 +11,48 @@ use crate::{Affine, Geometry, LabelMap, Result};
 const SAME_STEP: f64 = 1e-2;
 
 impl LabelMap {
-    /// The label map on `grid`, the grid of the `of`; the map was read from `path` and is called a `what` in messages.
+    /// The label map on `grid`, the grid of the `of`; the map was read from `path` and is called a
+    /// `what` in messages.
     ///
-    /// When both have their voxels in the same places and only store them in another order (axes swapped or flipped: LAS beside
-    /// LPS), they are put in the order of `grid`, and the log says so. No voxel is interpolated.
+    /// When both have their voxels in the same places and only store them in another order (axes
+    /// swapped or flipped: LAS beside LPS), they are put in the order of `grid`, and the log says
+    /// so. No voxel is interpolated.
     ///
     /// # Errors
     /// When the places differ; says how far ([`same_grid`]).
     pub fn on_grid_of(self, path: &Path, what: &str, of: &str, grid: &Geometry) -> Result<Self> {
-        let Err(elsewhere) = same_grid(path, what, &self.geometry, of, grid) else { return Ok(self) };
+        let Err(elsewhere) = same_grid(path, what, &self.geometry, of, grid) else {
+            return Ok(self);
+        };
         let reordered = self.in_order_of(grid).ok_or(elsewhere)?;
         let [have, want] = [&self.geometry, grid].map(|geometry| geometry.affine.axis_codes());
-        tracing::warn!("{}: the {what} is stored {have}, the {of} {want}: the same voxels, put in the {of}'s order", path.display());
+        tracing::warn!(
+            "{}: the {what} is stored {have}, the {of} {want}: the same voxels, put in the {of}'s order",
+            path.display()
+        );
         Ok(reordered)
     }
 
     fn in_order_of(&self, grid: &Geometry) -> Option<Self> {
         let axes = matching_axes(&self.geometry.affine, &grid.affine)?;
         let reordered = self.geometry.with_axes(axes);
-        if reordered.shape_zyx != grid.shape_zyx || reordered.corner_distance_mm(grid) > SAME_GRID_MM {
+        if reordered.shape_zyx != grid.shape_zyx
+            || reordered.corner_distance_mm(grid) > SAME_GRID_MM
+        {
             return None;
         }
         // Array axes are z, y, x where affine columns are x, y, z.
-        let mut labels = self.labels.view().permuted_axes(std::array::from_fn::<_, 3, _>(|axis| 2 - axes[2 - axis].from));
+        let mut labels = self
+            .labels
+            .view()
+            .permuted_axes(std::array::from_fn::<_, 3, _>(|axis| 2 - axes[2 - axis].from));
         for (column, _) in axes.iter().enumerate().filter(|(_, axis)| axis.flipped) {
             labels.invert_axis(Axis(2 - column));
         }
-        Some(Self { labels: Array3::from_shape_fn(labels.dim(), |at| labels[at]), geometry: grid.clone() })
+        Some(Self {
+            labels: Array3::from_shape_fn(labels.dim(), |at| labels[at]),
+            geometry: grid.clone(),
+        })
     }
 }
 
@@ -49,12 +64,16 @@ struct Source {
 }
 
 fn matching_axes(have: &Affine, want: &Affine) -> Option<[Source; 3]> {
-    let step = |affine: &Affine, axis: usize| -> [f64; 3] { std::array::from_fn(|row| affine.0[row][axis]) };
+    let step = |affine: &Affine, axis: usize| -> [f64; 3] {
+        std::array::from_fn(|row| affine.0[row][axis])
+    };
     let mut axes = [Source { from: 0, flipped: false }; 3];
     for (column, axis) in axes.iter_mut().enumerate() {
         let wanted = step(want, column);
         let tolerance = SAME_STEP * want.spacing_xyz_mm()[column];
-        let like = |from: usize, sign: f64| step(have, from).iter().zip(&wanted).all(|(s, w)| (sign * s - w).abs() <= tolerance);
+        let like = |from: usize, sign: f64| {
+            step(have, from).iter().zip(&wanted).all(|(s, w)| (sign * s - w).abs() <= tolerance)
+        };
         *axis = (0..3)
             .flat_map(|from| [false, true].map(|flipped| Source { from, flipped }))
             .find(|source| like(source.from, if source.flipped { -1.0 } else { 1.0 }))?;
@@ -67,11 +86,19 @@ impl Geometry {
     fn with_axes(&self, axes: [Source; 3]) -> Self {
         let size = |axis: usize| self.shape_zyx[2 - axis];
         let mut first = [0.0; 3];
-        axes.iter().filter(|axis| axis.flipped).for_each(|axis| first[axis.from] = (size(axis.from) - 1) as f64);
+        axes.iter()
+            .filter(|axis| axis.flipped)
+            .for_each(|axis| first[axis.from] = (size(axis.from) - 1) as f64);
         let origin = self.affine.world_mm(first);
         let mut affine = self.affine;
         for (row, start) in origin.into_iter().enumerate() {
-            let steps = axes.map(|axis| if axis.flipped { -self.affine.0[row][axis.from] } else { self.affine.0[row][axis.from] });
+            let steps = axes.map(|axis| {
+                if axis.flipped {
+                    -self.affine.0[row][axis.from]
+                } else {
+                    self.affine.0[row][axis.from]
+                }
+            });
             affine.0[row] = [steps[0], steps[1], steps[2], start];
         }
         Self::new([size(axes[2].from), size(axes[1].from), size(axes[0].from)], affine)
@@ -85,7 +112,12 @@ mod tests {
     fn ct() -> Geometry {
         // Oblique, LPS-like, three different sizes and spacings.
         let (c, s) = (0.96, 0.28);
-        let affine = Affine([[-0.7 * c, 0.9 * s, 0.0, 12.0], [-0.7 * s, -0.9 * c, 0.0, -40.0], [0.0, 0.0, 2.5, 7.0], [0.0, 0.0, 0.0, 1.0]]);
+        let affine = Affine([
+            [-0.7 * c, 0.9 * s, 0.0, 12.0],
+            [-0.7 * s, -0.9 * c, 0.0, -40.0],
+            [0.0, 0.0, 2.5, 7.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]);
         Geometry::new([4, 5, 6], affine)
     }
 
@@ -103,10 +135,13 @@ mod tests {
     fn stored(geometry: &Geometry, order: [usize; 3], flips: [bool; 3]) -> Geometry {
         let mut affine = geometry.affine;
         let size = |axis: usize| geometry.shape_zyx[2 - axis];
-        let start = geometry.affine.world_mm(std::array::from_fn(|axis| if flips[axis] { (size(axis) - 1) as f64 } else { 0.0 }));
+        let start = geometry.affine.world_mm(std::array::from_fn(|axis| {
+            if flips[axis] { (size(axis) - 1) as f64 } else { 0.0 }
+        }));
         for (row, start) in start.into_iter().enumerate() {
             for (to, &from) in order.iter().enumerate() {
-                affine.0[row][to] = geometry.affine.0[row][from] * if flips[from] { -1.0 } else { 1.0 };
+                affine.0[row][to] =
+                    geometry.affine.0[row][from] * if flips[from] { -1.0 } else { 1.0 };
             }
             affine.0[row][3] = start;
         }

@@ -1,4 +1,5 @@
-//! The patient-level NPZ: the windowed slices of a case that hold a label, and how they lie in the CT.
+//! The patient-level NPZ: the windowed slices of a case that hold a label, and how they lie in the
+//! CT.
 
 use std::path::Path;
 
@@ -36,7 +37,8 @@ pub struct Window {
     pub width_hu: f64,
 }
 
-/// Contents of `<case>.npz`. Files written by the older scripts have no `z_index`, `affine`, `shape_zyx`, `window` and label table.
+/// Contents of `<case>.npz`. Files written by the older scripts have no `z_index`, `affine`,
+/// `shape_zyx`, `window` and label table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliceStack {
     /// Key `imgs`.
@@ -55,25 +57,40 @@ pub struct SliceStack {
     pub window: Option<Window>,
     /// Key `label_table`.
     pub label_table: Option<LabelTable>,
-    /// Whether the file held one 2-D image without an axis for slices; the arrays here have that axis all the same.
+    /// Whether the file held one 2-D image without an axis for slices; the arrays here have that
+    /// axis all the same.
     pub is_2d: bool,
 }
 
 /// Reads an NPZ of ours, of numpy or of the older scripts.
 ///
 /// # Errors
-/// When the file is not a readable NPZ, lacks `imgs` or `spacing`, or holds arrays of another type, rank or size.
+/// When the file is not a readable NPZ, lacks `imgs` or `spacing`, or holds arrays of another type,
+/// rank or size.
 pub fn read_npz(path: &Path) -> Result<SliceStack> {
     let mut npz = NpzFile::open(path)?;
     let (images, is_2d) = images(npz.require("imgs")?, path)?;
     let labels = npz.get("gts")?.map(|array| labels(array, &images, path)).transpose()?;
     let spacing_xyz_mm = spacing(&npz.require("spacing")?, path)?;
     let shape_zyx = npz.get("shape")?.map(|array| whole_shape(&array, path)).transpose()?;
-    let z_index = npz.get("z_index")?.map(|array| slice_indices(&array, images.shape_zyx()[0], shape_zyx, path)).transpose()?;
+    let z_index = npz
+        .get("z_index")?
+        .map(|array| slice_indices(&array, images.shape_zyx()[0], shape_zyx, path))
+        .transpose()?;
     let affine = npz.get("affine")?.map(|array| affine(&array, path)).transpose()?;
     let window = npz.get("window")?.map(|array| window(&array, path)).transpose()?;
     let label_table = npz.get("label_table")?.map(|array| label_table(&array, path)).transpose()?;
-    Ok(SliceStack { images, labels, spacing_xyz_mm, z_index, affine, shape_zyx, window, label_table, is_2d })
+    Ok(SliceStack {
+        images,
+        labels,
+        spacing_xyz_mm,
+        z_index,
+        affine,
+        shape_zyx,
+        window,
+        label_table,
+        is_2d,
+    })
 }
 
 /// Writes an NPZ that `numpy.load` reads, arrays byte for byte as numpy writes them.
@@ -82,8 +99,9 @@ pub fn read_npz(path: &Path) -> Result<SliceStack> {
 /// When the file cannot be written.
 pub fn write_npz(path: &Path, stack: &SliceStack) -> Result<()> {
     // The axis that a 2-D file does not have.
-    let slices =
-        |array: ndarray::ArrayViewD<'_, u8>| if stack.is_2d { array.index_axis_move(Axis(0), 0).to_owned() } else { array.to_owned() };
+    let slices = |array: ndarray::ArrayViewD<'_, u8>| {
+        if stack.is_2d { array.index_axis_move(Axis(0), 0).to_owned() } else { array.to_owned() }
+    };
     write_npz_with(path, |npz| {
         match &stack.images {
             Images::Grey(array) if !stack.is_2d => npz.add("imgs", &array.view().into_dyn())?,
@@ -107,7 +125,10 @@ pub fn write_npz(path: &Path, stack: &SliceStack) -> Result<()> {
             npz.add("shape", &Array1::from(shape.map(|n| n as i64).to_vec()).view().into_dyn())?;
         }
         if let Some(window) = stack.window {
-            npz.add("window", &Array1::from(vec![window.level_hu, window.width_hu]).view().into_dyn())?;
+            npz.add(
+                "window",
+                &Array1::from(vec![window.level_hu, window.width_hu]).view().into_dyn(),
+            )?;
         }
         if let Some(table) = &stack.label_table {
             npz.add("label_table", &Array1::from(serde_json::to_vec(table)?).view().into_dyn())?;
@@ -158,7 +179,12 @@ fn labels(array: NpyArray, images: &Images, path: &Path) -> Result<Array3<u8>> {
     let found = what(&array);
     let fits = array.shape() == [n, height, width] || (n == 1 && array.shape() == [height, width]);
     if !fits {
-        return refuse(path, "gts", &format!("of the images' shape ({n}, {height}, {width})"), found);
+        return refuse(
+            path,
+            "gts",
+            &format!("of the images' shape ({n}, {height}, {width})"),
+            found,
+        );
     }
     macro_rules! voxels {
         ($($variant:ident)*) => {
@@ -172,13 +198,20 @@ fn labels(array: NpyArray, images: &Images, path: &Path) -> Result<Array3<u8>> {
 }
 
 fn shaped<T: Clone>(array: ArrayD<T>, shape: [usize; 3]) -> Array3<T> {
-    array.into_shape_with_order(shape).unwrap_or_else(|_| unreachable!("the caller compared the shapes"))
+    array
+        .into_shape_with_order(shape)
+        .unwrap_or_else(|_| unreachable!("the caller compared the shapes"))
 }
 
 fn spacing(array: &NpyArray, path: &Path) -> Result<[f64; 3]> {
     match array.to_f64()[..] {
         [x, y, z] if [x, y, z].iter().all(|v| v.is_finite() && *v > 0.0) => Ok([x, y, z]),
-        _ => refuse(path, "spacing", "three lengths above zero (x, y, z) in mm", format!("{}: {:?}", what(array), first(array))),
+        _ => refuse(
+            path,
+            "spacing",
+            "three lengths above zero (x, y, z) in mm",
+            format!("{}: {:?}", what(array), first(array)),
+        ),
     }
 }
 
@@ -189,12 +222,24 @@ fn first(array: &NpyArray) -> Vec<f64> {
 
 fn whole_shape(array: &NpyArray, path: &Path) -> Result<[usize; 3]> {
     match array.to_f64()[..] {
-        [z, y, x] if [z, y, x].iter().all(|v| v.fract() == 0.0 && (1.0..=65535.0).contains(v)) => Ok([z as usize, y as usize, x as usize]),
-        _ => refuse(path, "shape", "the CT's three sizes (z, y, x)", format!("{}: {:?}", what(array), first(array))),
+        [z, y, x] if [z, y, x].iter().all(|v| v.fract() == 0.0 && (1.0..=65535.0).contains(v)) => {
+            Ok([z as usize, y as usize, x as usize])
+        }
+        _ => refuse(
+            path,
+            "shape",
+            "the CT's three sizes (z, y, x)",
+            format!("{}: {:?}", what(array), first(array)),
+        ),
     }
 }
 
-fn slice_indices(array: &NpyArray, n: usize, shape_zyx: Option<[usize; 3]>, path: &Path) -> Result<Vec<i64>> {
+fn slice_indices(
+    array: &NpyArray,
+    n: usize,
+    shape_zyx: Option<[usize; 3]>,
+    path: &Path,
+) -> Result<Vec<i64>> {
     let values = array.to_f64();
     let end = shape_zyx.map_or(65536.0, |[z, ..]| z as f64);
     let rising = values.windows(2).all(|pair| pair[0] < pair[1]);
@@ -202,13 +247,23 @@ fn slice_indices(array: &NpyArray, n: usize, shape_zyx: Option<[usize; 3]>, path
     if values.len() == n && rising && slices {
         return Ok(values.into_iter().map(|v| v as i64).collect());
     }
-    refuse(path, "z_index", &format!("{n} slice numbers below {end}, ascending"), format!("{}: {:?}…", what(array), first(array)))
+    refuse(
+        path,
+        "z_index",
+        &format!("{n} slice numbers below {end}, ascending"),
+        format!("{}: {:?}…", what(array), first(array)),
+    )
 }
 
 fn affine(array: &NpyArray, path: &Path) -> Result<Affine> {
     let values = array.to_f64();
-    let affine = Affine(std::array::from_fn(|row| std::array::from_fn(|col| values.get(4 * row + col).copied().unwrap_or(f64::NAN))));
-    if array.shape() == [4, 4] && values.iter().all(|v| v.is_finite()) && affine.determinant() != 0.0 {
+    let affine = Affine(std::array::from_fn(|row| {
+        std::array::from_fn(|col| values.get(4 * row + col).copied().unwrap_or(f64::NAN))
+    }));
+    if array.shape() == [4, 4]
+        && values.iter().all(|v| v.is_finite())
+        && affine.determinant() != 0.0
+    {
         return Ok(affine);
     }
     refuse(path, "affine", "a 4 × 4 matrix that spans a volume", what(array))
@@ -216,13 +271,24 @@ fn affine(array: &NpyArray, path: &Path) -> Result<Affine> {
 
 fn window(array: &NpyArray, path: &Path) -> Result<Window> {
     match array.to_f64()[..] {
-        [level_hu, width_hu] if level_hu.is_finite() && width_hu.is_finite() && width_hu > 0.0 => Ok(Window { level_hu, width_hu }),
-        _ => refuse(path, "window", "level and width in HU", format!("{}: {:?}", what(array), first(array))),
+        [level_hu, width_hu] if level_hu.is_finite() && width_hu.is_finite() && width_hu > 0.0 => {
+            Ok(Window { level_hu, width_hu })
+        }
+        _ => refuse(
+            path,
+            "window",
+            "level and width in HU",
+            format!("{}: {:?}", what(array), first(array)),
+        ),
     }
 }
 
 fn label_table(array: &NpyArray, path: &Path) -> Result<LabelTable> {
-    let NpyArray::U8(bytes) = array else { return refuse(path, "label_table", "JSON as uint8 bytes", what(array)) };
+    let NpyArray::U8(bytes) = array else {
+        return refuse(path, "label_table", "JSON as uint8 bytes", what(array));
+    };
     let bytes: Vec<u8> = bytes.iter().copied().collect();
-    serde_json::from_slice(&bytes).or_else(|error| refuse(path, "label_table", "JSON of label ids with name and colour", error))
+    serde_json::from_slice(&bytes).or_else(|error| {
+        refuse(path, "label_table", "JSON of label ids with name and colour", error)
+    })
 }

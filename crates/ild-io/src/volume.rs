@@ -4,8 +4,8 @@ use ndarray::Array3;
 
 use crate::Geometry;
 
-/// Voxel values `[z, y, x]` in the type that SimpleITK would give them: the stored type when slope and intercept are
-/// trivial, else `f32` for integers and the same float type for floats, rescaled.
+/// Voxel values `[z, y, x]` in the type that SimpleITK would give them: the stored type when slope
+/// and intercept are trivial, else `f32` for integers and the same float type for floats, rescaled.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the variants are the types")]
 pub enum Voxels {
@@ -64,7 +64,8 @@ pub struct Volume {
     pub geometry: Geometry,
 }
 
-/// A voxel as another number, as `as` converts: to `u8` integers wrap and floats saturate, to floats 64-bit integers lose their last bits.
+/// A voxel as another number, as `as` converts: to `u8` integers wrap and floats saturate, to
+/// floats 64-bit integers lose their last bits.
 pub(crate) trait Number: Copy {
     /// numpy's name of the type.
     const NAME: &'static str;

@@ -1,4 +1,5 @@
-//! Files that are cut, flipped, bombed or not what their name says: refused in words, never a panic, never a hang.
+//! Files that are cut, flipped, bombed or not what their name says: refused in words, never a
+//! panic, never a hang.
 
 mod common;
 
@@ -10,7 +11,10 @@ use std::process::Command;
 use common::NiftiBytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ild_io::{Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume, write_label_map, write_volume};
+use ild_io::{
+    Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume, write_label_map,
+    write_volume,
+};
 use ndarray::Array3;
 use tempfile::TempDir;
 
@@ -32,7 +36,11 @@ impl Place {
 fn refusal<T>(path: &Path, result: ild_io::Result<T>) -> String {
     let error = result.map(|_| ()).expect_err("was accepted");
     assert!(error.is_rejection(), "{error}");
-    error.to_string().strip_prefix(&format!("{}: ", path.display())).unwrap_or_else(|| panic!("{error} does not name the file")).to_owned()
+    error
+        .to_string()
+        .strip_prefix(&format!("{}: ", path.display()))
+        .unwrap_or_else(|| panic!("{error} does not name the file"))
+        .to_owned()
 }
 
 fn gz(bytes: &[u8]) -> Vec<u8> {
@@ -71,8 +79,7 @@ fn dims_are_checked() {
 fn several_time_points_are_refused_with_what_to_do() {
     let place = Place::new();
     let path = place.file("4d.nii", &small().dims(&[4, 4, 3, 1, 2, 1, 1, 1]).0);
-    let expected =
-        "expected a 3-D volume, or more axes of size 1, found dim[0] = 4, sizes [4, 3, 1, 2]; take one time point out of it first";
+    let expected = "expected a 3-D volume, or more axes of size 1, found dim[0] = 4, sizes [4, 3, 1, 2]; take one time point out of it first";
     assert_eq!(refusal(&path, read_volume(&path)), expected);
 }
 
@@ -84,10 +91,17 @@ fn offsets_types_and_magic_are_checked() {
         refusal(&path, read_volume(&path))
     };
     for offset in [f32::NAN, 1e30, -5.0, 0.0, 351.0, 352.5] {
-        assert!(refused(small().f32(108, &[offset])).contains("expected vox_offset to be a whole number of at least 352"), "{offset}");
+        assert!(
+            refused(small().f32(108, &[offset]))
+                .contains("expected vox_offset to be a whole number of at least 352"),
+            "{offset}"
+        );
     }
     assert!(refused(small().f32(108, &[4096.0])).contains("as its header promises"));
-    assert!(refused(small().i16(70, 128)).contains("found datatype 128: RGB colours; store one scalar channel"));
+    assert!(
+        refused(small().i16(70, 128))
+            .contains("found datatype 128: RGB colours; store one scalar channel")
+    );
     assert!(refused(small().i16(70, 999)).contains("found datatype 999: not a NIfTI type"));
     assert!(refused(small().put(344, b"\0\0\0\0")).contains("expected the NIfTI magic n+1 or ni1"));
 }
@@ -108,7 +122,16 @@ fn bitpix_and_byte_order_do_not_matter() {
     assert!(read_volume(&path).is_ok());
     // The same file with every header number and voxel byte-swapped.
     let mut big = small();
-    for (start, count, size) in [(0, 1, 4), (40, 8, 2), (70, 2, 2), (76, 8, 4), (108, 3, 4), (252, 2, 2), (256, 18, 4), (352, 24, 2)] {
+    for (start, count, size) in [
+        (0, 1, 4),
+        (40, 8, 2),
+        (70, 2, 2),
+        (76, 8, 4),
+        (108, 3, 4),
+        (252, 2, 2),
+        (256, 18, 4),
+        (352, 24, 2),
+    ] {
         big.0[start..start + count * size].chunks_mut(size).for_each(<[u8]>::reverse);
     }
     let swapped = place.file("big.nii", &big.0);
@@ -119,14 +142,18 @@ fn bitpix_and_byte_order_do_not_matter() {
 fn spacing_without_sense_is_refused_or_taken_from_the_sform() {
     let place = Place::new();
     let mut file = small();
-    file.f32(76, &[1.0, f32::NAN, 0.0, 2.0]).f32(280, &[0.7, 0.0, 0.0, 0.0, 0.0, 0.8, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
+    file.f32(76, &[1.0, f32::NAN, 0.0, 2.0])
+        .f32(280, &[0.7, 0.0, 0.0, 0.0, 0.0, 0.8, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
     let path = place.file("s.nii", &file.0);
     let spacing = read_volume(&path).unwrap().geometry.spacing_xyz_mm;
-    assert!((spacing[0] - 0.7).abs() < 1e-6 && (spacing[1] - 0.8).abs() < 1e-6 && spacing[2] == 2.0, "{spacing:?}");
-    let path = place.file("s.nii", &file.i16(254, 0).0);
     assert!(
-        refusal(&path, read_volume(&path)).starts_with("expected a spacing (pixdim) above zero along each axis, found [NaN, 0.0, 2.0]")
+        (spacing[0] - 0.7).abs() < 1e-6 && (spacing[1] - 0.8).abs() < 1e-6 && spacing[2] == 2.0,
+        "{spacing:?}"
     );
+    let path = place.file("s.nii", &file.i16(254, 0).0);
+    assert!(refusal(&path, read_volume(&path)).starts_with(
+        "expected a spacing (pixdim) above zero along each axis, found [NaN, 0.0, 2.0]"
+    ));
 }
 
 #[test]
@@ -175,7 +202,9 @@ fn several_gzip_members_and_plain_files_named_gz_are_read() {
     let bytes = small().0;
     let truth = read_volume(&place.file("a.nii", &bytes)).unwrap();
     let parts = [gz(&bytes[..100]), gz(&bytes[100..390]), gz(&bytes[390..])].concat();
-    for (name, content) in [("members.nii.gz", parts), ("plain.nii.gz", bytes.clone()), ("gzipped.nii", gz(&bytes))] {
+    for (name, content) in
+        [("members.nii.gz", parts), ("plain.nii.gz", bytes.clone()), ("gzipped.nii", gz(&bytes))]
+    {
         assert_eq!(read_volume(&place.file(name, &content)).unwrap(), truth, "{name}");
     }
 }
@@ -192,14 +221,17 @@ fn bombs_are_refused_before_they_are_inflated() {
     }
     let mut big = NiftiBytes::new([1200, 1200, 1200], 16);
     let path = place.file("big.nii.gz", &gz(&big.voxels(&noise).0));
-    assert!(refusal(&path, read_volume(&path)).contains("expected at most 4 GiB of voxels, found a header that promises 6.4 GiB"));
+    assert!(
+        refusal(&path, read_volume(&path))
+            .contains("expected at most 4 GiB of voxels, found a header that promises 6.4 GiB")
+    );
 
     let mut tail = small();
     tail.voxels(&vec![0; 65 << 20]);
     let path = place.file("tail.nii.gz", &gz(&tail.0));
-    assert!(
-        refusal(&path, read_volume(&path)).contains("expected the end of the file after the last voxel, found more than 64 MiB behind it")
-    );
+    assert!(refusal(&path, read_volume(&path)).contains(
+        "expected the end of the file after the last voxel, found more than 64 MiB behind it"
+    ));
 }
 
 #[test]
@@ -208,7 +240,10 @@ fn not_finite_values_are_refused_with_their_count() {
     let mut file = NiftiBytes::new([1, 1, 3], 16);
     file.voxels(bytemuck::cast_slice(&[f32::NAN, 1.0, f32::INFINITY]));
     let path = place.file("nan.nii", &file.0);
-    assert!(refusal(&path, read_volume(&path)).starts_with("expected finite values, found 2 voxels that are NaN or infinite"));
+    assert!(
+        refusal(&path, read_volume(&path))
+            .starts_with("expected finite values, found 2 voxels that are NaN or infinite")
+    );
 }
 
 #[test]
@@ -216,12 +251,20 @@ fn a_pipe_and_an_empty_file_are_refused_without_waiting() {
     let place = Place::new();
     let pipe = place.0.path().join("pipe.nii");
     if Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
-        for message in [refusal(&pipe, read_volume(&pipe)), refusal(&pipe, read_npz(&pipe).map(|_| ()))] {
-            assert_eq!(message, "expected a regular file, found a pipe, socket or device; name the file itself");
+        for message in
+            [refusal(&pipe, read_volume(&pipe)), refusal(&pipe, read_npz(&pipe).map(|_| ()))]
+        {
+            assert_eq!(
+                message,
+                "expected a regular file, found a pipe, socket or device; name the file itself"
+            );
         }
     }
     let path = place.file("empty.nii.gz", b"");
-    assert_eq!(refusal(&path, read_volume(&path)), "expected a file with content, found an empty file; copy it again");
+    assert_eq!(
+        refusal(&path, read_volume(&path)),
+        "expected a file with content, found an empty file; copy it again"
+    );
 }
 
 #[test]
@@ -233,7 +276,10 @@ fn half_a_pair_names_the_other_half() {
     assert!(refusal(&path, read_volume(&path)).contains("expected its other half beside it"));
     place.file("a.img.gz", &gz(&small().0[352..]));
     assert_eq!(read_volume(&path).unwrap(), read_volume(&place.file("b.nii", &small().0)).unwrap());
-    assert_eq!(read_volume(&place.0.path().join("a.img.gz")).unwrap().geometry.shape_zyx, [2, 3, 4]);
+    assert_eq!(
+        read_volume(&place.0.path().join("a.img.gz")).unwrap().geometry.shape_zyx,
+        [2, 3, 4]
+    );
 }
 
 #[test]
@@ -247,7 +293,9 @@ fn nifti_2_is_read() {
     for (i, mm) in [1.0f64, 0.7, 0.8, 2.5].into_iter().enumerate() {
         file.put(104 + 8 * i, &mm.to_le_bytes());
     }
-    file.put(168, &544i64.to_le_bytes()).put(176, &1f64.to_le_bytes()).put(500, &2i32.to_le_bytes());
+    file.put(168, &544i64.to_le_bytes())
+        .put(176, &1f64.to_le_bytes())
+        .put(500, &2i32.to_le_bytes());
     file.voxels(&small().0[352..]);
     let volume = read_volume(&place.file("2.nii", &file.0)).unwrap();
     assert_eq!(volume.geometry.spacing_xyz_mm, [0.7, 0.8, 2.5]);
@@ -257,7 +305,10 @@ fn nifti_2_is_read() {
 #[test]
 fn outputs_need_a_nifti_name_and_a_place_to_be() {
     let place = Place::new();
-    let map = LabelMap { labels: Array3::zeros((1, 2, 3)), geometry: Geometry::new([1, 2, 3], common::oblique([1.0; 3], [0.0; 3])) };
+    let map = LabelMap {
+        labels: Array3::zeros((1, 2, 3)),
+        geometry: Geometry::new([1, 2, 3], common::oblique([1.0; 3], [0.0; 3])),
+    };
     let path = place.0.path().join("mask.mha");
     assert_eq!(
         refusal(&path, write_label_map(&path, &map)),
@@ -272,7 +323,10 @@ fn outputs_need_a_nifti_name_and_a_place_to_be() {
         geometry: Geometry::new([1, 1, 40000], common::oblique([1.0; 3], [0.0; 3])),
     };
     let path = place.0.path().join("long.nii");
-    assert!(refusal(&path, write_volume(&path, &long)).contains("expected axes of at most 32767 voxels"));
+    assert!(
+        refusal(&path, write_volume(&path, &long))
+            .contains("expected axes of at most 32767 voxels")
+    );
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::NiftiBytes;
-use ild_io::{Geometry, Images, LabelTable, SliceStack, Volume, Voxels, Window, read_label_map, read_volume, write_npz, write_volume};
+use ild_io::{
+    Geometry, Images, LabelTable, SliceStack, Volume, Voxels, Window, read_label_map, read_volume,
+    write_npz, write_volume,
+};
 use ndarray::Array3;
 
 fn ild_io(args: &[&Path]) -> Output {
@@ -23,7 +26,9 @@ fn text(bytes: &[u8]) -> String {
 fn ct(shape: [usize; 3]) -> Volume {
     let geometry = Geometry::new(shape, common::oblique([1.5, 1.5, 3.0], [-90.0, -80.0, 12.0]));
     Volume {
-        voxels: Voxels::I16(Array3::from_shape_fn(shape, |(z, y, x)| if (z + y + x) % 3 == 0 { -1000 } else { (y * x % 91) as i16 })),
+        voxels: Voxels::I16(Array3::from_shape_fn(shape, |(z, y, x)| {
+            if (z + y + x) % 3 == 0 { -1000 } else { (y * x % 91) as i16 }
+        })),
         geometry,
     }
 }
@@ -32,7 +37,9 @@ fn case() -> SliceStack {
     let mut labels = Array3::zeros((3, 6, 5));
     labels[[1, 2, 3]] = 2;
     SliceStack {
-        images: Images::Grey(Array3::from_shape_fn((3, 6, 5), |(z, y, x)| (100 * z + 10 * y + x) as u8)),
+        images: Images::Grey(Array3::from_shape_fn((3, 6, 5), |(z, y, x)| {
+            (100 * z + 10 * y + x) as u8
+        })),
         labels: Some(labels),
         spacing_xyz_mm: [1.5, 1.5, 3.0],
         z_index: Some(vec![2, 3, 7]),
@@ -52,7 +59,13 @@ fn info_says_what_is_there_and_what_is_odd() {
     let out = ild_io(&["info".as_ref(), &path]);
     assert_eq!(out.status.code(), Some(0));
     let said = text(&out.stdout);
-    for expected in ["4 × 20 × 20 (z, y, x), int16", "1.5 × 1.5 × 3 mm (x, y, z)", "RAS", "-1000 to 90", "air 33."] {
+    for expected in [
+        "4 × 20 × 20 (z, y, x), int16",
+        "1.5 × 1.5 × 3 mm (x, y, z)",
+        "RAS",
+        "-1000 to 90",
+        "air 33.",
+    ] {
         assert!(said.contains(expected), "{expected} is not in\n{said}");
     }
     assert!(!said.contains("warning"), "{said}");
@@ -82,10 +95,16 @@ fn info_warns_of_a_scan_that_is_not_in_hounsfield_units() {
         write_volume(&path, &scan).unwrap();
         text(&ild_io(&["info".as_ref(), &path]).stdout)
     };
-    assert!(warning(|hu| hu + 1024).contains("no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)"));
-    assert!(warning(|hu| hu.max(-200)).contains("no air near -1000: not in Hounsfield units, or cropped to soft tissue"));
+    assert!(warning(|hu| hu + 1024).contains(
+        "no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)"
+    ));
     assert!(
-        warning(|hu| if hu == -1000 { -3024 } else { hu }).contains("of the values lie below -1100 HU (padding outside the field of view)")
+        warning(|hu| hu.max(-200))
+            .contains("no air near -1000: not in Hounsfield units, or cropped to soft tissue")
+    );
+    assert!(
+        warning(|hu| if hu == -1000 { -3024 } else { hu })
+            .contains("of the values lie below -1100 HU (padding outside the field of view)")
     );
 }
 
@@ -97,10 +116,17 @@ fn info_of_a_case_names_labels_and_gaps_in_json() {
     let out = ild_io(&["info".as_ref(), "--json".as_ref(), &path]);
     let list: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(list[0]["shape"], serde_json::json!([3, 6, 5]));
-    assert_eq!(list[0]["labels"], serde_json::json!([{"id": 2, "name": "Reticulation", "voxels": 1, "volume_ml": 0.00675}]));
+    assert_eq!(
+        list[0]["labels"],
+        serde_json::json!([{"id": 2, "name": "Reticulation", "voxels": 1, "volume_ml": 0.00675}])
+    );
     assert_eq!(list[0]["window"]["level_hu"], 40.0);
     let warnings = list[0]["warnings"].to_string();
-    assert!(warnings.contains("neighbouring slices are not neighbours in the patient at 1 places (z 3→7)"), "{warnings}");
+    assert!(
+        warnings
+            .contains("neighbouring slices are not neighbours in the patient at 1 places (z 3→7)"),
+        "{warnings}"
+    );
 }
 
 #[test]
@@ -118,9 +144,12 @@ fn info_tells_of_all_files_even_if_one_is_refused() {
 #[test]
 fn packing_and_unpacking_keeps_every_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let [plain, packed, again] = ["a.nii", "b.nii.gz", "c.nii"].map(|name| folder.path().join(name));
+    let [plain, packed, again] =
+        ["a.nii", "b.nii.gz", "c.nii"].map(|name| folder.path().join(name));
     let mut file = NiftiBytes::new([2, 2, 2], 4);
-    file.put(148, b"a description that a rewrite would lose").f32(112, &[0.5, -3.0]).voxels(&[1; 16]);
+    file.put(148, b"a description that a rewrite would lose")
+        .f32(112, &[0.5, -3.0])
+        .voxels(&[1; 16]);
     fs::write(&plain, &file.0).unwrap();
     assert_eq!(ild_io(&["convert".as_ref(), &plain, &packed]).status.code(), Some(0));
     assert_eq!(ild_io(&["convert".as_ref(), &packed, &again]).status.code(), Some(0));
@@ -141,7 +170,10 @@ fn an_existing_output_is_kept_without_force() {
             .contains("b.nii.gz: expected a new file, found an existing one; name another output, or overwrite it with --force")
     );
     assert_eq!(fs::read(&to).unwrap(), b"precious");
-    assert_eq!(ild_io(&["convert".as_ref(), "--force".as_ref(), &from, &to]).status.code(), Some(0));
+    assert_eq!(
+        ild_io(&["convert".as_ref(), "--force".as_ref(), &from, &to]).status.code(),
+        Some(0)
+    );
     assert_eq!(read_volume(&to).unwrap(), read_volume(&from).unwrap());
 }
 
@@ -152,14 +184,20 @@ fn the_slices_of_a_case_go_to_their_places() {
     let case = case();
     write_npz(&npz, &case).unwrap();
     assert_eq!(ild_io(&["convert".as_ref(), &npz, &out]).status.code(), Some(0));
-    let (volume, labels) = (read_volume(&out).unwrap(), read_label_map(&folder.path().join("look_gts.nii.gz")).unwrap());
+    let (volume, labels) = (
+        read_volume(&out).unwrap(),
+        read_label_map(&folder.path().join("look_gts.nii.gz")).unwrap(),
+    );
     let Voxels::U8(voxels) = &volume.voxels else { panic!("uint8 expected") };
     assert_eq!(voxels.dim(), (9, 6, 5));
     assert_eq!((voxels[[7, 4, 1]], voxels[[5, 4, 1]], labels.labels[[3, 2, 3]]), (241, 0, 2));
     // What 32-bit header fields keep.
     const HEADER_MM: f64 = 1e-4;
     let grid = Geometry::new([9, 6, 5], case.affine.unwrap());
-    assert!(volume.geometry.corner_distance_mm(&grid) < HEADER_MM && labels.geometry.corner_distance_mm(&grid) < HEADER_MM);
+    assert!(
+        volume.geometry.corner_distance_mm(&grid) < HEADER_MM
+            && labels.geometry.corner_distance_mm(&grid) < HEADER_MM
+    );
 }
 
 /// Steps at which a run is killed; at the start, in the middle and near the end of a second's work.
@@ -173,7 +211,12 @@ fn a_killed_run_leaves_nothing_half_written() {
     write_volume(&from, &volume).unwrap();
     let mut killed = 0;
     for after in KILL_AFTER_MS {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_ild-io")).arg("convert").args([&from, &to]).stdout(Stdio::null()).spawn().unwrap();
+        let mut run = Command::new(env!("CARGO_BIN_EXE_ild-io"))
+            .arg("convert")
+            .args([&from, &to])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(after));
         killed += usize::from(run.try_wait().unwrap().is_none());
         run.kill().unwrap();
@@ -195,7 +238,11 @@ fn a_full_disk_is_an_error_that_leaves_nothing() {
     let (from, to) = (folder.path().join("a.nii"), folder.path().join("b.nii"));
     write_volume(&from, &ct([20, 100, 100])).unwrap();
     let limited = "trap '' XFSZ; ulimit -f 64; exec \"$0\" convert \"$1\" \"$2\"";
-    let out = Command::new("bash").args(["-c", limited, env!("CARGO_BIN_EXE_ild-io")]).args([&from, &to]).output().unwrap();
+    let out = Command::new("bash")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_ild-io")])
+        .args([&from, &to])
+        .output()
+        .unwrap();
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
     assert!(text(&out.stderr).contains("b.nii: could not be written"), "{}", text(&out.stderr));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

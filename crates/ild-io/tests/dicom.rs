@@ -39,7 +39,12 @@ fn slice(z: f64, k: u16) -> InMemDicomObject {
     text(SLOPE, VR::DS, "1");
     text(INTERCEPT, VR::DS, "-1024");
     let whole = [(SAMPLES, 1), (Tag(0x0028, 0x0010), 2), (Tag(0x0028, 0x0011), 3)];
-    let bits = [(Tag(0x0028, 0x0100), 16), (Tag(0x0028, 0x0101), 12), (Tag(0x0028, 0x0102), 11), (Tag(0x0028, 0x0103), 0)];
+    let bits = [
+        (Tag(0x0028, 0x0100), 16),
+        (Tag(0x0028, 0x0101), 12),
+        (Tag(0x0028, 0x0102), 11),
+        (Tag(0x0028, 0x0103), 0),
+    ];
     for (tag, value) in whole.into_iter().chain(bits) {
         object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value as u16)));
     }
@@ -77,10 +82,19 @@ fn refusal(folder: &TempDir) -> String {
 fn slices_are_sorted_by_position_rescaled_and_placed_in_ras() {
     let folder = series(vec![slice(10.0, 0), slice(12.5, 1), slice(15.0, 2)]);
     let (volume, facts) = read_dicom_series(folder.path()).unwrap();
-    let expected = ndarray::Array3::from_shape_fn((3, 2, 3), |(z, y, x)| (10 * z + 3 * y + x) as i16 - 1024);
+    let expected =
+        ndarray::Array3::from_shape_fn((3, 2, 3), |(z, y, x)| (10 * z + 3 * y + x) as i16 - 1024);
     assert_eq!(volume.voxels, Voxels::I16(expected));
     assert_eq!(volume.geometry.spacing_xyz_mm, [0.75, 0.5, 2.5]);
-    assert_eq!(volume.geometry.affine.0, [[-0.75, 0.0, 0.0, 100.0], [0.0, -0.5, 0.0, 50.0], [0.0, 0.0, 2.5, 10.0], [0.0, 0.0, 0.0, 1.0]]);
+    assert_eq!(
+        volume.geometry.affine.0,
+        [
+            [-0.75, 0.0, 0.0, 100.0],
+            [0.0, -0.5, 0.0, 50.0],
+            [0.0, 0.0, 2.5, 10.0],
+            [0.0, 0.0, 0.0, 1.0]
+        ]
+    );
     assert_eq!((facts.slices, facts.modality.as_str(), facts.notes.len()), (3, "CT", 0));
 }
 
@@ -100,13 +114,22 @@ fn a_fractional_slope_gives_floats() {
     let mut object = slice(0.0, 0);
     text(&mut object, SLOPE, "0.5");
     let (volume, facts) = read_dicom_series(series(vec![object]).path()).unwrap();
-    assert_eq!(volume.voxels, Voxels::F32(ndarray::arr3(&[[[-1024.0, -1023.5, -1023.0], [-1022.5, -1022.0, -1021.5]]])));
+    assert_eq!(
+        volume.voxels,
+        Voxels::F32(ndarray::arr3(&[[[-1024.0, -1023.5, -1023.0], [-1022.5, -1022.0, -1021.5]]]))
+    );
     assert_eq!(facts.notes, ["a single slice without thickness; 1 mm is assumed"]);
 }
 
 #[test]
 fn a_missing_slice_is_named_by_its_neighbours() {
-    let folder = series([0.0, 1.0, 2.0, 4.0, 5.0].into_iter().enumerate().map(|(k, z)| slice(z, k as u16)).collect());
+    let folder = series(
+        [0.0, 1.0, 2.0, 4.0, 5.0]
+            .into_iter()
+            .enumerate()
+            .map(|(k, z)| slice(z, k as u16))
+            .collect(),
+    );
     let expected = "expected evenly spaced slices, found a step of 2.000 mm where the others are 1.000 mm: 1 slice is missing between IM003.dcm and IM002.dcm";
     assert!(refusal(&folder).contains(expected));
 }
@@ -114,9 +137,13 @@ fn a_missing_slice_is_named_by_its_neighbours() {
 #[test]
 fn uneven_and_doubled_slices_are_refused() {
     let folder = series([0.0, 1.0, 2.0, 3.3].into_iter().map(|z| slice(z, 0)).collect());
-    assert!(refusal(&folder).contains("a step of 1.300 mm between IM002.dcm and IM001.dcm where the others are 1.000 mm"));
+    assert!(refusal(&folder).contains(
+        "a step of 1.300 mm between IM002.dcm and IM001.dcm where the others are 1.000 mm"
+    ));
     let folder = series([0.0, 1.0, 1.0, 2.0].into_iter().map(|z| slice(z, 0)).collect());
-    assert!(refusal(&folder).contains("expected one slice at each position, found IM002.dcm and IM003.dcm at the same one"));
+    assert!(refusal(&folder).contains(
+        "expected one slice at each position, found IM002.dcm and IM003.dcm at the same one"
+    ));
 }
 
 #[test]
@@ -143,7 +170,10 @@ fn a_localizer_among_the_slices_is_named() {
 fn a_tilted_gantry_is_refused() {
     let mut tilted = slice(1.0, 1);
     text(&mut tilted, POSITION, "-100\\-49\\1");
-    assert!(refusal(&series(vec![slice(0.0, 0), tilted])).contains("displaced sideways by 1.00 mm (a tilted gantry?)"));
+    assert!(
+        refusal(&series(vec![slice(0.0, 0), tilted]))
+            .contains("displaced sideways by 1.00 mm (a tilted gantry?)")
+    );
 }
 
 #[test]
@@ -159,10 +189,15 @@ fn a_ct_without_intercept_is_refused_and_not_guessed() {
 fn colour_and_frames_are_refused() {
     let mut colour = slice(0.0, 0);
     colour.put(DataElement::new(SAMPLES, VR::US, PrimitiveValue::from(3u16)));
-    assert!(refusal(&series(vec![colour])).contains("expected one MONOCHROME2 value per pixel, found 3 × MONOCHROME2"));
+    assert!(
+        refusal(&series(vec![colour]))
+            .contains("expected one MONOCHROME2 value per pixel, found 3 × MONOCHROME2")
+    );
     let mut frames = slice(0.0, 0);
     text(&mut frames, FRAMES, "20");
-    assert!(refusal(&series(vec![frames])).contains("expected one slice per file, found 20 frames"));
+    assert!(
+        refusal(&series(vec![frames])).contains("expected one slice per file, found 20 frames")
+    );
 }
 
 #[test]
@@ -193,7 +228,8 @@ fn a_slice_that_is_cut_short_is_named() {
     assert!(message.ends_with("IM001.dcm: expected a value of 12 bytes, as its element promises, found 8 bytes to the end of the file; the file is damaged or cut short: copy it again"), "{message}");
 }
 
-/// JPEG lossless (process 14, selection value 1), RLE and JPEG 2000 of the same 16 × 12 slice; made by `make_dicom.py`.
+/// JPEG lossless (process 14, selection value 1), RLE and JPEG 2000 of the same 16 × 12 slice; made
+/// by `make_dicom.py`.
 #[test]
 fn compressed_slices_hold_the_same_values() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom"));
@@ -201,7 +237,9 @@ fn compressed_slices_hold_the_same_values() {
     let plain = read("plain.dcm");
     let Voxels::I16(values) = &plain else { panic!("int16 expected") };
     // The formula of the script, so that the file is not compared with itself.
-    assert!(values.indexed_iter().all(|((_, y, x), &v)| v == ((37 * y + 101 * x) % 4096) as i16 - 1024));
+    assert!(
+        values.indexed_iter().all(|((_, y, x), &v)| v == ((37 * y + 101 * x) % 4096) as i16 - 1024)
+    );
     for name in ["jpeg_lossless.dcm", "jpeg_lossless_sv1.dcm", "jpeg2000.dcm", "rle.dcm"] {
         assert_eq!(read(name), plain, "{name}");
     }
@@ -209,9 +247,15 @@ fn compressed_slices_hold_the_same_values() {
 
 #[test]
 fn jpeg_ls_is_refused_with_a_way_out() {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/jpeg_ls.dcm"));
+    let path =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/jpeg_ls.dcm"));
     let message = read_dicom_series(&path).map(|_| ()).unwrap_err().to_string();
-    assert!(message.contains("found JPEG-LS lossless (1.2.840.10008.1.2.4.80); decompress the series first"), "{message}");
+    assert!(
+        message.contains(
+            "found JPEG-LS lossless (1.2.840.10008.1.2.4.80); decompress the series first"
+        ),
+        "{message}"
+    );
 }
 
 /// Positions and spacings went through 32-bit header fields and six printed digits.
@@ -222,10 +266,16 @@ fn real_series_equal_their_nifti_twins() {
     let Some(data) = common::shared("data") else { return };
     let twins = [
         ("cip/Testing/Data/Input/ct-64Dicom", "cip/nifti/ct-64.nii.gz"),
-        ("totalsegmentator/tests/reference_files/example_ct_dicom", "totalsegmentator/derived/example_ct_dicom.nii.gz"),
+        (
+            "totalsegmentator/tests/reference_files/example_ct_dicom",
+            "totalsegmentator/derived/example_ct_dicom.nii.gz",
+        ),
     ];
     for (dicom, nifti) in twins {
-        let (series, twin) = (read_dicom_series(&data.join(dicom)).unwrap().0, read_volume(&data.join(nifti)).unwrap());
+        let (series, twin) = (
+            read_dicom_series(&data.join(dicom)).unwrap().0,
+            read_volume(&data.join(nifti)).unwrap(),
+        );
         assert_eq!(series.voxels, twin.voxels, "{dicom}");
         let apart = series.geometry.corner_distance_mm(&twin.geometry);
         assert!(apart < TWIN_MM, "{dicom}: {apart} mm");
@@ -237,7 +287,8 @@ fn a_value_longer_than_the_file_is_refused_before_memory_is_taken() {
     let folder = series(vec![slice(0.0, 0)]);
     let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&file).unwrap();
-    // (0009,1000) of type OB: 2 reserved bytes, then a length of nearly 4 GiB, put before the first element of the data set.
+    // (0009,1000) of type OB: 2 reserved bytes, then a length of nearly 4 GiB, put before the first
+    // element of the data set.
     let at = bytes.windows(4).rposition(|tag| tag == [0x08, 0x00, 0x16, 0x00]).unwrap();
     let lie = [&[0x09, 0x00, 0x00, 0x10][..], b"OB\0\0", &0xffff_fff0u32.to_le_bytes()].concat();
     bytes.splice(at..at, lie);
@@ -255,13 +306,17 @@ fn a_value_longer_than_the_file_is_refused_before_memory_is_taken() {
 /// Files that fuzzing found: they made the parser take up to 4 GiB, or a decoder panic.
 #[test]
 fn what_fuzzing_found_is_refused() {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/damaged"));
+    let folder =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/damaged"));
     let mut seen = 0;
     for file in common::files_below(&folder) {
         let message = read_dicom_series(&file).map(|_| ()).unwrap_err().to_string();
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let expected =
-            if name.contains("length") { "bytes, as its element promises, found" } else { "found pixels that their decoder gave up on" };
+        let expected = if name.contains("length") {
+            "bytes, as its element promises, found"
+        } else {
+            "found pixels that their decoder gave up on"
+        };
         assert!(message.contains(expected), "{message}");
         seen += 1;
     }

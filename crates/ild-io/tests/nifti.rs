@@ -6,7 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use common::{NiftiBytes, shared};
-use ild_io::{Affine, Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume, write_label_map, write_volume};
+use ild_io::{
+    Affine, Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume,
+    write_label_map, write_volume,
+};
 use ndarray::Array3;
 
 /// 32-bit header fields and one product of three of them.
@@ -33,14 +36,18 @@ fn every_axis_orientation_and_an_oblique_one_come_back() {
     affines.push(common::oblique([0.7, 0.8, 2.5], [-100.0, 50.5, 7.25]));
     assert_eq!(affines.len(), 49);
     for (i, affine) in affines.into_iter().enumerate() {
-        let volume = Volume { voxels: Voxels::I16(ramp([4, 3, 5])), geometry: Geometry::new([4, 3, 5], affine) };
+        let volume = Volume {
+            voxels: Voxels::I16(ramp([4, 3, 5])),
+            geometry: Geometry::new([4, 3, 5], affine),
+        };
         let path = folder.path().join(format!("{i}.nii.gz"));
         write_volume(&path, &volume).unwrap();
         let back = read_volume(&path).unwrap();
         assert_eq!(back.voxels, volume.voxels);
         assert!(back.geometry.corner_distance_mm(&volume.geometry) < HEADER_MM, "orientation {i}");
         let header = back.geometry.nifti.unwrap();
-        let qform = Geometry::new([4, 3, 5], header.qform_of(back.geometry.spacing_xyz_mm).unwrap());
+        let qform =
+            Geometry::new([4, 3, 5], header.qform_of(back.geometry.spacing_xyz_mm).unwrap());
         assert!(qform.corner_distance_mm(&volume.geometry) < HEADER_MM, "qform of orientation {i}");
     }
 }
@@ -73,7 +80,11 @@ fn a_grid_that_was_cropped_is_not_written_with_the_old_header() {
     let mut geometry = read_volume(&ct).unwrap().geometry;
     geometry.shape_zyx = [1, 4, 5];
     geometry.affine.0[2][3] += 30.0;
-    write_label_map(&crop, &LabelMap { labels: Array3::zeros((1, 4, 5)), geometry: geometry.clone() }).unwrap();
+    write_label_map(
+        &crop,
+        &LabelMap { labels: Array3::zeros((1, 4, 5)), geometry: geometry.clone() },
+    )
+    .unwrap();
     assert!(read_label_map(&crop).unwrap().geometry.corner_distance_mm(&geometry) < HEADER_MM);
 }
 
@@ -88,11 +99,22 @@ fn slope_and_intercept_follow_simpleitk() {
         read_volume(&path).unwrap().voxels
     };
     let stored = Voxels::I16(ndarray::arr3(&[[[0, 1, 2]]]));
-    for (slope, inter) in [(0.0, 0.0), (1.0, 0.0), (f32::NAN, 0.0), (f32::INFINITY, 0.0), (1.0, f32::NAN), (0.0, f32::INFINITY)] {
+    for (slope, inter) in [
+        (0.0, 0.0),
+        (1.0, 0.0),
+        (f32::NAN, 0.0),
+        (f32::INFINITY, 0.0),
+        (1.0, f32::NAN),
+        (0.0, f32::INFINITY),
+    ] {
         assert_eq!(read(slope, inter), stored, "slope {slope}, intercept {inter}");
     }
     for slope in [0.0, f32::NAN, f32::NEG_INFINITY] {
-        assert_eq!(read(slope, 5.0), Voxels::F32(ndarray::arr3(&[[[5.0, 6.0, 7.0]]])), "slope {slope}");
+        assert_eq!(
+            read(slope, 5.0),
+            Voxels::F32(ndarray::arr3(&[[[5.0, 6.0, 7.0]]])),
+            "slope {slope}"
+        );
     }
     assert_eq!(read(0.5, 0.0), Voxels::F32(ndarray::arr3(&[[[0.0, 0.5, 1.0]]])));
     assert_eq!(read(1.0, -1024.0), Voxels::F32(ndarray::arr3(&[[[-1024.0, -1023.0, -1022.0]]])));
@@ -140,8 +162,13 @@ fn no_oddity_panics() {
 #[test]
 fn what_is_no_readable_file_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(error_of(read_volume(folder.path())).ends_with("expected a regular file, found a folder; name the file itself"));
-    assert!(error_of(read_volume(Path::new("/nowhere/at.nii"))).contains("found nothing at this path"));
+    assert!(
+        error_of(read_volume(folder.path()))
+            .ends_with("expected a regular file, found a folder; name the file itself")
+    );
+    assert!(
+        error_of(read_volume(Path::new("/nowhere/at.nii"))).contains("found nothing at this path")
+    );
     let text = folder.path().join("notes.nii.gz");
     fs::write(&text, "patient had a cough").unwrap();
     assert!(
@@ -155,7 +182,10 @@ fn a_header_that_promises_more_than_the_file_holds_allocates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("huge.nii");
     fs::write(&path, &NiftiBytes::new([32767, 32767, 32767], 64).0).unwrap();
-    assert!(error_of(read_volume(&path)).contains("as its header promises, found a file that holds 352 at most"));
+    assert!(
+        error_of(read_volume(&path))
+            .contains("as its header promises, found a file that holds 352 at most")
+    );
 }
 
 #[test]
@@ -165,5 +195,8 @@ fn affine_without_sform_and_qform_is_the_spacing() {
     let mut file = NiftiBytes::new([1, 1, 2], 2);
     file.i16(252, 0).i16(254, 0).f32(76, &[0.0, 0.5, 2.0, 3.0]).voxels(&[7, 8]);
     fs::write(&path, &file.0).unwrap();
-    assert_eq!(read_volume(&path).unwrap().geometry.affine, Affine::from_spacing_xyz_mm([0.5, 2.0, 3.0]));
+    assert_eq!(
+        read_volume(&path).unwrap().geometry.affine,
+        Affine::from_spacing_xyz_mm([0.5, 2.0, 3.0])
+    );
 }

@@ -1,4 +1,5 @@
-//! NPZ and NPY: what numpy wrote is read, what we write is what numpy writes, and the rest is refused.
+//! NPZ and NPY: what numpy wrote is read, what we write is what numpy writes, and the rest is
+//! refused.
 
 mod common;
 
@@ -7,14 +8,16 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use ild_io::{
-    Affine, Images, LabelTable, NpyArray, NpzFile, SliceStack, Window, read_npy, read_npy_u8, read_npz, read_npz_u8, write_npy_u8,
-    write_npz, write_npz_u8,
+    Affine, Images, LabelTable, NpyArray, NpzFile, SliceStack, Window, read_npy, read_npy_u8,
+    read_npz, read_npz_u8, write_npy_u8, write_npz, write_npz_u8,
 };
 use ndarray::{Array3, ArrayD, arr2};
 
 fn stack() -> SliceStack {
     SliceStack {
-        images: Images::Grey(Array3::from_shape_fn((2, 3, 4), |(z, y, x)| (z * 50 + y * 10 + x) as u8)),
+        images: Images::Grey(Array3::from_shape_fn((2, 3, 4), |(z, y, x)| {
+            (z * 50 + y * 10 + x) as u8
+        })),
         labels: Some(Array3::from_shape_fn((2, 3, 4), |(z, y, _)| (z + y) as u8)),
         spacing_xyz_mm: [0.7, 0.7, 5.0],
         z_index: Some(vec![3, 7]),
@@ -59,7 +62,8 @@ fn everything_about_a_case_comes_back() {
         |_: &mut SliceStack| {},
         |s: &mut SliceStack| s.images = Images::Rgb(ndarray::Array4::from_elem((2, 3, 4, 3), 9)),
         |s: &mut SliceStack| {
-            (s.labels, s.z_index, s.affine, s.shape_zyx, s.window, s.label_table) = (None, None, None, None, None, None);
+            (s.labels, s.z_index, s.affine, s.shape_zyx, s.window, s.label_table) =
+                (None, None, None, None, None, None);
         },
     ] {
         let mut stack = stack();
@@ -93,10 +97,9 @@ fn masks_by_label_name_are_written_and_read() {
     write_npz_u8(&path, [("GGO-reticulation", a.view()), ("ILD1", b.view())]).unwrap();
     assert_eq!(read_npz_u8(&path, "GGO-reticulation").unwrap(), a);
     assert_eq!(NpzFile::open(&path).unwrap().keys(), ["GGO-reticulation", "ILD1"]);
-    assert!(
-        error_of(read_npz_u8(&path, "ILD2"))
-            .ends_with("expected the array `ILD2`, found only GGO-reticulation, ILD1; is this the right file?")
-    );
+    assert!(error_of(read_npz_u8(&path, "ILD2")).ends_with(
+        "expected the array `ILD2`, found only GGO-reticulation, ILD1; is this the right file?"
+    ));
 }
 
 #[test]
@@ -126,21 +129,33 @@ fn member(path: &Path, key: &str) -> Vec<u8> {
 
 #[test]
 fn fortran_order_and_big_endian_are_understood() {
-    let fortran = npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", &[1, 4, 2, 5, 3, 6]);
-    assert_eq!(read_bytes(&fortran).unwrap(), NpyArray::U8(arr2(&[[1, 2, 3], [4, 5, 6]]).into_dyn()));
+    let fortran =
+        npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", &[1, 4, 2, 5, 3, 6]);
+    assert_eq!(
+        read_bytes(&fortran).unwrap(),
+        NpyArray::U8(arr2(&[[1, 2, 3], [4, 5, 6]]).into_dyn())
+    );
     let big = npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }", &[1, 0, 255, 254]);
     assert_eq!(read_bytes(&big).unwrap(), NpyArray::I16(ndarray::arr1(&[256, -2]).into_dyn()));
 }
 
 #[test]
 fn object_arrays_are_refused_and_never_unpickled() {
-    let error = error_of(read_bytes(&npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", b"cos\nsystem\n")));
+    let error = error_of(read_bytes(&npy(
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        b"cos\nsystem\n",
+    )));
     assert!(error.contains("expected an array of plain numbers, found Python objects (a pickle, which is never loaded)"), "{error}");
 }
 
 #[test]
 fn shapes_that_lie_allocate_nothing() {
-    for shape in ["(100000000000,)", "(0, 9223372036854775807, 9223372036854775807)", "(18446744073709551615, 2)", "(4000000000,)"] {
+    for shape in [
+        "(100000000000,)",
+        "(0, 9223372036854775807, 9223372036854775807)",
+        "(18446744073709551615, 2)",
+        "(4000000000,)",
+    ] {
         let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
         error_of(read_bytes(&npy(&text, &[0; 24])));
     }
@@ -150,8 +165,14 @@ fn shapes_that_lie_allocate_nothing() {
 fn short_and_long_data_are_refused() {
     let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (4,), }";
     assert!(read_bytes(&npy(text, &[0; 4])).is_ok());
-    assert!(error_of(read_bytes(&npy(text, &[0; 3]))).contains("expected data of shape [4], found the end of the data before it"));
-    assert!(error_of(read_bytes(&npy(text, &[0; 5]))).contains("expected 4 bytes of data, as its shape [4] says, found more"));
+    assert!(
+        error_of(read_bytes(&npy(text, &[0; 3])))
+            .contains("expected data of shape [4], found the end of the data before it")
+    );
+    assert!(
+        error_of(read_bytes(&npy(text, &[0; 5])))
+            .contains("expected 4 bytes of data, as its shape [4] says, found more")
+    );
 }
 
 /// An NPZ with these members.
@@ -175,7 +196,11 @@ fn missing_keys_and_wrong_ranks_are_refused_by_name() {
     npz_of(&path, &[("imgs", line())]);
     assert!(error_of(read_npz(&path)).contains("found uint8 of shape [4]"));
     npz_of(&path, &[("imgs", cube()), ("gts", line())]);
-    assert!(error_of(read_npz(&path)).contains("expected `gts` to be of the images' shape (1, 2, 2), found uint8 of shape [4]"));
+    assert!(
+        error_of(read_npz(&path)).contains(
+            "expected `gts` to be of the images' shape (1, 2, 2), found uint8 of shape [4]"
+        )
+    );
     npz_of(&path, &[("imgs", cube())]);
     assert!(error_of(read_npz(&path)).contains("expected the array `spacing`"));
 }
@@ -198,7 +223,8 @@ fn a_cut_or_flipped_npz_is_refused() {
 fn an_identity_affine_is_kept_exactly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case.npz");
-    let stack = SliceStack { affine: Some(Affine::from_spacing_xyz_mm([0.1, 0.2, 0.3])), ..stack() };
+    let stack =
+        SliceStack { affine: Some(Affine::from_spacing_xyz_mm([0.1, 0.2, 0.3])), ..stack() };
     write_npz(&path, &stack).unwrap();
     assert_eq!(read_npz(&path).unwrap().affine, stack.affine);
 }

@@ -1,4 +1,5 @@
-//! The synthetic cohort: reproducible to the byte, chest-like in its HU, sparse and irregular in its labels.
+//! The synthetic cohort: reproducible to the byte, chest-like in its HU, sparse and irregular in
+//! its labels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +36,10 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                files.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+                files.insert(
+                    path.strip_prefix(folder).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
             }
         }
     }
@@ -58,7 +62,13 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
     });
     assert_eq!(one.keys().collect::<Vec<_>>(), three.keys().collect::<Vec<_>>());
     assert!(one == three, "some file differs");
-    for expected in ["imagesTr/phantom_001_0000.nii.gz", "labelsTr/phantom_003.nii.gz", "dataset.json", "labels.json", "cohort.json"] {
+    for expected in [
+        "imagesTr/phantom_001_0000.nii.gz",
+        "labelsTr/phantom_003.nii.gz",
+        "dataset.json",
+        "labels.json",
+        "cohort.json",
+    ] {
         assert!(one.contains_key(Path::new(expected)), "{expected}");
     }
 }
@@ -82,7 +92,10 @@ fn a_second_run_makes_nothing_and_other_settings_need_force() {
     let refusal = write(folder.path(), fewer, false).unwrap_err();
     assert!(refusal.is_rejection() && refusal.to_string().contains("--force"), "{refusal}");
     assert_eq!(write(folder.path(), fewer, true).unwrap().1, 2);
-    assert!(!folder.path().join("labelsTr/phantom_003.nii.gz").exists(), "a case of the replaced cohort is left");
+    assert!(
+        !folder.path().join("labelsTr/phantom_003.nii.gz").exists(),
+        "a case of the replaced cohort is left"
+    );
 }
 
 #[test]
@@ -95,7 +108,9 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     };
     // One thread: the second case is asked for after the first is done.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    assert!(pool.install(|| write_cohort(stopped.path(), SMALL, false, stop, count)).unwrap().is_none());
+    assert!(
+        pool.install(|| write_cohort(stopped.path(), SMALL, false, stop, count)).unwrap().is_none()
+    );
     assert!(!stopped.path().join("cohort.json").exists());
     assert_eq!(write(stopped.path(), SMALL, false).unwrap().1, 2);
     write(whole.path(), SMALL, false).unwrap();
@@ -106,7 +121,9 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
 fn air_lung_soft_tissue_and_bone_have_the_hu_of_a_chest() {
     for index in 0..5 {
         let (hu, label) = hu(2024, index, [24, 96, 96]);
-        let share = |low: i16, high: i16| hu.iter().filter(|&&v| (low..high).contains(&v)).count() as f64 / hu.len() as f64;
+        let share = |low: i16, high: i16| {
+            hu.iter().filter(|&&v| (low..high).contains(&v)).count() as f64 / hu.len() as f64
+        };
         // Shares of a chest CT whose field of view is a little wider than the body.
         assert!((0.25..0.65).contains(&share(-1024, -950)), "air {}", share(-1024, -950));
         assert!((0.06..0.35).contains(&share(-950, -700)), "lung {}", share(-950, -700));
@@ -119,27 +136,41 @@ fn air_lung_soft_tissue_and_bone_have_the_hu_of_a_chest() {
 
 #[test]
 fn the_five_patterns_differ_from_lung_and_from_each_other() {
-    // Mean and standard deviation of HU inside the outlines, by class, over ten patients: every class twice or more.
+    // Mean and standard deviation of HU inside the outlines, by class, over ten patients: every
+    // class twice or more.
     let mut values: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
     for index in 0..10 {
         let (hu, label) = hu(2024, index, [30, 160, 160]);
-        hu.iter().zip(&label.labels).filter(|(_, id)| **id != 0).for_each(|(&v, &id)| values.entry(id).or_default().push(f64::from(v)));
+        hu.iter()
+            .zip(&label.labels)
+            .filter(|(_, id)| **id != 0)
+            .for_each(|(&v, &id)| values.entry(id).or_default().push(f64::from(v)));
     }
     let statistics: BTreeMap<u8, (f64, f64)> = values
         .iter()
         .map(|(&id, values)| {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+            let variance =
+                values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
             (id, (mean, variance.sqrt()))
         })
         .collect();
     let (mean, spread) = (|id: u8| statistics[&id].0, |id: u8| statistics[&id].1);
-    assert!((-700.0..-480.0).contains(&mean(1)), "ground glass: +200 to +350 HU on lung, {statistics:?}");
+    assert!(
+        (-700.0..-480.0).contains(&mean(1)),
+        "ground glass: +200 to +350 HU on lung, {statistics:?}"
+    );
     assert!((-780.0..-600.0).contains(&mean(2)), "lines on nearly normal lung, {statistics:?}");
     assert!((-620.0..-420.0).contains(&mean(3)), "lines on haze, {statistics:?}");
-    assert!((-220.0..40.0).contains(&mean(4)), "near soft tissue, with some air left, {statistics:?}");
+    assert!(
+        (-220.0..40.0).contains(&mean(4)),
+        "near soft tissue, with some air left, {statistics:?}"
+    );
     assert!(spread(5) > 1.4 * spread(2), "cysts and walls, {statistics:?}");
-    assert!(spread(1) < spread(3) && spread(3) < spread(5), "haze is smoother than lines, lines smoother than cysts, {statistics:?}");
+    assert!(
+        spread(1) < spread(3) && spread(3) < spread(5),
+        "haze is smoother than lines, lines smoother than cysts, {statistics:?}"
+    );
 }
 
 #[test]
@@ -147,18 +178,36 @@ fn labels_are_sparse_irregular_and_mostly_of_one_class_per_slice() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { cases: 60, size: [60, 64, 64], seed: 3 };
     let (cohort, _) = write(folder.path(), settings, false).unwrap();
-    let shares: Vec<f64> = cohort.cases.iter().map(|case| case.outlined_slices.len() as f64 / 60.0).collect();
-    // 10 to 25 % is aimed at; runs are whole slices of at most three, so single patients end a little outside.
-    assert!(shares.iter().filter(|share| (0.10..=0.25).contains(*share)).count() >= 50, "{shares:?}");
+    let shares: Vec<f64> =
+        cohort.cases.iter().map(|case| case.outlined_slices.len() as f64 / 60.0).collect();
+    // 10 to 25 % is aimed at; runs are whole slices of at most three, so single patients end a
+    // little outside.
+    assert!(
+        shares.iter().filter(|share| (0.10..=0.25).contains(*share)).count() >= 50,
+        "{shares:?}"
+    );
     assert!(shares.iter().all(|share| (0.05..=0.35).contains(share)), "{shares:?}");
     assert!((0.13..0.22).contains(&cohort.outlined_share().unwrap()));
-    // 92 % in the cohort that this imitates; mixed slices come by the patient, so a few patients more or less move the share by a percent.
-    assert!((0.89..0.95).contains(&cohort.single_class_share().unwrap()), "{:?}", cohort.single_class_share());
+    // 92 % in the cohort that this imitates; mixed slices come by the patient, so a few patients
+    // more or less move the share by a percent.
+    assert!(
+        (0.89..0.95).contains(&cohort.single_class_share().unwrap()),
+        "{:?}",
+        cohort.single_class_share()
+    );
     assert!((3..=6).contains(&cohort.median_gap().unwrap()), "{:?}", cohort.median_gap());
     for (id, class) in cohort.classes() {
-        assert!((12..=30).contains(&class.patients), "class {id}: {} of 60 patients", class.patients);
+        assert!(
+            (12..=30).contains(&class.patients),
+            "class {id}: {} of 60 patients",
+            class.patients
+        );
         // A filled box must be a bad answer: at 35 % its DSC is 0.52.
-        assert!(class.mean_box_fill() < 0.36, "class {id} fills {:.2} of its box", class.mean_box_fill());
+        assert!(
+            class.mean_box_fill() < 0.36,
+            "class {id} fills {:.2} of its box",
+            class.mean_box_fill()
+        );
     }
 }
 
@@ -168,9 +217,13 @@ fn disease_changes_slowly_from_slice_to_slice() {
     for index in 0..5 {
         let (_, label) = hu(2024, index, [60, 96, 96]);
         let slices: Vec<_> = label.labels.axis_iter(Axis(0)).collect();
-        for pair in slices.windows(2).filter(|pair| pair.iter().all(|slice| slice.iter().any(|&id| id != 0))) {
+        for pair in slices
+            .windows(2)
+            .filter(|pair| pair.iter().all(|slice| slice.iter().any(|&id| id != 0)))
+        {
             common += pair[0].iter().zip(&pair[1]).filter(|(a, b)| **a != 0 && a == b).count();
-            sum += pair.iter().map(|slice| slice.iter().filter(|&&id| id != 0).count()).sum::<usize>();
+            sum +=
+                pair.iter().map(|slice| slice.iter().filter(|&&id| id != 0).count()).sum::<usize>();
         }
     }
     let dice = 2.0 * common as f64 / sum as f64;
@@ -181,9 +234,11 @@ fn disease_changes_slowly_from_slice_to_slice() {
 #[test]
 fn data_samples_are_what_their_command_makes() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-samples"));
-    let settings: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("phantom.json")).unwrap()).unwrap();
+    let settings: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("phantom.json")).unwrap()).unwrap();
     let settings: Settings = serde_json::from_value(settings["settings"].clone()).unwrap();
-    // Voxels, not files: another version of the compressor may write other bytes for the same voxels.
+    // Voxels, not files: another version of the compressor may write other bytes for the same
+    // voxels.
     for index in 0..settings.cases {
         let made = generate(settings.seed, index, settings.size);
         let case = format!("phantom_{:03}", index + 1);

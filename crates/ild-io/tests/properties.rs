@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use ild_io::{NpyArray, read_label_map, read_npy, read_npz, read_npz_u8, read_volume, write_npy, write_npz_u8};
+use ild_io::{
+    NpyArray, read_label_map, read_npy, read_npz, read_npz_u8, read_volume, write_npy, write_npz_u8,
+};
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -10,7 +12,8 @@ use proptest::test_runner::Config;
 fn array() -> impl Strategy<Value = ArrayD<u8>> {
     prop::collection::vec(0usize..6, 0..5).prop_flat_map(|shape| {
         let n = shape.iter().product::<usize>();
-        prop::collection::vec(any::<u8>(), n).prop_map(move |values| ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap())
+        prop::collection::vec(any::<u8>(), n)
+            .prop_map(move |values| ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap())
     })
 }
 

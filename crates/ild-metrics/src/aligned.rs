@@ -1,7 +1,9 @@
-//! Prediction and ground truth on one grid: the stretch of the CT between the first and the last annotated slice.
+//! Prediction and ground truth on one grid: the stretch of the CT between the first and the last
+//! annotated slice.
 //!
-//! Annotated slices stand at their true height, so that distances across slices are right even where slices were not annotated;
-//! slices that were not annotated are empty in both. What the prediction holds on those is counted apart.
+//! Annotated slices stand at their true height, so that distances across slices are right even
+//! where slices were not annotated; slices that were not annotated are empty in both. What the
+//! prediction holds on those is counted apart.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,20 +33,29 @@ pub struct Aligned {
 }
 
 impl Aligned {
-    /// Lays `prediction` over `truth`; `None` stands for a prediction that is not there, an empty one.
+    /// Lays `prediction` over `truth`; `None` stands for a prediction that is not there, an empty
+    /// one.
     ///
     /// # Errors
     /// Refuses a prediction on another grid and says how far off it is; `path` is the prediction's.
-    pub fn new(truth: &AnnotatedCase, prediction: Option<&Prediction>, path: &Path) -> Result<Self> {
+    pub fn new(
+        truth: &AnnotatedCase,
+        prediction: Option<&Prediction>,
+        path: &Path,
+    ) -> Result<Self> {
         let first_slice = truth.z_index.first().copied().unwrap_or(0);
         let depth = truth.z_index.last().map_or(0, |last| last + 1 - first_slice);
         let (_, height, width) = truth.labels.dim();
-        let annotated: Vec<bool> = (first_slice..first_slice + depth).map(|z| truth.z_index.binary_search(&z).is_ok()).collect();
+        let annotated: Vec<bool> = (first_slice..first_slice + depth)
+            .map(|z| truth.z_index.binary_search(&z).is_ok())
+            .collect();
         // Slice of the block ← slice of a stack of annotated slices.
         let block = |stack: ArrayView3<u8>, slice_of: &dyn Fn(usize) -> usize| {
             let mut block = Array3::zeros((depth, height, width));
             for (i, z) in truth.z_index.iter().enumerate() {
-                block.index_axis_mut(Axis(0), z - first_slice).assign(&stack.index_axis(Axis(0), slice_of(i)));
+                block
+                    .index_axis_mut(Axis(0), z - first_slice)
+                    .assign(&stack.index_axis(Axis(0), slice_of(i)));
             }
             block
         };
@@ -73,7 +84,10 @@ impl Aligned {
         let mut count = |map: ArrayView3<u8>| {
             for (z, slice) in map.outer_iter().enumerate() {
                 if truth.z_index.binary_search(&z).is_err() {
-                    slice.iter().filter(|id| **id != 0).for_each(|id| *self.predicted_elsewhere.entry(*id).or_default() += 1);
+                    slice
+                        .iter()
+                        .filter(|id| **id != 0)
+                        .for_each(|id| *self.predicted_elsewhere.entry(*id).or_default() += 1);
                 }
             }
             self.slices_elsewhere = map.dim().0 - truth.z_index.len();
@@ -85,7 +99,8 @@ impl Aligned {
     }
 }
 
-/// Whether the prediction has all slices of the CT (else only the annotated ones); refuses it when it fits neither.
+/// Whether the prediction has all slices of the CT (else only the annotated ones); refuses it when
+/// it fits neither.
 fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> Result<bool> {
     let (n, height, width) = truth.labels.dim();
     let (whole, stack) = (truth.geometry.shape_zyx, [n, height, width]);
@@ -97,7 +112,12 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
         } else {
             format!("{whole:?} voxels (z, y, x) as the CT, or {stack:?} as its annotated slices")
         };
-        return Err(Error::rejected(path, expected, format!("{found:?}"), "resample the prediction onto the CT with nearest neighbour"));
+        return Err(Error::rejected(
+            path,
+            expected,
+            format!("{found:?}"),
+            "resample the prediction onto the CT with nearest neighbour",
+        ));
     }
     match &prediction.geometry {
         Some(geometry) if fits_whole && truth.affine_known => {

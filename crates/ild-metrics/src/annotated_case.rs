@@ -39,7 +39,12 @@ impl AnnotatedCase {
     fn from_npz(path: &Path) -> Result<Self> {
         let stack = read_npz(path)?;
         let labels = stack.labels.ok_or_else(|| {
-            Error::rejected(path, "an NPZ with `gts`", "none", "ground truth is needed to evaluate; `quantify` works without")
+            Error::rejected(
+                path,
+                "an NPZ with `gts`",
+                "none",
+                "ground truth is needed to evaluate; `quantify` works without",
+            )
         })?;
         let (n, height, width) = labels.dim();
         let z_known = stack.z_index.is_some();
@@ -50,16 +55,45 @@ impl AnnotatedCase {
         let depth = z_index.last().map_or(n, |z| z + 1);
         let shape_zyx = stack.shape_zyx.unwrap_or([depth, height, width]);
         let affine_known = stack.affine.is_some();
-        let affine = stack.affine.unwrap_or_else(|| Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm));
-        let geometry = Geometry { spacing_xyz_mm: stack.spacing_xyz_mm, ..Geometry::new(shape_zyx, affine) };
-        Ok(Self { labels, z_index, z_known, geometry, affine_known, images: Some(stack.images), label_table: stack.label_table })
+        let affine =
+            stack.affine.unwrap_or_else(|| Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm));
+        let geometry =
+            Geometry { spacing_xyz_mm: stack.spacing_xyz_mm, ..Geometry::new(shape_zyx, affine) };
+        Ok(Self {
+            labels,
+            z_index,
+            z_known,
+            geometry,
+            affine_known,
+            images: Some(stack.images),
+            label_table: stack.label_table,
+        })
     }
 
     fn from_nifti(path: &Path, annotated: Annotated) -> Result<Self> {
         let map = read_label_map(path)?;
-        let labelled = |slice: ArrayView2<u8>| annotated == Annotated::All || slice.iter().any(|&id| id != 0);
-        let z_index: Vec<usize> = map.labels.outer_iter().enumerate().filter(|(_, s)| labelled(*s)).map(|(z, _)| z).collect();
-        let labels = if z_index.len() == map.labels.dim().0 { map.labels } else { map.labels.select(Axis(0), &z_index) };
-        Ok(Self { labels, z_index, z_known: true, geometry: map.geometry, affine_known: true, images: None, label_table: None })
+        let labelled =
+            |slice: ArrayView2<u8>| annotated == Annotated::All || slice.iter().any(|&id| id != 0);
+        let z_index: Vec<usize> = map
+            .labels
+            .outer_iter()
+            .enumerate()
+            .filter(|(_, s)| labelled(*s))
+            .map(|(z, _)| z)
+            .collect();
+        let labels = if z_index.len() == map.labels.dim().0 {
+            map.labels
+        } else {
+            map.labels.select(Axis(0), &z_index)
+        };
+        Ok(Self {
+            labels,
+            z_index,
+            z_known: true,
+            geometry: map.geometry,
+            affine_known: true,
+            images: None,
+            label_table: None,
+        })
     }
 }

@@ -1,14 +1,16 @@
 //! Surface distances by border voxels: the definition of MedPy, and of MONAI's border.
 //!
-//! The border of a mask is its voxels with a face neighbour outside; voxels outside the volume count as outside the mask.
-//! Distances are measured between voxel centres, each border voxel counts once whatever its spacing.
+//! The border of a mask is its voxels with a face neighbour outside; voxels outside the volume
+//! count as outside the mask. Distances are measured between voxel centres, each border voxel
+//! counts once whatever its spacing.
 
 use crate::distance_transform::DistanceTransform;
 use crate::points::collect_marked;
 use crate::statistics::{mean, percentile};
 use crate::{Extent, Mask};
 
-/// Distances between the borders of ground truth and prediction, mm; there are none when either mask is empty.
+/// Distances between the borders of ground truth and prediction, mm; there are none when either
+/// mask is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BorderDistances {
     /// From each border voxel of the ground truth to the prediction's border.
@@ -22,7 +24,12 @@ impl BorderDistances {
     ///
     /// `within` holds both masks (the smallest such box saves time, a larger one changes nothing).
     #[must_use]
-    pub fn new(reference: Mask, predicted: Mask, within: Extent, spacing_zyx_mm: [f64; 3]) -> Option<Self> {
+    pub fn new(
+        reference: Mask,
+        predicted: Mask,
+        within: Extent,
+        spacing_zyx_mm: [f64; 3],
+    ) -> Option<Self> {
         let (reference, reference_transform) = border(reference, within, spacing_zyx_mm);
         let (predicted, predicted_transform) = border(predicted, within, spacing_zyx_mm);
         if reference.is_empty() || predicted.is_empty() {
@@ -38,7 +45,8 @@ impl BorderDistances {
         self.reference_to_predicted.iter().chain(&self.predicted_to_reference).copied().collect()
     }
 
-    /// 95th percentile of both directions' distances together, linear interpolation (`medpy.metric.hd95`), mm.
+    /// 95th percentile of both directions' distances together, linear interpolation
+    /// (`medpy.metric.hd95`), mm.
     #[must_use]
     pub fn hd95_mm(&self) -> Option<f64> {
         let mut pooled = self.pooled();
@@ -94,7 +102,8 @@ impl PaddedPlane {
         }
     }
 
-    /// Row `y` of the mask (−1 and `height` are the frame's) from column `from` (−1 is the frame's) on.
+    /// Row `y` of the mask (−1 and `height` are the frame's) from column `from` (−1 is the frame's)
+    /// on.
     fn row(&self, y: isize, from: isize) -> &[u8] {
         let width = self.size[2];
         let start = (y + 1) as usize * (width + 2) + (from + 1) as usize;
@@ -109,7 +118,9 @@ fn mark_border_row([above, here, below]: &[PaddedPlane; 3], y: usize, out: &mut 
     let along_y = here.row(y - 1, 0).iter().zip(here.row(y + 1, 0));
     let along_x = here.row(y, -1).iter().zip(here.row(y, 1));
     let neighbours = along_z.zip(along_y).zip(along_x);
-    for ((out, &inside), (((a, b), (c, d)), (e, f))) in out.iter_mut().zip(here.row(y, 0)).zip(neighbours) {
+    for ((out, &inside), (((a, b), (c, d)), (e, f))) in
+        out.iter_mut().zip(here.row(y, 0)).zip(neighbours)
+    {
         *out = inside & (1 ^ (a & b & c & d & e & f));
     }
 }

@@ -86,7 +86,8 @@ pub struct ScoreSettings {
 pub struct CaseScores {
     /// By class; a class that is in neither map has a [`ClassScores`] without values.
     pub classes: BTreeMap<u8, ClassScores>,
-    /// Voxels on annotated slices, all classes taken for one: whether disease was found, whatever it was called.
+    /// Voxels on annotated slices, all classes taken for one: whether disease was found, whatever
+    /// it was called.
     pub any_class: Confusion,
     /// Counts of each annotated slice, by its index in the CT.
     pub slices: BTreeMap<usize, BTreeMap<u8, Confusion>>,
@@ -101,26 +102,39 @@ impl CaseScores {
         let scans = scans(pair, wanted);
         let lesions = lesions(pair, &scans, settings.lesion_overlap);
         let ids: Vec<u8> = scans.keys().copied().collect();
-        let scored: Vec<ClassScores> = ids.par_iter().map(|&id| class_scores(pair, id, &scans[&id], settings)).collect();
+        let scored: Vec<ClassScores> =
+            ids.par_iter().map(|&id| class_scores(pair, id, &scans[&id], settings)).collect();
         let mut classes: BTreeMap<u8, ClassScores> = ids.iter().copied().zip(scored).collect();
         for (id, class) in &mut classes {
             class.lesions = lesions.get(id).copied().unwrap_or_default();
         }
         let slices = (0..pair.annotated.len()).filter(|&z| pair.annotated[z]).map(|z| {
-            let counts = ids.iter().filter_map(|id| Some((*id, *scans[id].slices[z].get(id)?))).collect();
+            let counts =
+                ids.iter().filter_map(|id| Some((*id, *scans[id].slices[z].get(id)?))).collect();
             (pair.first_slice + z, counts)
         });
-        Self { any_class: any_class(pair, &scans), slices: slices.collect(), slices_elsewhere: pair.slices_elsewhere, classes }
+        Self {
+            any_class: any_class(pair, &scans),
+            slices: slices.collect(),
+            slices_elsewhere: pair.slices_elsewhere,
+            classes,
+        }
     }
 }
 
-/// The pass over both maps that tells about each class; one pass for all when the prediction is one map.
+/// The pass over both maps that tells about each class; one pass for all when the prediction is one
+/// map.
 fn scans(pair: &Aligned, wanted: &BTreeSet<u8>) -> BTreeMap<u8, std::sync::Arc<PairScan>> {
     let empty = ndarray::Array3::zeros(pair.reference.dim());
     let mut scans = BTreeMap::new();
     let mut add = |predicted, only: Option<u8>| {
         let scan = std::sync::Arc::new(PairScan::new(pair.reference.view(), predicted));
-        let seen = scan.extents.keys().copied().chain(wanted.iter().copied()).filter(|id| only.is_none_or(|only| only == *id));
+        let seen = scan
+            .extents
+            .keys()
+            .copied()
+            .chain(wanted.iter().copied())
+            .filter(|id| only.is_none_or(|only| only == *id));
         let seen: Vec<u8> = seen.collect();
         scans.extend(seen.into_iter().map(|id| (id, scan.clone())));
     };
@@ -134,7 +148,11 @@ fn scans(pair: &Aligned, wanted: &BTreeSet<u8>) -> BTreeMap<u8, std::sync::Arc<P
     scans
 }
 
-fn lesions(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>, overlap: f64) -> BTreeMap<u8, LesionScores> {
+fn lesions(
+    pair: &Aligned,
+    scans: &BTreeMap<u8, std::sync::Arc<PairScan>>,
+    overlap: f64,
+) -> BTreeMap<u8, LesionScores> {
     let voxel_ml = voxel_ml(pair);
     let reference = pair.reference.view();
     match &pair.predicted {
@@ -143,7 +161,9 @@ fn lesions(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>, overl
             let empty = ndarray::Array3::zeros(reference.dim());
             let of = |id: &u8| {
                 let map = maps.get(id).map_or(empty.view(), |map| map.view());
-                lesion_scores(reference, map, voxel_ml, overlap).get(id).map(|scores| (*id, *scores))
+                lesion_scores(reference, map, voxel_ml, overlap)
+                    .get(id)
+                    .map(|scores| (*id, *scores))
             };
             scans.keys().filter_map(of).collect()
         }
@@ -153,7 +173,9 @@ fn lesions(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>, overl
 /// Ground truth against prediction with every class above 0 taken for the same.
 fn any_class(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>) -> Confusion {
     match &pair.predicted {
-        crate::Labels::One(_) => scans.values().next().map_or(Confusion::default(), |scan| scan.any_class),
+        crate::Labels::One(_) => {
+            scans.values().next().map_or(Confusion::default(), |scan| scan.any_class)
+        }
         crate::Labels::PerClass(maps) => {
             let mut any = ndarray::Array3::<u8>::zeros(pair.reference.dim());
             maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id));
@@ -172,24 +194,35 @@ fn class_scores(pair: &Aligned, id: u8, scan: &PairScan, settings: ScoreSettings
     let [_, height, width]: [usize; 3] = pair.reference.dim().into();
     let voxels = (pair.annotated.iter().filter(|a| **a).count() * height * width) as u64;
     let elsewhere = pair.predicted_elsewhere.get(&id).copied().unwrap_or(0);
-    let mut scores =
-        ClassScores { confusion, voxels, voxel_ml: voxel_ml(pair), slice_dice, predicted_elsewhere: elsewhere, ..ClassScores::default() };
-    let (Some(extent), Some(predicted)) = (scan.extents.get(&id), pair.predicted.of(id)) else { return scores };
+    let mut scores = ClassScores {
+        confusion,
+        voxels,
+        voxel_ml: voxel_ml(pair),
+        slice_dice,
+        predicted_elsewhere: elsewhere,
+        ..ClassScores::default()
+    };
+    let (Some(extent), Some(predicted)) = (scan.extents.get(&id), pair.predicted.of(id)) else {
+        return scores;
+    };
     if confusion.reference() == 0 || confusion.predicted() == 0 {
         return scores;
     }
     let reference = Mask { labels: pair.reference.view(), id };
     let predicted = Mask { labels: predicted, id };
-    scores.surfel = SurfelDistances::new(reference, predicted, *extent, pair.spacing_zyx_mm).map(|surfel| {
-        let [there, back] = surfel.average_mm();
-        SurfelScores {
-            nsd: surfel.nsd(settings.nsd_tolerance_mm),
-            hd95_mm: surfel.hausdorff_mm(95.0),
-            asd_reference_to_predicted_mm: there,
-            asd_predicted_to_reference_mm: back,
-        }
-    });
+    scores.surfel =
+        SurfelDistances::new(reference, predicted, *extent, pair.spacing_zyx_mm).map(|surfel| {
+            let [there, back] = surfel.average_mm();
+            SurfelScores {
+                nsd: surfel.nsd(settings.nsd_tolerance_mm),
+                hd95_mm: surfel.hausdorff_mm(95.0),
+                asd_reference_to_predicted_mm: there,
+                asd_predicted_to_reference_mm: back,
+            }
+        });
     scores.border = BorderDistances::new(reference, predicted, *extent, pair.spacing_zyx_mm)
-        .and_then(|border| Some(BorderScores { hd95_mm: border.hd95_mm()?, assd_mm: border.assd_mm()? }));
+        .and_then(|border| {
+            Some(BorderScores { hd95_mm: border.hd95_mm()?, assd_mm: border.assd_mm()? })
+        });
     scores
 }

@@ -116,7 +116,11 @@ impl Cohort {
     /// Values of a metric for a class in a system, by case.
     #[must_use]
     pub fn values(&self, system: &System, class: u8, metric: &Metric) -> Vec<Option<f64>> {
-        system.cases.iter().map(|case| case.scores.classes.get(&class).and_then(metric.value)).collect()
+        system
+            .cases
+            .iter()
+            .map(|case| case.scores.classes.get(&class).and_then(metric.value))
+            .collect()
     }
 
     /// Summary of a metric for a class in a system.
@@ -125,17 +129,24 @@ impl Cohort {
         self.summary_of(&self.values(system, class, metric))
     }
 
-    /// Summary of the DSC with all classes taken for one: a lesion that was found and misnamed counts as found.
+    /// Summary of the DSC with all classes taken for one: a lesion that was found and misnamed
+    /// counts as found.
     #[must_use]
     pub fn any_class_dice(&self, system: &System) -> Summary {
-        self.summary_of(&system.cases.iter().map(|case| case.scores.any_class.dice()).collect::<Vec<_>>())
+        self.summary_of(
+            &system.cases.iter().map(|case| case.scores.any_class.dice()).collect::<Vec<_>>(),
+        )
     }
 
     fn summary_of(&self, values: &[Option<f64>]) -> Summary {
         let mut present: Vec<f64> = values.iter().copied().flatten().collect();
         present.sort_unstable_by(f64::total_cmp);
         let at = |q| percentile(&present, q);
-        let interval = if present.len() < 2 { None } else { self.bootstrap.interval(|cases| mean_of(values, cases)) };
+        let interval = if present.len() < 2 {
+            None
+        } else {
+            self.bootstrap.interval(|cases| mean_of(values, cases))
+        };
         Summary {
             n: present.len(),
             patients: self.bootstrap.patients(|case| values[case].is_some()),
@@ -148,26 +159,35 @@ impl Cohort {
         }
     }
 
-    /// Mean over the classes of the mean over cases, with an interval that redraws the patients for all classes at once.
+    /// Mean over the classes of the mean over cases, with an interval that redraws the patients for
+    /// all classes at once.
     #[must_use]
     pub fn headline(&self, system: &System, metric: &Metric) -> Headline {
-        let by_class: Vec<Vec<Option<f64>>> = self.classes.iter().map(|&class| self.values(system, class, metric)).collect();
+        let by_class: Vec<Vec<Option<f64>>> =
+            self.classes.iter().map(|&class| self.values(system, class, metric)).collect();
         let all: Vec<usize> = (0..system.cases.len()).collect();
         Headline {
             mean: mean_over_classes(&by_class, &all),
             interval: self.bootstrap.interval(|cases| mean_over_classes(&by_class, cases)),
             classes: by_class.iter().filter(|values| values.iter().any(Option::is_some)).count(),
             cases: all.len(),
-            patients: self.bootstrap.patients(|case| by_class.iter().any(|values| values[case].is_some())),
+            patients: self
+                .bootstrap
+                .patients(|case| by_class.iter().any(|values| values[case].is_some())),
             values: by_class.iter().flatten().flatten().count(),
         }
     }
 
-    /// Slices (of all cases) where a class is in ground truth or prediction, and the mean of their DSC: the older scripts' number.
+    /// Slices (of all cases) where a class is in ground truth or prediction, and the mean of their
+    /// DSC: the older scripts' number.
     #[must_use]
     pub fn pooled_slice_dice(&self, system: &System, class: u8) -> (usize, Option<f64>) {
-        let slices: Vec<f64> =
-            system.cases.iter().filter_map(|case| case.scores.classes.get(&class)).flat_map(|c| c.slice_dice.clone()).collect();
+        let slices: Vec<f64> = system
+            .cases
+            .iter()
+            .filter_map(|case| case.scores.classes.get(&class))
+            .flat_map(|c| c.slice_dice.clone())
+            .collect();
         (slices.len(), mean(&slices))
     }
 }
@@ -175,7 +195,10 @@ impl Cohort {
 /// Classes that occur in the table or in any case.
 #[must_use]
 pub fn classes_of(systems: &[System], table: &LabelTable) -> Vec<u8> {
-    let seen = systems.iter().flat_map(|system| &system.cases).flat_map(|case| case.scores.classes.keys().copied());
+    let seen = systems
+        .iter()
+        .flat_map(|system| &system.cases)
+        .flat_map(|case| case.scores.classes.keys().copied());
     seen.chain(table.0.keys().copied()).collect::<BTreeSet<u8>>().into_iter().collect()
 }
 

@@ -1,4 +1,5 @@
-//! The columns of one slice in square blocks, so that a search passes over the far ones without looking inside.
+//! The columns of one slice in square blocks, so that a search passes over the far ones without
+//! looking inside.
 
 /// Columns along a side of a block.
 pub(crate) const SIDE: usize = 8;
@@ -43,12 +44,19 @@ pub(crate) fn gap(at: usize, block: usize) -> usize {
     first.saturating_sub(at).max((at + 1).saturating_sub(first + SIDE))
 }
 
-/// The blocks at a distance of `ring` blocks from block (`by`, `bx`), as far as they lie in a grid of `size`.
-pub(crate) fn ring(by: usize, bx: usize, ring: usize, [down, across]: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
+/// The blocks at a distance of `ring` blocks from block (`by`, `bx`), as far as they lie in a grid
+/// of `size`.
+pub(crate) fn ring(
+    by: usize,
+    bx: usize,
+    ring: usize,
+    [down, across]: [usize; 2],
+) -> impl Iterator<Item = (usize, usize)> {
     let rows = by.saturating_sub(ring)..(by + ring + 1).min(down);
     rows.flat_map(move |row| {
         let whole = row.abs_diff(by) == ring;
-        let (left, right) = (bx.checked_sub(ring), Some(bx + ring).filter(|&x| x < across && ring > 0));
+        let (left, right) =
+            (bx.checked_sub(ring), Some(bx + ring).filter(|&x| x < across && ring > 0));
         let ends = left.into_iter().chain(right).filter(move |_| !whole);
         let all = (bx.saturating_sub(ring)..(bx + ring + 1).min(across)).filter(move |_| whole);
         ends.chain(all).map(move |column| (row, column))
@@ -81,6 +89,9 @@ mod tests {
         steps[9 * 10 + 9] = 2;
         let blocks = ColumnBlocks::new(&steps, 10);
         assert_eq!(blocks.size(), [2, 2]);
-        assert_eq!([(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| blocks.fewest(y, x)), [9, 9, 9, 2]);
+        assert_eq!(
+            [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| blocks.fewest(y, x)),
+            [9, 9, 9, 2]
+        );
     }
 }

@@ -24,10 +24,23 @@ pub struct Comparison {
 impl Comparison {
     /// Compares two systems of a cohort by one metric.
     #[must_use]
-    pub fn new(cohort: &Cohort, system: &System, baseline: &System, metric: &'static Metric) -> Self {
-        let values = |system: &System| cohort.classes.iter().map(|&class| cohort.values(system, class, metric)).collect::<Vec<_>>();
+    pub fn new(
+        cohort: &Cohort,
+        system: &System,
+        baseline: &System,
+        metric: &'static Metric,
+    ) -> Self {
+        let values = |system: &System| {
+            cohort
+                .classes
+                .iter()
+                .map(|&class| cohort.values(system, class, metric))
+                .collect::<Vec<_>>()
+        };
         let (a, b) = (values(system), values(baseline));
-        let one = |(i, &class): (usize, &u8)| (cohort.table.name(class), paired(&a[i], &b[i], &cohort.bootstrap));
+        let one = |(i, &class): (usize, &u8)| {
+            (cohort.table.name(class), paired(&a[i], &b[i], &cohort.bootstrap))
+        };
         Self {
             system: system.name.clone(),
             baseline: baseline.name.clone(),

@@ -5,7 +5,8 @@ use std::ops::{Add, AddAssign};
 
 use serde::Serialize;
 
-/// Voxels of one class in ground truth and prediction; true negatives are left to whoever knows the volume's size.
+/// Voxels of one class in ground truth and prediction; true negatives are left to whoever knows the
+/// volume's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confusion {
     /// In both.
@@ -94,8 +95,14 @@ mod tests {
     fn of_an_absent_class_there_is_no_score() {
         assert_eq!(Confusion::default().dice(), None);
         let missed = Confusion { tp: 0, fp: 0, fn_: 5 };
-        assert_eq!((missed.dice(), missed.sensitivity(), missed.precision()), (Some(0.0), Some(0.0), None));
+        assert_eq!(
+            (missed.dice(), missed.sensitivity(), missed.precision()),
+            (Some(0.0), Some(0.0), None)
+        );
         let invented = Confusion { tp: 0, fp: 5, fn_: 0 };
-        assert_eq!((invented.dice(), invented.sensitivity(), invented.precision()), (Some(0.0), None, Some(0.0)));
+        assert_eq!(
+            (invented.dice(), invented.sensitivity(), invented.precision()),
+            (Some(0.0), None, Some(0.0))
+        );
     }
 }

@@ -1,13 +1,15 @@
-//! The exact Euclidean distance to a set of voxels on an anisotropic grid, evaluated only where it is asked for.
+//! The exact Euclidean distance to a set of voxels on an anisotropic grid, evaluated only where it
+//! is asked for.
 //!
-//! A distance transform gives the distance everywhere; surface metrics need it on a surface. So one pass counts, for every
-//! voxel, the slices to the nearest member of the set above or below it; then each query looks around in its own slice,
-//! nearest columns first, until no farther column can be nearer. A query that finds nothing within [`REACH_PX`] goes on by blocks of
-//! columns, of which most are passed over at once. Whole slices use the lower envelope of parabolas (Felzenszwalb and
-//! Huttenlocher 2012).
+//! A distance transform gives the distance everywhere; surface metrics need it on a surface. So one
+//! pass counts, for every voxel, the slices to the nearest member of the set above or below it;
+//! then each query looks around in its own slice, nearest columns first, until no farther column
+//! can be nearer. A query that finds nothing within [`REACH_PX`] goes on by blocks of columns, of
+//! which most are passed over at once. Whole slices use the lower envelope of parabolas
+//! (Felzenszwalb and Huttenlocher 2012).
 //!
-//! Squares are summed in the order z, y, x, as scipy's `distance_transform_edt` does, so that a distance that equals a
-//! tolerance equals it in both programs.
+//! Squares are summed in the order z, y, x, as scipy's `distance_transform_edt` does, so that a
+//! distance that equals a tolerance equals it in both programs.
 
 use crate::column_blocks::{ColumnBlocks, SIDE, gap, ring};
 use crate::envelope::lower_envelope;
@@ -42,12 +44,16 @@ struct Offset {
 }
 
 impl DistanceTransform {
-    /// Takes the set from `fill(z, plane)`, which is called once for each slice in order and marks members with 1 in a
-    /// zeroed plane `[y, x]`.
+    /// Takes the set from `fill(z, plane)`, which is called once for each slice in order and marks
+    /// members with 1 in a zeroed plane `[y, x]`.
     ///
     /// # Panics
     /// When there are 65535 slices or more.
-    pub fn new(shape_zyx: [usize; 3], spacing_zyx_mm: [f64; 3], mut fill: impl FnMut(usize, &mut [u8])) -> Self {
+    pub fn new(
+        shape_zyx: [usize; 3],
+        spacing_zyx_mm: [f64; 3],
+        mut fill: impl FnMut(usize, &mut [u8]),
+    ) -> Self {
         let [depth, height, width] = shape_zyx;
         assert!(depth < usize::from(NONE), "fewer than 65535 slices");
         let area = height * width;
@@ -59,23 +65,38 @@ impl DistanceTransform {
             let (before, rest) = steps.split_at_mut(z * area);
             let here = &mut rest[..area];
             match before.len().checked_sub(area) {
-                None => here.iter_mut().zip(&plane).for_each(|(d, &member)| *d = if member != 0 { 0 } else { NONE }),
+                None => here
+                    .iter_mut()
+                    .zip(&plane)
+                    .for_each(|(d, &member)| *d = if member != 0 { 0 } else { NONE }),
                 Some(from) => count_up(here, &before[from..], &plane),
             }
         }
         for z in (0..depth.saturating_sub(1)).rev() {
             let (here, after) = steps[z * area..].split_at_mut(area);
-            here.iter_mut().zip(&after[..area]).for_each(|(d, &below)| *d = (*d).min(below.saturating_add(1)));
+            here.iter_mut()
+                .zip(&after[..area])
+                .for_each(|(d, &below)| *d = (*d).min(below.saturating_add(1)));
         }
-        let [z_squared, y_squared, x_squared] =
-            [0, 1, 2].map(|axis| (0..shape_zyx[axis]).map(|k| (k as f64 * spacing_zyx_mm[axis]).powi(2)).collect());
+        let [z_squared, y_squared, x_squared] = [0, 1, 2].map(|axis| {
+            (0..shape_zyx[axis]).map(|k| (k as f64 * spacing_zyx_mm[axis]).powi(2)).collect()
+        });
         let reach_mm = REACH_PX * spacing_zyx_mm[1].min(spacing_zyx_mm[2]);
         let offsets = offsets(spacing_zyx_mm, reach_mm);
-        Self { shape_zyx, spacing_zyx_mm, steps, z_squared, y_squared, x_squared, offsets, reach_mm }
+        Self {
+            shape_zyx,
+            spacing_zyx_mm,
+            steps,
+            z_squared,
+            y_squared,
+            x_squared,
+            offsets,
+            reach_mm,
+        }
     }
 
-    /// Distance in mm from each voxel of `points` (flat indices, ascending by slice) to the nearest member of the set;
-    /// infinite when the set is empty.
+    /// Distance in mm from each voxel of `points` (flat indices, ascending by slice) to the nearest
+    /// member of the set; infinite when the set is empty.
     #[must_use]
     pub fn at(&self, points: &[usize]) -> Vec<f64> {
         let [_, height, width] = self.shape_zyx;
@@ -94,8 +115,9 @@ impl DistanceTransform {
 
     /// Squared distances of the points of one slice.
     ///
-    /// Neighbouring points have neighbouring answers: the distance changes by no more than the step between them, which tells when
-    /// looking near is in vain, and the column that was nearest to the last point bounds the search for the next.
+    /// Neighbouring points have neighbouring answers: the distance changes by no more than the step
+    /// between them, which tells when looking near is in vain, and the column that was nearest to
+    /// the last point bounds the search for the next.
     fn slice_at(&self, z: usize, points: &[usize], out: &mut [f64]) {
         let [_, height, width] = self.shape_zyx;
         let [_, sy, sx] = self.spacing_zyx_mm;
@@ -107,7 +129,11 @@ impl DistanceTransform {
             let (y, x) = (at / width, at % width);
             let (last_y, last_x, last_mm): (usize, usize, f64) = last;
             let step_mm = (last_y.abs_diff(y) as f64 * sy).hypot(last_x.abs_diff(x) as f64 * sx);
-            *out = if last_mm - step_mm > self.reach_mm { f64::INFINITY } else { self.search(steps, y, x) };
+            *out = if last_mm - step_mm > self.reach_mm {
+                f64::INFINITY
+            } else {
+                self.search(steps, y, x)
+            };
             if *out > self.reach_mm * self.reach_mm {
                 let blocks = blocks.get_or_insert_with(|| ColumnBlocks::new(steps, width));
                 (*out, nearest) = self.search_far(steps, blocks, (y, x), nearest);
@@ -128,18 +154,29 @@ impl DistanceTransform {
             if offset.squared >= best {
                 break;
             }
-            let (Some(y), Some(x)) = (y.checked_add_signed(offset.dy), x.checked_add_signed(offset.dx)) else { continue };
+            let (Some(y), Some(x)) =
+                (y.checked_add_signed(offset.dy), x.checked_add_signed(offset.dx))
+            else {
+                continue;
+            };
             if y < height && x < width {
-                let candidate = self.z_squared(steps[y * width + x]) + offset.y_squared + offset.x_squared;
+                let candidate =
+                    self.z_squared(steps[y * width + x]) + offset.y_squared + offset.x_squared;
                 best = if candidate < best { candidate } else { best };
             }
         }
         best
     }
 
-    /// Smallest squared distance among all columns and the column that has it, blocks nearest first; `guess` is a column that is
-    /// likely to be near. No column when the set is empty.
-    fn search_far(&self, steps: &[u16], blocks: &ColumnBlocks, (y, x): (usize, usize), guess: Option<usize>) -> (f64, Option<usize>) {
+    /// Smallest squared distance among all columns and the column that has it, blocks nearest
+    /// first; `guess` is a column that is likely to be near. No column when the set is empty.
+    fn search_far(
+        &self,
+        steps: &[u16],
+        blocks: &ColumnBlocks,
+        (y, x): (usize, usize),
+        guess: Option<usize>,
+    ) -> (f64, Option<usize>) {
         let [_, height, width] = self.shape_zyx;
         let squared = |at: usize| {
             let [dy, dx] = [(at / width).abs_diff(y), (at % width).abs_diff(x)];
@@ -151,12 +188,17 @@ impl DistanceTransform {
         let [down, across] = blocks.size();
         for distance in 0..down.max(across) {
             let columns = (distance.max(1) - 1) * SIDE;
-            if distance > 0 && self.y_squared[columns.min(height - 1)].min(self.x_squared[columns.min(width - 1)]) >= best {
+            if distance > 0
+                && self.y_squared[columns.min(height - 1)]
+                    .min(self.x_squared[columns.min(width - 1)])
+                    >= best
+            {
                 break;
             }
             for (row, column) in ring(by, bx, distance, [down, across]) {
                 let z_squared = self.z_squared(blocks.fewest(row, column));
-                if z_squared + self.y_squared[gap(y, row)] + self.x_squared[gap(x, column)] >= best {
+                if z_squared + self.y_squared[gap(y, row)] + self.x_squared[gap(x, column)] >= best
+                {
                     continue;
                 }
                 let columns = column * SIDE..(column * SIDE + SIDE).min(width);
@@ -168,7 +210,8 @@ impl DistanceTransform {
                         continue;
                     }
                     for (&steps, column) in steps.iter().zip(columns.clone()) {
-                        let candidate = self.z_squared(steps) + y_squared + self.x_squared[column.abs_diff(x)];
+                        let candidate =
+                            self.z_squared(steps) + y_squared + self.x_squared[column.abs_diff(x)];
                         if candidate < best {
                             (best, nearest) = (candidate, Some(row * width + column));
                         }
@@ -185,7 +228,10 @@ impl DistanceTransform {
         let mut along_y = vec![f64::INFINITY; height * width];
         let (mut column, mut result) = (vec![0.0; height], vec![0.0; height]);
         for x in 0..width {
-            column.iter_mut().enumerate().for_each(|(y, v)| *v = self.z_squared(steps[y * width + x]));
+            column
+                .iter_mut()
+                .enumerate()
+                .for_each(|(y, v)| *v = self.z_squared(steps[y * width + x]));
             if lower_envelope(&column, self.spacing_zyx_mm[1], &mut result) {
                 result.iter().enumerate().for_each(|(y, &v)| along_y[y * width + x] = v);
             }
@@ -193,7 +239,8 @@ impl DistanceTransform {
         along_y
     }
 
-    /// Distance in mm from every voxel of slice `z` (`[y, x]`, flat); infinite when the set is empty.
+    /// Distance in mm from every voxel of slice `z` (`[y, x]`, flat); infinite when the set is
+    /// empty.
     #[must_use]
     pub fn slice_mm(&self, z: usize) -> Vec<f64> {
         let [_, height, width] = self.shape_zyx;
@@ -238,7 +285,9 @@ mod tests {
 
     /// Nearest member by looking at all of them.
     fn brute_force(members: &[[usize; 3]], at: [usize; 3], spacing: [f64; 3]) -> f64 {
-        let squared = |m: &[usize; 3]| (0..3).map(|i| ((m[i] as f64 - at[i] as f64) * spacing[i]).powi(2)).sum::<f64>();
+        let squared = |m: &[usize; 3]| {
+            (0..3).map(|i| ((m[i] as f64 - at[i] as f64) * spacing[i]).powi(2)).sum::<f64>()
+        };
         members.iter().map(squared).fold(f64::INFINITY, f64::min).sqrt()
     }
 

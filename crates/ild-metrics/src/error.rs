@@ -42,8 +42,18 @@ pub enum Error {
 
 impl Error {
     /// A refusal of `path`.
-    pub fn rejected(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Rejected { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    pub fn rejected(
+        path: impl Into<PathBuf>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Rejected {
+            path: path.into(),
+            expected: expected.into(),
+            found: found.into(),
+            next: next.into(),
+        }
     }
 
     /// Whether an input is at fault (exit code 3); what the binary hands to `ild_cli::main`.

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use crate::cohort::{Cohort, Outcome, ScoredCase, System, classes_of};
 use crate::pairing::{CaseFiles, case_files};
 use crate::{
-    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, NamedFolder, Prediction, Result, ScoreSettings, read_patients,
+    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, NamedFolder,
+    Prediction, Result, ScoreSettings, read_patients,
 };
 
 /// A scored cohort, and what could not be scored.
@@ -25,17 +26,22 @@ pub struct Evaluation {
 impl Evaluation {
     /// Scores all cases; `seed` is that of the bootstrap.
     ///
-    /// A prediction that is missing or refused is scored as an empty one and listed; the other cases go on.
+    /// A prediction that is missing or refused is scored as an empty one and listed; the other
+    /// cases go on.
     ///
     /// # Errors
-    /// When a folder or table is refused, when no ground truth can be read, or when the run is interrupted.
+    /// When a folder or table is refused, when no ground truth can be read, or when the run is
+    /// interrupted.
     pub fn run(settings: &EvaluateSettings, seed: u64) -> Result<Self> {
         let references = case_files(&settings.gt, &settings.gt_name_suffix)?;
         let folders = folders(settings)?;
-        let files: Vec<CaseFiles> =
-            folders.iter().map(|folder| case_files(&folder.path, &settings.pred_name_suffix)).collect::<Result<_>>()?;
+        let files: Vec<CaseFiles> = folders
+            .iter()
+            .map(|folder| case_files(&folder.path, &settings.pred_name_suffix))
+            .collect::<Result<_>>()?;
         let given_table = label_table(settings)?;
-        let patients = settings.patients.as_deref().map(read_patients).transpose()?.unwrap_or_default();
+        let patients =
+            settings.patients.as_deref().map(read_patients).transpose()?.unwrap_or_default();
 
         let bar = ild_cli::progress_bar(references.len() as u64, "cases");
         let jobs = references.iter().map(|(case, reference)| {
@@ -52,8 +58,10 @@ impl Evaluation {
         bar.finish_and_clear();
 
         let mut refused_references = Vec::new();
-        let mut systems: Vec<System> =
-            folders.into_iter().map(|folder| System { name: folder.name, folder: folder.path, cases: Vec::new() }).collect();
+        let mut systems: Vec<System> = folders
+            .into_iter()
+            .map(|folder| System { name: folder.name, folder: folder.path, cases: Vec::new() })
+            .collect();
         let mut table = given_table.unwrap_or(LabelTable(BTreeMap::new()));
         for (job, scored) in scored {
             match scored {
@@ -72,11 +80,13 @@ impl Evaluation {
             }
         }
         if systems[0].cases.is_empty() {
-            let found =
-                refused_references.first().map_or("none".to_owned(), |(_, why)| format!("none; the first was refused because {why}"));
+            let found = refused_references.first().map_or("none".to_owned(), |(_, why)| {
+                format!("none; the first was refused because {why}")
+            });
             return Err(Error::rejected(&settings.gt, "ground truth that can be read", found, ""));
         }
-        let patient_of: Vec<String> = systems[0].cases.iter().map(|case| case.patient.clone()).collect();
+        let patient_of: Vec<String> =
+            systems[0].cases.iter().map(|case| case.patient.clone()).collect();
         let bootstrap = Bootstrap::new(&patient_of, settings.bootstrap, seed);
         let unmatched = unmatched(&systems, &files, &references);
         let cohort = Cohort { classes: classes_of(&systems, &table), systems, table, bootstrap };
@@ -86,10 +96,13 @@ impl Evaluation {
     /// Whether everything that was there could be read; decides the exit code.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
-        let predictions = self.cohort.systems.iter().flat_map(|system| &system.cases).filter_map(|case| match &case.outcome {
-            Outcome::Refused(why) => Some(why.clone()),
-            _ => None,
-        });
+        let predictions =
+            self.cohort.systems.iter().flat_map(|system| &system.cases).filter_map(|case| {
+                match &case.outcome {
+                    Outcome::Refused(why) => Some(why.clone()),
+                    _ => None,
+                }
+            });
         self.refused_references.iter().map(|(_, why)| why.clone()).chain(predictions).collect()
     }
 }
@@ -97,12 +110,18 @@ impl Evaluation {
 /// The evaluated folder first, then the baselines; names are unique.
 fn folders(settings: &EvaluateSettings) -> Result<Vec<NamedFolder>> {
     let main = NamedFolder { name: settings.name.clone(), path: settings.pred.clone() };
-    let all: Vec<NamedFolder> = std::iter::once(main).chain(settings.baseline.iter().cloned()).collect();
+    let all: Vec<NamedFolder> =
+        std::iter::once(main).chain(settings.baseline.iter().cloned()).collect();
     let mut seen = BTreeSet::new();
     match all.iter().find(|folder| !seen.insert(folder.name.clone())) {
         Some(twice) => {
             let found = format!("`{}` twice", twice.name);
-            Err(Error::rejected(&twice.path, "a name for each set of predictions", found, "use --baseline NAME=DIR with another name"))
+            Err(Error::rejected(
+                &twice.path,
+                "a name for each set of predictions",
+                found,
+                "use --baseline NAME=DIR with another name",
+            ))
         }
         None => Ok(all),
     }
@@ -114,13 +133,31 @@ fn label_table(settings: &EvaluateSettings) -> Result<Option<LabelTable>> {
         return Ok(Some(LabelTable::read(path)?));
     }
     let near = [Some(settings.gt.as_path()), settings.gt.parent()];
-    let files = near.into_iter().flatten().flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
-    files.into_iter().find(|path| path.is_file()).map(|path| Ok(LabelTable::read(&path)?)).transpose()
+    let files = near
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
+    files
+        .into_iter()
+        .find(|path| path.is_file())
+        .map(|path| Ok(LabelTable::read(&path)?))
+        .transpose()
 }
 
-fn unmatched(systems: &[System], files: &[CaseFiles], references: &CaseFiles) -> Vec<(String, Vec<String>)> {
-    let extra = |files: &CaseFiles| files.keys().filter(|case| !references.contains_key(*case)).cloned().collect::<Vec<_>>();
-    systems.iter().zip(files).map(|(system, files)| (system.name.clone(), extra(files))).filter(|(_, cases)| !cases.is_empty()).collect()
+fn unmatched(
+    systems: &[System],
+    files: &[CaseFiles],
+    references: &CaseFiles,
+) -> Vec<(String, Vec<String>)> {
+    let extra = |files: &CaseFiles| {
+        files.keys().filter(|case| !references.contains_key(*case)).cloned().collect::<Vec<_>>()
+    };
+    systems
+        .iter()
+        .zip(files)
+        .map(|(system, files)| (system.name.clone(), extra(files)))
+        .filter(|(_, cases)| !cases.is_empty())
+        .collect()
 }
 
 /// One case with the file of each system.
@@ -146,14 +183,19 @@ impl CaseJob<'_> {
         }
         let table = table.cloned().or_else(|| truth.label_table.clone()).unwrap_or_default();
         let wanted: BTreeSet<u8> = table.0.keys().copied().collect();
-        let settings = ScoreSettings { nsd_tolerance_mm: settings.nsd_tolerance_mm, lesion_overlap: settings.lesion_overlap };
+        let settings = ScoreSettings {
+            nsd_tolerance_mm: settings.nsd_tolerance_mm,
+            lesion_overlap: settings.lesion_overlap,
+        };
         let one = |file: &Option<&PathBuf>| -> Result<(Outcome, CaseScores)> {
             let (outcome, pair) = match file {
                 None => {
                     tracing::warn!("{}: no prediction, counted as a failure", self.case);
                     (Outcome::Missing, Aligned::new(&truth, None, Path::new(""))?)
                 }
-                Some(path) => match Prediction::read(path, &table).and_then(|prediction| Aligned::new(&truth, Some(&prediction), path)) {
+                Some(path) => match Prediction::read(path, &table)
+                    .and_then(|prediction| Aligned::new(&truth, Some(&prediction), path))
+                {
                     Ok(pair) => (Outcome::Scored, pair),
                     Err(cause) => {
                         tracing::error!("{cause}; counted as a failure");
@@ -166,7 +208,13 @@ impl CaseJob<'_> {
         Ok(Scored { by_system: self.predictions.iter().map(one).collect::<Result<_>>()?, table })
     }
 
-    fn scored_case(&self, system: usize, outcome: Outcome, scores: CaseScores, patients: &BTreeMap<String, String>) -> ScoredCase {
+    fn scored_case(
+        &self,
+        system: usize,
+        outcome: Outcome,
+        scores: CaseScores,
+        patients: &BTreeMap<String, String>,
+    ) -> ScoredCase {
         ScoredCase {
             case: self.case.clone(),
             patient: patients.get(self.case).unwrap_or(self.case).clone(),

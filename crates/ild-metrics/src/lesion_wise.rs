@@ -1,7 +1,8 @@
 //! Lesions found and lesions invented: detection, counted by connected components.
 //!
-//! A lesion is a 26-connected component of one class. A lesion of the ground truth is found when at least the given share of its
-//! voxels is predicted as its class; a predicted lesion is true when at least that share of it is that class in the ground truth.
+//! A lesion is a 26-connected component of one class. A lesion of the ground truth is found when at
+//! least the given share of its voxels is predicted as its class; a predicted lesion is true when
+//! at least that share of it is that class in the ground truth.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -38,10 +39,15 @@ impl LesionScores {
     /// Share of the predicted lesions that are true; `None` when there are none.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
-        if self.predicted == 0 { None } else { Some(self.true_predicted as f64 / self.predicted as f64) }
+        if self.predicted == 0 {
+            None
+        } else {
+            Some(self.true_predicted as f64 / self.predicted as f64)
+        }
     }
 
-    /// `2·found / (2·found + missed + invented)` with precision's and sensitivity's own counts: their harmonic mean.
+    /// `2·found / (2·found + missed + invented)` with precision's and sensitivity's own counts:
+    /// their harmonic mean.
     ///
     /// `None` when there is no lesion on either side, 0 when there are some on one side only.
     #[must_use]
@@ -69,9 +75,15 @@ impl LesionScores {
 
 /// Counts the lesions of every class in two label maps of one shape.
 ///
-/// `overlap` is the share (0..=1) of a lesion's voxels that has to be covered; one voxel is always needed.
+/// `overlap` is the share (0..=1) of a lesion's voxels that has to be covered; one voxel is always
+/// needed.
 #[must_use]
-pub fn lesion_scores(reference: ArrayView3<u8>, predicted: ArrayView3<u8>, voxel_ml: f64, overlap: f64) -> BTreeMap<u8, LesionScores> {
+pub fn lesion_scores(
+    reference: ArrayView3<u8>,
+    predicted: ArrayView3<u8>,
+    voxel_ml: f64,
+    overlap: f64,
+) -> BTreeMap<u8, LesionScores> {
     let mut scores: BTreeMap<u8, LesionScores> = BTreeMap::new();
     for lesion in lesions(reference, predicted) {
         let class = scores.entry(lesion.label).or_default();
@@ -107,23 +119,30 @@ impl Lesion {
 fn lesions(of: ArrayView3<u8>, by: ArrayView3<u8>) -> Vec<Lesion> {
     let runs = LabelRuns::new(of, &[]);
     let components = Components::new(&runs, Neighbours::Volume26);
-    let mut lesions: Vec<Lesion> = components.voxels.iter().map(|&voxels| Lesion { label: 0, voxels, covered: 0 }).collect();
+    let mut lesions: Vec<Lesion> =
+        components.voxels.iter().map(|&voxels| Lesion { label: 0, voxels, covered: 0 }).collect();
     for ((z, y), other) in rows(by) {
         for i in runs.row(z, y) {
             let run = runs.all()[i];
             let lesion = &mut lesions[components.of_run[i] as usize];
             lesion.label = run.label;
             let columns: Range<usize> = run.x0 as usize..run.x1 as usize;
-            lesion.covered += other.slice(ndarray::s![columns]).iter().filter(|id| **id == run.label).count() as u64;
+            lesion.covered +=
+                other.slice(ndarray::s![columns]).iter().filter(|id| **id == run.label).count()
+                    as u64;
         }
     }
     lesions
 }
 
-fn rows<'a>(map: ArrayView3<'a, u8>) -> impl Iterator<Item = ((usize, usize), ndarray::ArrayView1<'a, u8>)> {
+fn rows<'a>(
+    map: ArrayView3<'a, u8>,
+) -> impl Iterator<Item = ((usize, usize), ndarray::ArrayView1<'a, u8>)> {
     let (_, height, _) = map.dim();
     let count = map.dim().0 * height;
-    (0..count).map(move |i| ((i / height, i % height), map.slice_move(ndarray::s![i / height, i % height, ..])))
+    (0..count).map(move |i| {
+        ((i / height, i % height), map.slice_move(ndarray::s![i / height, i % height, ..]))
+    })
 }
 
 #[cfg(test)]
@@ -132,10 +151,11 @@ mod tests {
 
     use super::*;
 
-    /// Three lesions of class 1 (8, 27 and 1 voxels), one of class 2; of class 1 the first is half covered, the second by one
-    /// voxel, the third not, and there is one invented lesion.
+    /// Three lesions of class 1 (8, 27 and 1 voxels), one of class 2; of class 1 the first is half
+    /// covered, the second by one voxel, the third not, and there is one invented lesion.
     fn maps() -> (Array3<u8>, Array3<u8>) {
-        let (mut reference, mut predicted) = (Array3::<u8>::zeros((6, 12, 12)), Array3::<u8>::zeros((6, 12, 12)));
+        let (mut reference, mut predicted) =
+            (Array3::<u8>::zeros((6, 12, 12)), Array3::<u8>::zeros((6, 12, 12)));
         reference.slice_mut(s![0..2, 0..2, 0..2]).fill(1);
         reference.slice_mut(s![0..3, 0..3, 5..8]).fill(1);
         reference[[5, 11, 11]] = 1;
@@ -151,9 +171,18 @@ mod tests {
     fn lesions_are_matched_by_covered_share() {
         let (reference, predicted) = maps();
         let scores = lesion_scores(reference.view(), predicted.view(), 0.1, 0.1);
-        let expected = LesionScores { reference: 3, found: 1, predicted: 3, true_predicted: 2, strata: [[2, 1], [1, 0], [0, 0]] };
+        let expected = LesionScores {
+            reference: 3,
+            found: 1,
+            predicted: 3,
+            true_predicted: 2,
+            strata: [[2, 1], [1, 0], [0, 0]],
+        };
         assert_eq!(scores[&1], expected);
-        assert_eq!((scores[&1].sensitivity(), scores[&1].precision()), (Some(1.0 / 3.0), Some(2.0 / 3.0)));
+        assert_eq!(
+            (scores[&1].sensitivity(), scores[&1].precision()),
+            (Some(1.0 / 3.0), Some(2.0 / 3.0))
+        );
         assert!((scores[&1].f1().unwrap() - 4.0 / 9.0).abs() < 1e-15);
         assert_eq!((scores[&2].reference, scores[&2].found, scores[&2].f1()), (1, 1, Some(1.0)));
     }
@@ -169,7 +198,10 @@ mod tests {
         let (reference, _) = maps();
         let empty = Array3::zeros(reference.dim());
         let scores = lesion_scores(reference.view(), empty.view(), 0.1, 0.1);
-        assert_eq!((scores[&2].sensitivity(), scores[&2].precision(), scores[&2].f1()), (Some(0.0), None, Some(0.0)));
+        assert_eq!(
+            (scores[&2].sensitivity(), scores[&2].precision(), scores[&2].f1()),
+            (Some(0.0), None, Some(0.0))
+        );
         assert!(lesion_scores(empty.view(), empty.view(), 0.1, 0.1).is_empty());
     }
 }

@@ -1,7 +1,9 @@
-//! Numbers a reviewer would accept: how well a segmentation agrees with ground truth, and how sure that is.
+//! Numbers a reviewer would accept: how well a segmentation agrees with ground truth, and how sure
+//! that is.
 //!
-//! [`Evaluation::run`] reads two folders and gives a [`Cohort`] of scores; [`tables`], [`summary`] and the report are views of it.
-//! Every definition stands in one file, named after it, and in `docs/metrics.md`.
+//! [`Evaluation::run`] reads two folders and gives a [`Cohort`] of scores; [`tables`], [`summary`]
+//! and the report are views of it. Every definition stands in one file, named after it, and in
+//! `docs/metrics.md`.
 
 mod aligned;
 mod annotated_case;
@@ -66,8 +68,8 @@ pub use prediction::{Labels, Prediction};
 pub use printed::printed;
 pub use provenance::Provenance;
 pub use quantify::{
-    ClassVolume, Lung, LungFacts, Quantification, QuantifyInput, QuantifySettings, RIM_MM, RegionCounts, RegionVolumes, SideRule,
-    printed_quantification, write_quantification,
+    ClassVolume, Lung, LungFacts, Quantification, QuantifyInput, QuantifySettings, RIM_MM,
+    RegionCounts, RegionVolumes, SideRule, printed_quantification, write_quantification,
 };
 pub use settings::{Annotated, EvaluateSettings, NamedFolder};
 pub use summary::summary;

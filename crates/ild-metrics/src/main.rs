@@ -6,8 +6,9 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, Rejected, RunReport};
 use ild_metrics::{
-    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification, QuantifyInput, QuantifySettings, printed,
-    printed_quantification, write_evaluation, write_quantification,
+    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification,
+    QuantifyInput, QuantifySettings, printed, printed_quantification, write_evaluation,
+    write_quantification,
 };
 
 /// How good is a segmentation, and how sure is that?
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
 
 fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    ild_cli::sweep_temporary(&settings.output).with_context(|| settings.output.display().to_string())?;
+    ild_cli::sweep_temporary(&settings.output)
+        .with_context(|| settings.output.display().to_string())?;
     let evaluation = Evaluation::run(settings, common.seed)?;
     let provenance = Provenance::new(&evaluation.cohort, settings, common.seed)?;
     for path in write_evaluation(&evaluation, settings, &provenance)? {
@@ -58,7 +60,11 @@ fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> 
     report.set("provenance", &provenance);
     report.write(common.report.as_deref())?;
     let refusals = evaluation.refusals();
-    if refusals.is_empty() { Ok(()) } else { Err(Rejected(refusals.join("\n"))).context(format!("{} files were refused", refusals.len())) }
+    if refusals.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejected(refusals.join("\n"))).context(format!("{} files were refused", refusals.len()))
+    }
 }
 
 fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
@@ -78,7 +84,9 @@ fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
 fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let input = QuantifyInput::read(settings)?;
-    for path in [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten() {
+    for path in
+        [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten()
+    {
         report.input(path)?;
     }
     let found = Quantification::new(&input.case, &input.map, &input.table, input.lung.as_ref());

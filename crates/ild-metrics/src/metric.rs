@@ -1,4 +1,5 @@
-//! The columns of every table: one list that names each metric, says which definition it follows, and finds its value.
+//! The columns of every table: one list that names each metric, says which definition it follows,
+//! and finds its value.
 
 use crate::ClassScores;
 
@@ -86,7 +87,9 @@ mod tests {
         for metric in METRICS {
             let value = (metric.value)(&scores);
             match metric.better {
-                Better::Neither if !metric.key.starts_with("volume_error") => assert_eq!(value, Some(0.0), "{}", metric.key),
+                Better::Neither if !metric.key.starts_with("volume_error") => {
+                    assert_eq!(value, Some(0.0), "{}", metric.key)
+                }
                 _ if metric.key == "false_positive_elsewhere_ml" => assert_eq!(value, Some(0.0)),
                 _ => assert_eq!(value, None, "{}", metric.key),
             }

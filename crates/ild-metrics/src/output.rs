@@ -17,7 +17,10 @@ use std::path::{Path, PathBuf};
 
 use crate::chart::{Bar, BoxGroup, Chart, Marks};
 use crate::cohort::{Cohort, System};
-use crate::{EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, metric, report, summary, tables, write_parity};
+use crate::{
+    EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, metric, report, summary,
+    tables, write_parity,
+};
 
 /// A chart and the name of its file, without ending.
 pub struct NamedChart {
@@ -31,15 +34,23 @@ pub struct NamedChart {
 ///
 /// # Errors
 /// When a file cannot be written; names it.
-pub fn write_evaluation(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: &Provenance) -> Result<Vec<PathBuf>> {
+pub fn write_evaluation(
+    evaluation: &Evaluation,
+    settings: &EvaluateSettings,
+    provenance: &Provenance,
+) -> Result<Vec<PathBuf>> {
     let (cohort, folder) = (&evaluation.cohort, settings.output.as_path());
     let mut files = Files { folder, written: Vec::new() };
-    files.add("metrics.csv", |path| tables::write_csv(path, tables::wide(cohort, &cohort.systems[0])?))?;
+    files.add("metrics.csv", |path| {
+        tables::write_csv(path, tables::wide(cohort, &cohort.systems[0])?)
+    })?;
     files.add("mean_dsc.csv", |path| tables::write_csv(path, tables::mean_dsc(cohort)?))?;
     files.add("dsc_summary.csv", |path| tables::write_csv(path, tables::dsc_summary(cohort)?))?;
     files.add("cases.csv", |path| tables::write_csv(path, tables::cases(cohort)?))?;
     files.add("slices.csv", |path| tables::write_csv(path, tables::slices(cohort)?))?;
-    files.add("metric_summary.csv", |path| tables::write_csv(path, tables::metric_summary(cohort)?))?;
+    files.add("metric_summary.csv", |path| {
+        tables::write_csv(path, tables::metric_summary(cohort)?)
+    })?;
     let charts = charts(cohort);
     for NamedChart { file, chart } in &charts {
         for ending in ["png", "svg"] {
@@ -52,7 +63,8 @@ pub fn write_evaluation(evaluation: &Evaluation, settings: &EvaluateSettings, pr
     let page = report::report(evaluation, settings, provenance)?;
     files.add("report.html", |path| Ok(ild_cli::write_bytes_atomic(path, page.as_bytes())?))?;
     // Last: whoever sees the summary finds everything else beside it.
-    let text = serde_json::to_vec_pretty(&summary(evaluation, provenance)).map_err(anyhow::Error::new)?;
+    let text =
+        serde_json::to_vec_pretty(&summary(evaluation, provenance)).map_err(anyhow::Error::new)?;
     files.add("summary.json", |path| Ok(ild_cli::write_bytes_atomic(path, &text)?))?;
     Ok(files.written)
 }
@@ -71,11 +83,13 @@ impl Files<'_> {
     }
 }
 
-/// An overview of all systems, then for each class the DSC of each case of the evaluated predictions.
+/// An overview of all systems, then for each class the DSC of each case of the evaluated
+/// predictions.
 #[must_use]
 pub fn charts(cohort: &Cohort) -> Vec<NamedChart> {
     let dice = metric("dice").unwrap_or(&METRICS[0]);
-    let mut charts = vec![NamedChart { file: "dsc_overview".to_owned(), chart: overview(cohort, dice) }];
+    let mut charts =
+        vec![NamedChart { file: "dsc_overview".to_owned(), chart: overview(cohort, dice) }];
     let system = &cohort.systems[0];
     charts.extend(cohort.classes.iter().map(|&class| NamedChart {
         file: format!("dsc_{}", file_name(&cohort.table.name(class))),
@@ -87,7 +101,11 @@ pub fn charts(cohort: &Cohort) -> Vec<NamedChart> {
 fn overview(cohort: &Cohort, dice: &Metric) -> Chart {
     let group = |&class: &u8| BoxGroup {
         name: cohort.table.name(class),
-        values: cohort.systems.iter().map(|system| cohort.values(system, class, dice).into_iter().flatten().collect()).collect(),
+        values: cohort
+            .systems
+            .iter()
+            .map(|system| cohort.values(system, class, dice).into_iter().flatten().collect())
+            .collect(),
     };
     let series = cohort.systems.iter().map(|system| system.name.clone()).collect();
     Chart {
@@ -100,7 +118,12 @@ fn overview(cohort: &Cohort, dice: &Metric) -> Chart {
 
 fn of_class(cohort: &Cohort, system: &System, class: u8, dice: &Metric) -> Chart {
     let values = cohort.values(system, class, dice);
-    let bars = system.cases.iter().zip(values).map(|(case, value)| Bar { name: case.case.clone(), value }).collect();
+    let bars = system
+        .cases
+        .iter()
+        .zip(values)
+        .map(|(case, value)| Bar { name: case.case.clone(), value })
+        .collect();
     Chart {
         title: cohort.table.name(class),
         x_label: "DSC of the whole volume (dashed: mean)".into(),

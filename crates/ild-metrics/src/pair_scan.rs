@@ -1,4 +1,5 @@
-//! One pass over two label maps: how many voxels of each class agree, slice by slice, and where the class lies.
+//! One pass over two label maps: how many voxels of each class agree, slice by slice, and where the
+//! class lies.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,8 @@ impl PairScan {
     #[must_use]
     pub fn new(reference: ArrayView3<u8>, predicted: ArrayView3<u8>) -> Self {
         assert_eq!(reference.dim(), predicted.dim(), "label maps of one pair have one shape");
-        let (reference, predicted) = (reference.as_standard_layout(), predicted.as_standard_layout());
+        let (reference, predicted) =
+            (reference.as_standard_layout(), predicted.as_standard_layout());
         let (mut slices, mut any_class) = (Vec::new(), Confusion::default());
         let mut extents = vec![None; 256];
         for (z, (r, p)) in reference.outer_iter().zip(predicted.outer_iter()).enumerate() {
@@ -47,16 +49,23 @@ impl PairScan {
                         }
                         for id in [a, b] {
                             if id != 0 {
-                                extents[usize::from(id)].get_or_insert(Extent::of([z, y, x0])).include_run(z, y, x0, x1);
+                                extents[usize::from(id)]
+                                    .get_or_insert(Extent::of([z, y, x0]))
+                                    .include_run(z, y, x0, x1);
                             }
                         }
                     });
                 }
             }
-            let present = counts.iter().enumerate().skip(1).filter(|(_, c)| **c != Confusion::default());
+            let present =
+                counts.iter().enumerate().skip(1).filter(|(_, c)| **c != Confusion::default());
             slices.push(present.map(|(id, c)| (id as u8, *c)).collect());
         }
-        let extents = extents.into_iter().enumerate().filter_map(|(id, extent)| Some((id as u8, extent?))).collect();
+        let extents = extents
+            .into_iter()
+            .enumerate()
+            .filter_map(|(id, extent)| Some((id as u8, extent?)))
+            .collect();
         Self { slices, extents, any_class }
     }
 
@@ -67,14 +76,18 @@ impl PairScan {
     }
 }
 
-/// Calls `found(x0, x1, reference, predicted)` for each stretch of a row in which neither value changes and one is not 0.
+/// Calls `found(x0, x1, reference, predicted)` for each stretch of a row in which neither value
+/// changes and one is not 0.
 fn runs(reference: &[u8], predicted: &[u8], mut found: impl FnMut(usize, usize, u8, u8)) {
     const BLOCK: usize = 32;
     let empty = |row: &[u8]| row.iter().fold(0, |seen, v| seen | v) == 0;
     let length = reference.len();
     let mut x = 0;
     while x < length {
-        while x + BLOCK <= length && empty(&reference[x..x + BLOCK]) && empty(&predicted[x..x + BLOCK]) {
+        while x + BLOCK <= length
+            && empty(&reference[x..x + BLOCK])
+            && empty(&predicted[x..x + BLOCK])
+        {
             x += BLOCK;
         }
         let pairs = || reference[x..].iter().zip(&predicted[x..]);
@@ -102,9 +115,11 @@ mod tests {
         predicted[[0, 0, 39]] = 7;
         predicted[[1, 1, 5]] = 7;
         let scan = PairScan::new(reference.view(), predicted.view());
-        // Rows 1 and 2 of 30 voxels in the reference, rows 2 and 3 in the prediction; in row 2 columns 6..35 agree.
+        // Rows 1 and 2 of 30 voxels in the reference, rows 2 and 3 in the prediction; in row 2
+        // columns 6..35 agree.
         assert_eq!(scan.total(2), Confusion { tp: 29, fp: 31, fn_: 31 });
-        // As one class the two differ outside columns 6..35 of row 2 as well: (1, 1, 5) is a 7 over a 2.
+        // As one class the two differ outside columns 6..35 of row 2 as well: (1, 1, 5) is a 7 over
+        // a 2.
         assert_eq!(scan.any_class, Confusion { tp: 30, fp: 32, fn_: 30 });
         assert_eq!(scan.total(7), Confusion { tp: 0, fp: 2, fn_: 0 });
         assert_eq!(scan.slices[0].keys().copied().collect::<Vec<_>>(), [7]);

@@ -32,7 +32,9 @@ impl Labels {
     pub fn map(&self, change: impl Fn(ArrayView3<u8>) -> Array3<u8>) -> Self {
         match self {
             Self::One(map) => Self::One(change(map.view())),
-            Self::PerClass(maps) => Self::PerClass(maps.iter().map(|(id, map)| (*id, change(map.view()))).collect()),
+            Self::PerClass(maps) => {
+                Self::PerClass(maps.iter().map(|(id, map)| (*id, change(map.view()))).collect())
+            }
         }
     }
 }
@@ -49,7 +51,8 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Reads a NIfTI label map, or an NPZ with a label map `segs` or one mask per label name (as the older scripts write).
+    /// Reads a NIfTI label map, or an NPZ with a label map `segs` or one mask per label name (as
+    /// the older scripts write).
     ///
     /// # Errors
     /// When the file is refused or cannot be read.
@@ -58,7 +61,11 @@ impl Prediction {
             return Self::from_npz(path, table);
         }
         let map = read_label_map(path)?;
-        Ok(Self { shape_zyx: map.geometry.shape_zyx, geometry: Some(map.geometry), labels: Labels::One(map.labels) })
+        Ok(Self {
+            shape_zyx: map.geometry.shape_zyx,
+            geometry: Some(map.geometry),
+            labels: Labels::One(map.labels),
+        })
     }
 
     fn from_npz(path: &Path, table: &LabelTable) -> Result<Self> {
@@ -75,9 +82,13 @@ impl Prediction {
             }
         }
         let keys = npz.keys();
-        let unknown: Vec<&String> = keys.iter().filter(|key| !table.0.values().any(|label| label.name == **key)).collect();
+        let unknown: Vec<&String> =
+            keys.iter().filter(|key| !table.0.values().any(|label| label.name == **key)).collect();
         if !unknown.is_empty() {
-            tracing::debug!("{}: arrays that are no label of the table are left out: {unknown:?}", path.display());
+            tracing::debug!(
+                "{}: arrays that are no label of the table are left out: {unknown:?}",
+                path.display()
+            );
         }
         let shapes: Vec<[usize; 3]> = maps.values().map(shape).collect();
         match shapes.first() {
@@ -87,8 +98,14 @@ impl Prediction {
             Some(_) => Err(Error::rejected(path, "masks of one shape", format!("{shapes:?}"), "")),
             None => {
                 let names: Vec<&str> = table.0.values().map(|label| label.name.as_str()).collect();
-                let wanted = format!("an array `segs`, or one per label name ({})", names.join(", "));
-                Err(Error::rejected(path, wanted, format!("{keys:?}"), "name the labels with --labels"))
+                let wanted =
+                    format!("an array `segs`, or one per label name ({})", names.join(", "));
+                Err(Error::rejected(
+                    path,
+                    wanted,
+                    format!("{keys:?}"),
+                    "name the labels with --labels",
+                ))
             }
         }
     }
@@ -101,7 +118,14 @@ fn shape(map: &Array3<u8>) -> [usize; 3] {
 
 /// A stack of slices; a single slice gets its axis.
 fn volume(array: NpyArray, key: &str, path: &Path) -> Result<Array3<u8>> {
-    let refuse = |found: String| Error::rejected(path, format!("`{key}` to be uint8 or bool of shape (slices, rows, columns)"), found, "");
+    let refuse = |found: String| {
+        Error::rejected(
+            path,
+            format!("`{key}` to be uint8 or bool of shape (slices, rows, columns)"),
+            found,
+            "",
+        )
+    };
     let found = format!("{} of shape {:?}", array.type_name(), array.shape());
     let array = match array {
         NpyArray::U8(array) => array,

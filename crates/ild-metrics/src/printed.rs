@@ -31,30 +31,52 @@ pub fn printed(evaluation: &Evaluation) -> String {
             "{} − {}: {difference} DSC{}, better in {} of {} cases{p}",
             comparison.system,
             comparison.baseline,
-            paired.interval.map_or(String::new(), |bounds| format!(" ({})", interval(Some(bounds)))),
+            paired
+                .interval
+                .map_or(String::new(), |bounds| format!(" ({})", interval(Some(bounds)))),
             paired.larger,
             paired.n
         );
     }
-    let patients = cohort.headline(&cohort.systems[0], metric("dice").unwrap_or(&METRICS[0])).patients;
+    let patients =
+        cohort.headline(&cohort.systems[0], metric("dice").unwrap_or(&METRICS[0])).patients;
     if patients < PATIENTS_FOR_A_CLAIM {
-        let _ = writeln!(text, "{patients} patients are too few for an interval to mean anything beyond them");
+        let _ = writeln!(
+            text,
+            "{patients} patients are too few for an interval to mean anything beyond them"
+        );
     }
     for (path, why) in &evaluation.refused_references {
         let _ = writeln!(text, "refused, in no number: {} ({why})", path.display());
     }
     for system in &cohort.systems {
         for case in system.cases.iter().filter(|case| case.outcome != Outcome::Scored) {
-            let _ = writeln!(text, "counted as a failure: {} of {} ({})", case.case, system.name, case.outcome.word());
+            let _ = writeln!(
+                text,
+                "counted as a failure: {} of {} ({})",
+                case.case,
+                system.name,
+                case.outcome.word()
+            );
         }
     }
     text.trim_end().to_owned()
 }
 
 fn classes(cohort: &Cohort, system: &System) -> impl std::fmt::Display {
-    let mut table =
-        ild_cli::table(["class", "volume DSC", "95 % interval", "n", "slice DSC", "n slices", "NSD", "HD95 mm", "volume error mL"]);
-    let mean_of = |class, key| metric(key).and_then(|metric| cohort.summary(system, class, metric).mean);
+    let mut table = ild_cli::table([
+        "class",
+        "volume DSC",
+        "95 % interval",
+        "n",
+        "slice DSC",
+        "n slices",
+        "NSD",
+        "HD95 mm",
+        "volume error mL",
+    ]);
+    let mean_of =
+        |class, key| metric(key).and_then(|metric| cohort.summary(system, class, metric).mean);
     for &class in &cohort.classes {
         let dice = cohort.summary(system, class, metric("dice").unwrap_or(&METRICS[0]));
         let (slices, slice_dice) = cohort.pooled_slice_dice(system, class);

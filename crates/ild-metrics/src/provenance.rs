@@ -1,4 +1,5 @@
-//! What the numbers were made of: settings, hashes of the files, and where each prediction's prompt came from.
+//! What the numbers were made of: settings, hashes of the files, and where each prediction's prompt
+//! came from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,8 +39,10 @@ impl Provenance {
         let mut files: BTreeSet<&Path> = BTreeSet::new();
         let (mut prompts, mut models) = (BTreeMap::new(), BTreeMap::new());
         for system in &cohort.systems {
-            let (of_prompts, of_models): (&mut BTreeMap<String, usize>, &mut BTreeSet<String>) =
-                (prompts.entry(system.name.clone()).or_default(), models.entry(system.name.clone()).or_default());
+            let (of_prompts, of_models): (&mut BTreeMap<String, usize>, &mut BTreeSet<String>) = (
+                prompts.entry(system.name.clone()).or_default(),
+                models.entry(system.name.clone()).or_default(),
+            );
             for case in &system.cases {
                 files.insert(&case.reference_file);
                 let Some(path) = &case.prediction_file else { continue };
@@ -50,7 +53,9 @@ impl Provenance {
             }
         }
         let files: Vec<&Path> = files.into_iter().collect();
-        let hashes = files.par_iter().map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)));
+        let hashes = files
+            .par_iter()
+            .map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)));
         let sha256 = hashes.collect::<anyhow::Result<_>>()?;
         let program = format!("ild-metrics {}", env!("CARGO_PKG_VERSION"));
         Ok(Self { settings: settings.clone(), seed, program, prompts, models, sha256 })
@@ -76,10 +81,15 @@ struct Sidecar {
 impl Sidecar {
     fn of(prediction: &Path, case: &str) -> Self {
         let unstated = Self { prompt: UNSTATED.to_owned(), model: None };
-        let Some(path) = prediction.parent().map(|folder| folder.join(format!("{case}.json"))) else { return unstated };
+        let Some(path) = prediction.parent().map(|folder| folder.join(format!("{case}.json")))
+        else {
+            return unstated;
+        };
         let Ok(bytes) = std::fs::read(path) else { return unstated };
         let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { return unstated };
-        let prompt = words(&value["prompt"]).or_else(|| words(&value["prompt_source"])).unwrap_or(unstated.prompt);
+        let prompt = words(&value["prompt"])
+            .or_else(|| words(&value["prompt_source"]))
+            .unwrap_or(unstated.prompt);
         Self { prompt, model: words(&value["model"]) }
     }
 }

@@ -22,11 +22,13 @@ pub struct EvaluateSettings {
     /// What `--pred` is called in tables and report.
     #[arg(long, value_name = "NAME", default_value = "prediction")]
     pub name: String,
-    /// Other predictions of the same cases, scored alike and shown beside it (untrained weights, filled boxes, another model).
+    /// Other predictions of the same cases, scored alike and shown beside it (untrained weights,
+    /// filled boxes, another model).
     #[arg(long, alias = "compare", value_name = "NAME=DIR", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub baseline: Vec<NamedFolder>,
-    /// Folder with the CT of each case for the report's pictures, NPZ or NIfTI [default: the images inside ground-truth NPZ].
+    /// Folder with the CT of each case for the report's pictures, NPZ or NIfTI [default: the images
+    /// inside ground-truth NPZ].
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
@@ -39,27 +41,32 @@ pub struct EvaluateSettings {
     /// Ending of the predicted files when they are NIfTI.
     #[arg(long, value_name = "SUFFIX", default_value = ".nii.gz")]
     pub pred_name_suffix: String,
-    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: the table inside the ground truth, else the ILD classes].
+    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: the table inside the
+    /// ground truth, else the ILD classes].
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
     /// Distance at which two surfaces count as the same in NSD, mm.
     #[arg(long, value_name = "MM", default_value_t = 2.0, value_parser = not_negative)]
     pub nsd_tolerance_mm: f64,
-    /// Which slices of a ground-truth NIfTI were looked at by the annotator. NPZ files say it themselves.
+    /// Which slices of a ground-truth NIfTI were looked at by the annotator. NPZ files say it
+    /// themselves.
     #[arg(long, default_value = "labelled")]
     pub annotated: Annotated,
-    /// Share of a lesion that has to be covered for it to count as found, 0 to 1; any overlap counts at 0.
+    /// Share of a lesion that has to be covered for it to count as found, 0 to 1; any overlap
+    /// counts at 0.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub lesion_overlap: f64,
     /// Redraws of the patients behind each 95 % interval; 0 for none.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub bootstrap: usize,
-    /// CSV with the columns case and patient, when several cases are of one patient [default: each case its own patient].
+    /// CSV with the columns case and patient, when several cases are of one patient [default: each
+    /// case its own patient].
     #[arg(long, value_name = "FILE.csv")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patients: Option<PathBuf>,
-    /// Also write `parity/`: the older evaluation script's tables with its rules and its swapped spacing.
+    /// Also write `parity/`: the older evaluation script's tables with its rules and its swapped
+    /// spacing.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub parity: bool,
@@ -93,7 +100,10 @@ impl FromStr for NamedFolder {
             Some((name, path)) if !name.trim().is_empty() && !path.is_empty() => {
                 Ok(Self { name: name.trim().to_owned(), path: path.into() })
             }
-            _ => Err("expected NAME=DIR, e.g. `before training=runs/sample/infer-initial`".to_owned()),
+            _ => {
+                Err("expected NAME=DIR, e.g. `before training=runs/sample/infer-initial`"
+                    .to_owned())
+            }
         }
     }
 }
@@ -105,11 +115,17 @@ impl Serialize for NamedFolder {
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|v: &f64| v.is_finite() && *v >= 0.0).ok_or_else(|| "expected a length in mm, 0 or more".to_owned())
+    text.parse()
+        .ok()
+        .filter(|v: &f64| v.is_finite() && *v >= 0.0)
+        .ok_or_else(|| "expected a length in mm, 0 or more".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or_else(|| "expected a share from 0 to 1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "expected a share from 0 to 1".to_owned())
 }
 
 #[cfg(test)]
@@ -119,7 +135,10 @@ mod tests {
     #[test]
     fn a_named_folder_needs_both_parts() {
         let named: NamedFolder = "before training=runs/a=b".parse().unwrap();
-        assert_eq!((named.name.as_str(), named.path.to_str()), ("before training", Some("runs/a=b")));
+        assert_eq!(
+            (named.name.as_str(), named.path.to_str()),
+            ("before training", Some("runs/a=b"))
+        );
         assert!("runs/a".parse::<NamedFolder>().is_err());
         assert!("=runs".parse::<NamedFolder>().is_err());
     }

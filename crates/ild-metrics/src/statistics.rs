@@ -17,7 +17,8 @@ pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// Percentile `q` (0..=100) of ascending values with linear interpolation, numpy's default; `None` of no values.
+/// Percentile `q` (0..=100) of ascending values with linear interpolation, numpy's default; `None`
+/// of no values.
 #[must_use]
 pub fn percentile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;

@@ -1,7 +1,7 @@
 //! `summary.json`: nnU-Net's shape for the evaluated predictions, and everything else under `ild`.
 //!
-//! nnU-Net writes NaN where a class is in neither map; JSON has no NaN, so it is `null` here. Means leave such values out and
-//! `ild` gives the n of each.
+//! nnU-Net writes NaN where a class is in neither map; JSON has no NaN, so it is `null` here. Means
+//! leave such values out and `ild` gives the n of each.
 
 use std::path::Path;
 
@@ -31,9 +31,15 @@ const NNUNET: [Column; 8] = [
 pub fn summary(evaluation: &Evaluation, provenance: &Provenance) -> Value {
     let cohort = &evaluation.cohort;
     let system = &cohort.systems[0];
-    let per_class: Vec<(u8, [Option<f64>; 8])> = cohort.classes.iter().map(|&class| (class, class_means(system, class))).collect();
-    let foreground: [Option<f64>; 8] = std::array::from_fn(|i| mean(&per_class.iter().filter_map(|(_, m)| m[i]).collect::<Vec<_>>()));
-    let by_class = per_class.iter().map(|(class, means)| (class.to_string(), named(means))).collect::<Map<_, _>>();
+    let per_class: Vec<(u8, [Option<f64>; 8])> =
+        cohort.classes.iter().map(|&class| (class, class_means(system, class))).collect();
+    let foreground: [Option<f64>; 8] = std::array::from_fn(|i| {
+        mean(&per_class.iter().filter_map(|(_, m)| m[i]).collect::<Vec<_>>())
+    });
+    let by_class = per_class
+        .iter()
+        .map(|(class, means)| (class.to_string(), named(means)))
+        .collect::<Map<_, _>>();
     json!({
         "foreground_mean": named(&foreground),
         "mean": by_class,
@@ -57,20 +63,31 @@ fn shown(path: &Path) -> String {
 }
 
 fn named(values: &[Option<f64>; 8]) -> Value {
-    NNUNET.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>().into()
+    NNUNET
+        .iter()
+        .zip(values)
+        .map(|((name, _), value)| ((*name).to_owned(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn class_means(system: &System, class: u8) -> [Option<f64>; 8] {
     NNUNET.map(|(_, value)| {
-        let values: Vec<f64> = system.cases.iter().filter_map(|case| case.scores.classes.get(&class).and_then(value)).collect();
+        let values: Vec<f64> = system
+            .cases
+            .iter()
+            .filter_map(|case| case.scores.classes.get(&class).and_then(value))
+            .collect();
         mean(&values)
     })
 }
 
 fn per_case(cohort: &Cohort, case: &ScoredCase) -> Value {
-    let metrics = cohort.classes.iter().filter_map(|class| Some((class, case.scores.classes.get(class)?)));
-    let metrics: Map<String, Value> =
-        metrics.map(|(class, scores)| (class.to_string(), named(&NNUNET.map(|(_, value)| value(scores))))).collect();
+    let metrics =
+        cohort.classes.iter().filter_map(|class| Some((class, case.scores.classes.get(class)?)));
+    let metrics: Map<String, Value> = metrics
+        .map(|(class, scores)| (class.to_string(), named(&NNUNET.map(|(_, value)| value(scores)))))
+        .collect();
     json!({
         "metrics": metrics,
         "prediction_file": case.prediction_file.as_deref().map(shown),
@@ -86,7 +103,8 @@ fn of_system(cohort: &Cohort, system: &System) -> Value {
         outcome: &'a crate::Outcome,
     }
     let failures = system.cases.iter().filter(|case| case.outcome != crate::Outcome::Scored);
-    let failures: Vec<Failure> = failures.map(|case| Failure { case: &case.case, outcome: &case.outcome }).collect();
+    let failures: Vec<Failure> =
+        failures.map(|case| Failure { case: &case.case, outcome: &case.outcome }).collect();
     let classes: Map<String, Value> = cohort
         .classes
         .iter()

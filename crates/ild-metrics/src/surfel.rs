@@ -1,8 +1,9 @@
 //! Surface distances by surface elements: the definition of DeepMind's `surface-distance`.
 //!
-//! The surface lies between voxels. Every 2×2×2 neighbourhood that is partly inside holds a surface element whose area depends
-//! on which of its voxels are inside ([`surfel_areas_mm2`]); it sits at the neighbourhood's centre. Distances are measured
-//! between centres, and all averages and percentiles are weighted by area. Voxels outside the volume count as outside the mask.
+//! The surface lies between voxels. Every 2×2×2 neighbourhood that is partly inside holds a surface
+//! element whose area depends on which of its voxels are inside ([`surfel_areas_mm2`]); it sits at
+//! the neighbourhood's centre. Distances are measured between centres, and all averages and
+//! percentiles are weighted by area. Voxels outside the volume count as outside the mask.
 
 use crate::distance_transform::DistanceTransform;
 use crate::points::collect_marked;
@@ -17,7 +18,8 @@ pub struct Directed {
     pub area_mm2: Vec<f64>,
 }
 
-/// Distances between the surfaces of ground truth and prediction; there are none when either mask is empty.
+/// Distances between the surfaces of ground truth and prediction; there are none when either mask
+/// is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SurfelDistances {
     /// From the ground truth's surface to the prediction's.
@@ -31,7 +33,12 @@ impl SurfelDistances {
     ///
     /// `within` holds both masks (the smallest such box saves time, a larger one changes nothing).
     #[must_use]
-    pub fn new(reference: Mask, predicted: Mask, within: Extent, spacing_zyx_mm: [f64; 3]) -> Option<Self> {
+    pub fn new(
+        reference: Mask,
+        predicted: Mask,
+        within: Extent,
+        spacing_zyx_mm: [f64; 3],
+    ) -> Option<Self> {
         let areas = surfel_areas_mm2(spacing_zyx_mm);
         let reference = Surface::new(reference, within, spacing_zyx_mm);
         let predicted = Surface::new(predicted, within, spacing_zyx_mm);
@@ -42,20 +49,27 @@ impl SurfelDistances {
             distance_mm: to.transform.at(&from.points),
             area_mm2: from.codes.iter().map(|&code| areas[usize::from(code)]).collect(),
         };
-        Some(Self { reference_to_predicted: directed(&reference, &predicted), predicted_to_reference: directed(&predicted, &reference) })
+        Some(Self {
+            reference_to_predicted: directed(&reference, &predicted),
+            predicted_to_reference: directed(&predicted, &reference),
+        })
     }
 
-    /// Normalised surface Dice: share of both surfaces' area that lies within `tolerance_mm` of the other surface.
+    /// Normalised surface Dice: share of both surfaces' area that lies within `tolerance_mm` of the
+    /// other surface.
     #[must_use]
     pub fn nsd(&self, tolerance_mm: f64) -> f64 {
         let (a, b) = (&self.reference_to_predicted, &self.predicted_to_reference);
-        (a.area_within(tolerance_mm) + b.area_within(tolerance_mm)) / (a.total_area() + b.total_area())
+        (a.area_within(tolerance_mm) + b.area_within(tolerance_mm))
+            / (a.total_area() + b.total_area())
     }
 
     /// Larger of the two area-weighted percentiles (95 gives HD95, 100 the Hausdorff distance), mm.
     #[must_use]
     pub fn hausdorff_mm(&self, percent: f64) -> f64 {
-        self.reference_to_predicted.percentile_mm(percent).max(self.predicted_to_reference.percentile_mm(percent))
+        self.reference_to_predicted
+            .percentile_mm(percent)
+            .max(self.predicted_to_reference.percentile_mm(percent))
     }
 
     /// Area-weighted mean distances `[ground truth → prediction, prediction → ground truth]`, mm.
@@ -88,7 +102,8 @@ impl Directed {
             return self.distance_mm.iter().copied().fold(0.0, f64::max);
         }
         // Distances are not negative, so their bits order like their values.
-        let mut sorted: Vec<(u64, u64)> = self.pairs().map(|(distance, area)| (distance.to_bits(), area.to_bits())).collect();
+        let mut sorted: Vec<(u64, u64)> =
+            self.pairs().map(|(distance, area)| (distance.to_bits(), area.to_bits())).collect();
         sorted.sort_unstable();
         let (total, mut held) = (self.total_area(), 0.0);
         for (distance, area) in &sorted {
@@ -120,7 +135,11 @@ impl Surface {
             std::mem::swap(&mut above, &mut here);
             here.load(mask, within, z);
             for y in 0..dual[1] {
-                neighbourhood_codes(above.rows(y), here.rows(y), &mut code_plane[y * dual[2]..][..dual[2]]);
+                neighbourhood_codes(
+                    above.rows(y),
+                    here.rows(y),
+                    &mut code_plane[y * dual[2]..][..dual[2]],
+                );
             }
             for (member, &code) in plane.iter_mut().zip(&code_plane) {
                 *member = u8::from(code.wrapping_add(1) > 1); // neither 0 (outside) nor 255 (inside)
@@ -134,7 +153,8 @@ impl Surface {
     }
 }
 
-/// One slice of a mask as pairs: bit 1 says whether voxel `x − 1` is inside, bit 0 whether voxel `x` is.
+/// One slice of a mask as pairs: bit 1 says whether voxel `x − 1` is inside, bit 0 whether voxel
+/// `x` is.
 struct PairPlane {
     /// Rows −1 ..= height, of which the first and the last stay 0, each `width + 1` long.
     pairs: Vec<u8>,
@@ -155,7 +175,12 @@ impl PairPlane {
             return;
         }
         for y in 0..height {
-            mask.copy_row(within.start[0] + z, within.start[1] + y, within.start[2], &mut self.row[1..=width]);
+            mask.copy_row(
+                within.start[0] + z,
+                within.start[1] + y,
+                within.start[2],
+                &mut self.row[1..=width],
+            );
             let pairs = &mut self.pairs[(y + 1) * (width + 1)..][..=width];
             for ((pair, left), right) in pairs.iter_mut().zip(&self.row).zip(&self.row[1..]) {
                 *pair = left << 1 | right;
@@ -171,7 +196,8 @@ impl PairPlane {
     }
 }
 
-/// One bit for each voxel of the neighbourhood, `(z − 1, y − 1, x − 1)` first and highest, `(z, y, x)` last.
+/// One bit for each voxel of the neighbourhood, `(z − 1, y − 1, x − 1)` first and highest, `(z, y,
+/// x)` last.
 fn neighbourhood_codes(above: (&[u8], &[u8]), here: (&[u8], &[u8]), codes: &mut [u8]) {
     let rows = above.0.iter().zip(above.1).zip(here.0.iter().zip(here.1));
     for (code, ((a, b), (c, d))) in codes.iter_mut().zip(rows) {

@@ -1,14 +1,16 @@
 //! How much surface passes through a 2×2×2 neighbourhood.
 //!
-//! A neighbourhood's code has one bit for each of its eight voxels; the surface between the voxels inside and outside is made
-//! of at most four triangles (marching cubes on the dual grid). The triangles' area vectors are facts of the definition used by
-//! DeepMind's `surface-distance` (Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy",
-//! 2021); only their absolute values matter for an area, and a code and its complement have the same surface, so that 27 kinds
-//! of surface describe all 256 codes.
+//! A neighbourhood's code has one bit for each of its eight voxels; the surface between the voxels
+//! inside and outside is made of at most four triangles (marching cubes on the dual grid). The
+//! triangles' area vectors are facts of the definition used by DeepMind's `surface-distance`
+//! (Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy",
+//! 2021); only their absolute values matter for an area, and a code and its complement have the
+//! same surface, so that 27 kinds of surface describe all 256 codes.
 
 /// Area of the surface in each of the 256 neighbourhoods, mm², for voxels of this spacing.
 ///
-/// A triangle's area vector on the unit grid, `(z, y, x)`, is stretched by the two spacings its components span.
+/// A triangle's area vector on the unit grid, `(z, y, x)`, is stretched by the two spacings its
+/// components span.
 #[must_use]
 pub fn surfel_areas_mm2(spacing_zyx_mm: [f64; 3]) -> [f64; 256] {
     let [dz, dy, dx] = spacing_zyx_mm;
@@ -26,7 +28,8 @@ pub fn surfel_areas_mm2(spacing_zyx_mm: [f64; 3]) -> [f64; 256] {
 /// Unit of [`SURFACES`]: an eighth of a unit square.
 const EIGHTHS: f64 = 8.0;
 
-/// Which of [`SURFACES`] passes through the neighbourhood with this code; code `255 − c` has that of `c`.
+/// Which of [`SURFACES`] passes through the neighbourhood with this code; code `255 − c` has that
+/// of `c`.
 #[rustfmt::skip]
 const KIND: [u8; 128] = [
      0,  1,  1,  2,  1,  3,  4,  5,  1,  4,  3,  5,  2,  5,  5,  6,

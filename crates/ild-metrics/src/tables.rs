@@ -1,4 +1,5 @@
-//! The tables of an evaluation, as data frames and CSV files. What each column means: [`crate::METRICS`] and `docs/metrics.md`.
+//! The tables of an evaluation, as data frames and CSV files. What each column means:
+//! [`crate::METRICS`] and `docs/metrics.md`.
 
 use std::path::Path;
 
@@ -16,11 +17,18 @@ pub fn write_csv(path: &Path, frame: DataFrame) -> Result<()> {
     write_csv_quoted(path, frame, QuoteStyle::Necessary)
 }
 
-pub(crate) fn write_csv_quoted(path: &Path, mut frame: DataFrame, quotes: QuoteStyle) -> Result<()> {
-    Ok(ild_cli::write_atomic(path, |file| CsvWriter::new(file).with_quote_style(quotes).finish(&mut frame))?)
+pub(crate) fn write_csv_quoted(
+    path: &Path,
+    mut frame: DataFrame,
+    quotes: QuoteStyle,
+) -> Result<()> {
+    Ok(ild_cli::write_atomic(path, |file| {
+        CsvWriter::new(file).with_quote_style(quotes).finish(&mut frame)
+    })?)
 }
 
-/// `metrics.csv`: the older scripts' wide form, `case, <Class>_DSC …, <Class>_NSD …`, one row per case of one system.
+/// `metrics.csv`: the older scripts' wide form, `case, <Class>_DSC …, <Class>_NSD …`, one row per
+/// case of one system.
 ///
 /// # Errors
 /// When two classes share a name.
@@ -29,7 +37,10 @@ pub fn wide(cohort: &Cohort, system: &System) -> Result<DataFrame> {
     for (key, suffix) in [("dice", "DSC"), ("nsd_surfel", "NSD")] {
         let Some(metric) = metric(key) else { continue };
         for &class in &cohort.classes {
-            columns.push(numbers(&format!("{}_{suffix}", cohort.table.name(class)), cohort.values(system, class, metric)));
+            columns.push(numbers(
+                &format!("{}_{suffix}", cohort.table.name(class)),
+                cohort.values(system, class, metric),
+            ));
         }
     }
     frame(columns)
@@ -46,10 +57,17 @@ pub fn cases(cohort: &Cohort) -> Result<DataFrame> {
         .flat_map(|system| system.cases.iter().map(move |case| (system, case)))
         .flat_map(|(system, case)| cohort.classes.iter().map(move |&class| (system, case, class)))
         .collect();
-    let score =
-        |metric: &Metric| rows.iter().map(|(_, case, class)| case.scores.classes.get(class).and_then(metric.value)).collect::<Vec<_>>();
+    let score = |metric: &Metric| {
+        rows.iter()
+            .map(|(_, case, class)| case.scores.classes.get(class).and_then(metric.value))
+            .collect::<Vec<_>>()
+    };
     let confusion = |part: fn(&crate::Confusion) -> u64| {
-        rows.iter().map(|(_, case, class)| case.scores.classes.get(class).map_or(0, |c| part(&c.confusion))).collect::<Vec<_>>()
+        rows.iter()
+            .map(|(_, case, class)| {
+                case.scores.classes.get(class).map_or(0, |c| part(&c.confusion))
+            })
+            .collect::<Vec<_>>()
     };
     let mut columns = vec![
         text("system", rows.iter().map(|(system, ..)| system.name.as_str())),
@@ -62,13 +80,17 @@ pub fn cases(cohort: &Cohort) -> Result<DataFrame> {
         counts("fp", confusion(|c| c.fp)),
         counts("fn", confusion(|c| c.fn_)),
         counts("slices_annotated", rows.iter().map(|(_, case, _)| case.scores.slices.len() as u64)),
-        counts("slices_not_annotated", rows.iter().map(|(_, case, _)| case.scores.slices_elsewhere as u64)),
+        counts(
+            "slices_not_annotated",
+            rows.iter().map(|(_, case, _)| case.scores.slices_elsewhere as u64),
+        ),
     ];
     columns.extend(METRICS.iter().map(|metric| numbers(metric.key, score(metric))));
     frame(columns)
 }
 
-/// `slices.csv`: one row per system, case, annotated slice and class that is in ground truth or prediction there.
+/// `slices.csv`: one row per system, case, annotated slice and class that is in ground truth or
+/// prediction there.
 ///
 /// # Errors
 /// None that are known.
@@ -77,7 +99,9 @@ pub fn slices(cohort: &Cohort) -> Result<DataFrame> {
     for system in &cohort.systems {
         for case in &system.cases {
             for (&z, classes) in &case.scores.slices {
-                rows.extend(classes.iter().map(|(&class, counts)| (system.name.as_str(), case.case.as_str(), z as u64, class, *counts)));
+                rows.extend(classes.iter().map(|(&class, counts)| {
+                    (system.name.as_str(), case.case.as_str(), z as u64, class, *counts)
+                }));
             }
         }
     }
@@ -93,8 +117,9 @@ pub fn slices(cohort: &Cohort) -> Result<DataFrame> {
     ])
 }
 
-/// `mean_dsc.csv`: for each system and class the mean over slices (the older scripts' number) and the mean over cases, each
-/// with its n; then the mean over the classes, and the DSC with all classes taken for one.
+/// `mean_dsc.csv`: for each system and class the mean over slices (the older scripts' number) and
+/// the mean over cases, each with its n; then the mean over the classes, and the DSC with all
+/// classes taken for one.
 ///
 /// # Errors
 /// None that are known.
@@ -102,17 +127,40 @@ pub fn mean_dsc(cohort: &Cohort) -> Result<DataFrame> {
     let Some(dice) = metric("dice") else { return frame(Vec::new()) };
     let mut rows = Vec::new();
     for system in &cohort.systems {
-        let pooled: Vec<(usize, Option<f64>)> = cohort.classes.iter().map(|&class| cohort.pooled_slice_dice(system, class)).collect();
+        let pooled: Vec<(usize, Option<f64>)> =
+            cohort.classes.iter().map(|&class| cohort.pooled_slice_dice(system, class)).collect();
         for (&class, (slices, over_slices)) in cohort.classes.iter().zip(&pooled) {
             let summary = cohort.summary(system, class, dice);
-            rows.push((system.name.as_str(), cohort.table.name(class), *over_slices, *slices, summary.mean, summary.n));
+            rows.push((
+                system.name.as_str(),
+                cohort.table.name(class),
+                *over_slices,
+                *slices,
+                summary.mean,
+                summary.n,
+            ));
         }
-        let over_slices = crate::statistics::mean(&pooled.iter().filter_map(|p| p.1).collect::<Vec<_>>());
+        let over_slices =
+            crate::statistics::mean(&pooled.iter().filter_map(|p| p.1).collect::<Vec<_>>());
         let headline = cohort.headline(system, dice);
         let slices = pooled.iter().map(|p| p.0).sum();
-        rows.push((system.name.as_str(), "mean over classes".to_owned(), over_slices, slices, headline.mean, headline.values));
+        rows.push((
+            system.name.as_str(),
+            "mean over classes".to_owned(),
+            over_slices,
+            slices,
+            headline.mean,
+            headline.values,
+        ));
         let any_class = cohort.any_class_dice(system);
-        rows.push((system.name.as_str(), "all classes as one".to_owned(), None, 0, any_class.mean, any_class.n));
+        rows.push((
+            system.name.as_str(),
+            "all classes as one".to_owned(),
+            None,
+            0,
+            any_class.mean,
+            any_class.n,
+        ));
     }
     frame(vec![
         text("system", rows.iter().map(|row| row.0)),
@@ -145,12 +193,17 @@ fn summaries(cohort: &Cohort, metrics: &[&Metric], named: bool) -> Result<DataFr
     let mut rows = Vec::new();
     for system in &cohort.systems {
         for &class in &cohort.classes {
-            rows.extend(metrics.iter().map(|metric| (system.name.as_str(), class, metric.key, cohort.summary(system, class, metric))));
+            rows.extend(metrics.iter().map(|metric| {
+                (system.name.as_str(), class, metric.key, cohort.summary(system, class, metric))
+            }));
         }
     }
     let first = |pair: Option<[f64; 2]>| pair.map(|p| p[0]);
     let second = |pair: Option<[f64; 2]>| pair.map(|p| p[1]);
-    let mut columns = vec![text("system", rows.iter().map(|row| row.0)), text("class", rows.iter().map(|row| cohort.table.name(row.1)))];
+    let mut columns = vec![
+        text("system", rows.iter().map(|row| row.0)),
+        text("class", rows.iter().map(|row| cohort.table.name(row.1))),
+    ];
     if named {
         columns.push(text("metric", rows.iter().map(|row| row.2)));
     }

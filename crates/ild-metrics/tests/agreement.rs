@@ -1,4 +1,5 @@
-//! Agreement with other programs: surface-distance and MedPy on made-up masks, and the reference's own golden data.
+//! Agreement with other programs: surface-distance and MedPy on made-up masks, and the reference's
+//! own golden data.
 
 use std::path::Path;
 
@@ -28,7 +29,10 @@ struct Golden {
 }
 
 fn unpack(bytes: impl Iterator<Item = u8>, shape: [usize; 3]) -> Array3<u8> {
-    let bits: Vec<u8> = bytes.flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).take(shape.iter().product()).collect();
+    let bits: Vec<u8> = bytes
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+        .take(shape.iter().product())
+        .collect();
     Array3::from_shape_vec(shape, bits).unwrap()
 }
 
@@ -61,18 +65,40 @@ fn surfaces_agree_with_surface_distance_and_medpy() {
         assert_eq!(scan.total(1).dice(), Some(case.dice), "{}", case.name);
         let masks = [&reference, &predicted].map(|labels| Mask { labels: labels.view(), id: 1 });
         for within in [scan.extents[&1], whole(&reference)] {
-            let surfel = SurfelDistances::new(masks[0], masks[1], within, case.spacing_zyx_mm).unwrap();
+            let surfel =
+                SurfelDistances::new(masks[0], masks[1], within, case.spacing_zyx_mm).unwrap();
             for [tolerance, expected] in &case.nsd {
-                assert_close(&format!("{}: NSD at {tolerance} mm", case.name), surfel.nsd(*tolerance), *expected);
+                assert_close(
+                    &format!("{}: NSD at {tolerance} mm", case.name),
+                    surfel.nsd(*tolerance),
+                    *expected,
+                );
             }
-            assert_close(&format!("{}: surfel HD95", case.name), surfel.hausdorff_mm(95.0), case.surfel_hd95_mm);
-            assert_close(&format!("{}: surfel HD", case.name), surfel.hausdorff_mm(100.0), case.surfel_hd_mm);
+            assert_close(
+                &format!("{}: surfel HD95", case.name),
+                surfel.hausdorff_mm(95.0),
+                case.surfel_hd95_mm,
+            );
+            assert_close(
+                &format!("{}: surfel HD", case.name),
+                surfel.hausdorff_mm(100.0),
+                case.surfel_hd_mm,
+            );
             for (found, expected) in surfel.average_mm().into_iter().zip(case.surfel_asd_mm) {
                 assert_close(&format!("{}: surfel ASD", case.name), found, expected);
             }
-            let border = BorderDistances::new(masks[0], masks[1], within, case.spacing_zyx_mm).unwrap();
-            assert_close(&format!("{}: voxel HD95", case.name), border.hd95_mm().unwrap(), case.voxel_hd95_mm);
-            assert_close(&format!("{}: voxel ASSD", case.name), border.assd_mm().unwrap(), case.voxel_assd_mm);
+            let border =
+                BorderDistances::new(masks[0], masks[1], within, case.spacing_zyx_mm).unwrap();
+            assert_close(
+                &format!("{}: voxel HD95", case.name),
+                border.hd95_mm().unwrap(),
+                case.voxel_hd95_mm,
+            );
+            assert_close(
+                &format!("{}: voxel ASSD", case.name),
+                border.assd_mm().unwrap(),
+                case.voxel_assd_mm,
+            );
         }
     }
 }
@@ -81,7 +107,8 @@ fn surfaces_agree_with_surface_distance_and_medpy() {
 fn an_empty_side_has_no_surface_scores() {
     let full = Array3::<u8>::ones((3, 4, 5));
     let empty = Array3::<u8>::zeros((3, 4, 5));
-    let [full_mask, empty_mask] = [&full, &empty].map(|labels| Mask { labels: labels.view(), id: 1 });
+    let [full_mask, empty_mask] =
+        [&full, &empty].map(|labels| Mask { labels: labels.view(), id: 1 });
     assert_eq!(SurfelDistances::new(full_mask, empty_mask, whole(&full), [1.0; 3]), None);
     assert_eq!(BorderDistances::new(empty_mask, full_mask, whole(&full), [1.0; 3]), None);
 }
@@ -102,16 +129,25 @@ fn the_references_eleven_cases_give_its_numbers_and_its_distances() {
         println!("skipped: no ../shared");
         return;
     }
-    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
     let mut npz = NpzFile::open(&folder.join("metrics.npz")).unwrap();
     assert_eq!(cases.len(), 11);
     for (i, case) in cases.iter().enumerate() {
         let name = case["name"].as_str().unwrap();
-        let triple = |key: &str| -> [f64; 3] { std::array::from_fn(|axis| case[key][axis].as_f64().unwrap()) };
+        let triple = |key: &str| -> [f64; 3] {
+            std::array::from_fn(|axis| case[key][axis].as_f64().unwrap())
+        };
         let (spacing, shape) = (triple("spacing"), triple("shape").map(|n| n as usize));
-        let [gt, pred] = ["gt", "pred"].map(|side| unpack(golden(&mut npz, &format!("c{i}_{side}")).into_iter().map(|v| v as u8), shape));
+        let [gt, pred] = ["gt", "pred"].map(|side| {
+            unpack(golden(&mut npz, &format!("c{i}_{side}")).into_iter().map(|v| v as u8), shape)
+        });
         let scan = PairScan::new(gt.view(), pred.view());
-        assert_close(&format!("{name}: DSC"), scan.total(1).dice().unwrap(), case["dsc"].as_f64().unwrap());
+        assert_close(
+            &format!("{name}: DSC"),
+            scan.total(1).dice().unwrap(),
+            case["dsc"].as_f64().unwrap(),
+        );
         let masks = [&gt, &pred].map(|labels| Mask { labels: labels.view(), id: 1 });
         let Some(found) = SurfelDistances::new(masks[0], masks[1], whole(&gt), spacing) else {
             // Its infinite and missing numbers are no numbers here.
@@ -120,15 +156,34 @@ fn the_references_eleven_cases_give_its_numbers_and_its_distances() {
         };
         for tolerance in ["0.5", "1.0", "2.0", "5.0"] {
             let expected = case[format!("nsd_{tolerance}")].as_f64().unwrap();
-            assert_close(&format!("{name}: NSD at {tolerance} mm"), found.nsd(tolerance.parse().unwrap()), expected);
+            assert_close(
+                &format!("{name}: NSD at {tolerance} mm"),
+                found.nsd(tolerance.parse().unwrap()),
+                expected,
+            );
         }
         for (percent, key) in [(95.0, "hd95"), (100.0, "hd100")] {
-            assert_close(&format!("{name}: {key}"), found.hausdorff_mm(percent), case[key].as_f64().unwrap());
+            assert_close(
+                &format!("{name}: {key}"),
+                found.hausdorff_mm(percent),
+                case[key].as_f64().unwrap(),
+            );
         }
-        let directions = [("gt_to_pred", &found.reference_to_predicted), ("pred_to_gt", &found.predicted_to_reference)];
+        let directions = [
+            ("gt_to_pred", &found.reference_to_predicted),
+            ("pred_to_gt", &found.predicted_to_reference),
+        ];
         for (side, (direction, directed)) in directions.into_iter().enumerate() {
-            assert_close(&format!("{name}: ASD {direction}"), found.average_mm()[side], case["asd"][side].as_f64().unwrap());
-            assert_close(&format!("{name}: area"), directed.area_mm2.iter().sum(), case["area"][side].as_f64().unwrap());
+            assert_close(
+                &format!("{name}: ASD {direction}"),
+                found.average_mm()[side],
+                case["asd"][side].as_f64().unwrap(),
+            );
+            assert_close(
+                &format!("{name}: area"),
+                directed.area_mm2.iter().sum(),
+                case["area"][side].as_f64().unwrap(),
+            );
             let mut sorted = directed.distance_mm.clone();
             sorted.sort_by(f64::total_cmp);
             let expected = golden(&mut npz, &format!("c{i}_distances_{direction}"));

@@ -16,14 +16,18 @@ fn three_cases(at: &Path) {
 }
 
 fn evaluate(at: &Path, gt: &str, pred: &str, output: &str, more: &[&str]) {
-    let (code, text) = run(at, &[&["evaluate", "--gt", gt, "--pred", pred, "--output", output], more].concat());
+    let (code, text) =
+        run(at, &[&["evaluate", "--gt", gt, "--pred", pred, "--output", output], more].concat());
     assert_eq!(code, Some(0), "{text}");
 }
 
 /// Fields of the row of comparison.csv that starts like this.
 fn row(at: &Path, start: &str) -> Vec<String> {
     let table = std::fs::read_to_string(at.join("compared/comparison.csv")).unwrap();
-    let row = table.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {table}"));
+    let row = table
+        .lines()
+        .find(|line| line.starts_with(start))
+        .unwrap_or_else(|| panic!("{start} in {table}"));
     row.split(',').map(str::to_owned).collect()
 }
 
@@ -33,13 +37,32 @@ fn differences_interval_and_sign_test_are_those_counted_by_hand() {
     let at = folder.path();
     three_cases(at);
     evaluate(at, "gt", "pred", "out", &["--baseline", "other=other"]);
-    let (code, text) = run(at, &["compare", "out", "out", "--system-b", "other", "--output", "compared", "--metric", "dice"]);
+    let (code, text) = run(
+        at,
+        &[
+            "compare",
+            "out",
+            "out",
+            "--system-b",
+            "other",
+            "--output",
+            "compared",
+            "--metric",
+            "dice",
+        ],
+    );
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("3 patients are too few"), "{text}");
     let fields = row(at, "dice,Reticulation");
     let number = |i: usize| fields[i].parse::<f64>().unwrap();
-    // 1 − 0.8, 1 − 0.6 and 1 − 1: mean 0.2; three times b or c has 1 chance in 27, so the 2.5 % ends are 0.4 and 0.
-    assert!((number(3) - 0.2).abs() < 1e-12 && (number(4) - 0.0).abs() < 1e-12 && (number(5) - 0.4).abs() < 1e-12, "{fields:?}");
+    // 1 − 0.8, 1 − 0.6 and 1 − 1: mean 0.2; three times b or c has 1 chance in 27, so the 2.5 %
+    // ends are 0.4 and 0.
+    assert!(
+        (number(3) - 0.2).abs() < 1e-12
+            && (number(4) - 0.0).abs() < 1e-12
+            && (number(5) - 0.4).abs() < 1e-12,
+        "{fields:?}"
+    );
     // Two of three larger, and two throws of a coin agree every second time.
     assert_eq!(fields[2..3], ["3"]);
     assert_eq!(fields[6..], ["2", "0", "1", "0.5", "3"]);
@@ -52,7 +75,20 @@ fn scans_of_one_patient_are_redrawn_together() {
     three_cases(at);
     std::fs::write(at.join("patients.csv"), "case,patient\na,p\nb,q\nc,p\n").unwrap();
     evaluate(at, "gt", "pred", "out", &["--baseline", "other=other", "--patients", "patients.csv"]);
-    let (code, text) = run(at, &["compare", "out", "out", "--system-b", "other", "--output", "compared", "--metric", "dice"]);
+    let (code, text) = run(
+        at,
+        &[
+            "compare",
+            "out",
+            "out",
+            "--system-b",
+            "other",
+            "--output",
+            "compared",
+            "--metric",
+            "dice",
+        ],
+    );
     assert_eq!(code, Some(0), "{text}");
     let fields = row(at, "dice,Reticulation");
     // Patient p: 0.2 and 0 on two scans, mean 0.1; patient q: 0.4.
@@ -82,9 +118,11 @@ fn what_cannot_be_compared_is_refused() {
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("none (3 and 1 cases)") && text.contains("out3"), "{text}");
     // Not an evaluation, no such metric, no such predictions.
-    for args in
-        [&["compare", "out", "gt"][..], &["compare", "out", "out", "--metric", "hd96"], &["compare", "out", "out", "--system-b", "nobody"]]
-    {
+    for args in [
+        &["compare", "out", "gt"][..],
+        &["compare", "out", "out", "--metric", "hd96"],
+        &["compare", "out", "out", "--system-b", "nobody"],
+    ] {
         let (code, text) = run(at, args);
         assert_eq!(code, Some(3), "{args:?}: {text}");
     }

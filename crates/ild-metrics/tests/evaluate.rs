@@ -42,7 +42,8 @@ fn a_perfect_a_shifted_and_an_empty_prediction_score_as_counted_by_hand() {
     near(&metric(&summary, 0, "2", "dice"), 1.0);
     near(&metric(&summary, 0, "2", "nsd_surfel"), 1.0);
     near(&metric(&summary, 0, "2", "hd95_voxel_mm"), 0.0);
-    // Ten columns, eight shared: 2·8 / (10 + 10). Two of four for class 5. Two columns are 1.5 mm, within the 2 mm tolerance.
+    // Ten columns, eight shared: 2·8 / (10 + 10). Two of four for class 5. Two columns are 1.5 mm,
+    // within the 2 mm tolerance.
     near(&metric(&summary, 1, "2", "dice"), 0.8);
     near(&metric(&summary, 1, "5", "dice"), 0.5);
     near(&metric(&summary, 1, "2", "mean_slice_dice"), 0.8);
@@ -63,7 +64,10 @@ fn a_perfect_a_shifted_and_an_empty_prediction_score_as_counted_by_hand() {
     near(&headline(0)["mean"], 1.0);
     near(&headline(1)["mean"], 0.65);
     near(&headline(2)["mean"], 0.0);
-    assert_eq!((headline(1)["classes"].as_u64(), headline(1)["values"].as_u64()), (Some(2), Some(2)));
+    assert_eq!(
+        (headline(1)["classes"].as_u64(), headline(1)["values"].as_u64()),
+        (Some(2), Some(2))
+    );
     near(&summary["ild"]["comparisons"][0]["over_classes"]["difference"], 0.35);
     // nnU-Net's part.
     near(&summary["mean"]["2"]["Dice"], 1.0);
@@ -82,7 +86,10 @@ fn a_missing_prediction_counts_as_a_failure_and_is_listed() {
     write_map(&at.join("pred/stranger.nii.gz"), truth(), grid());
     let output = evaluate(at, &[]);
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains("counted as a failure: b of prediction (missing)"));
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .contains("counted as a failure: b of prediction (missing)")
+    );
     let summary = summary(at);
     near(&metric(&summary, 0, "2", "dice"), 0.5);
     assert_eq!(summary["ild"]["systems"][0]["failures"][0]["case"], "b");
@@ -113,7 +120,8 @@ fn only_annotated_slices_are_scored_and_the_rest_is_reported_apart() {
     let at = folder.path();
     let mut labels = truth();
     labels.slice_mut(s![4, .., ..]).fill(0);
-    // The annotated slices 2, 3 and 5 as an NPZ; the prediction is on the whole CT and right on slice 4 too.
+    // The annotated slices 2, 3 and 5 as an NPZ; the prediction is on the whole CT and right on
+    // slice 4 too.
     let z_index = vec![2i64, 3, 5];
     let chosen: Vec<usize> = z_index.iter().map(|z| *z as usize).collect();
     let gts = labels.select(ndarray::Axis(0), &chosen);
@@ -166,15 +174,20 @@ fn folders_without_cases_say_what_was_looked_for() {
 
 #[test]
 fn the_older_scripts_tables_are_remade_with_parity() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics/e2e");
+    let fixtures =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics/e2e");
     if !fixtures.exists() {
         println!("skipped: no ../shared");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let names = "Liver,Right Kidney,Spleen,Pancreas,Aorta,Inferior Vena Cava,Right Adrenal Gland,Left Adrenal Gland,Gallbladder,Esophagus,Stomach,Left Kidney";
-    let table: Value =
-        names.split(',').enumerate().map(|(i, name)| ((i + 1).to_string(), Value::from(name))).collect::<serde_json::Map<_, _>>().into();
+    let table: Value = names
+        .split(',')
+        .enumerate()
+        .map(|(i, name)| ((i + 1).to_string(), Value::from(name)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     std::fs::write(folder.path().join("labels.json"), table.to_string()).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
         .current_dir(folder.path())
@@ -188,11 +201,15 @@ fn the_older_scripts_tables_are_remade_with_parity() {
     for file in ["metrics.csv", "dsc_summary.csv", "nsd_summary.csv"] {
         let rows = |path: &Path| -> Vec<Vec<String>> {
             let text = std::fs::read_to_string(path).unwrap();
-            let mut rows: Vec<Vec<String>> = text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+            let mut rows: Vec<Vec<String>> =
+                text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
             rows[1..].sort();
             rows
         };
-        let (found, expected) = (rows(&folder.path().join("out/parity").join(file)), rows(&fixtures.join("csv").join(file)));
+        let (found, expected) = (
+            rows(&folder.path().join("out/parity").join(file)),
+            rows(&fixtures.join("csv").join(file)),
+        );
         assert_eq!(found.len(), expected.len());
         if file == "metrics.csv" {
             assert_eq!(found[0], expected[0]);

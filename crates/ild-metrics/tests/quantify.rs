@@ -11,9 +11,15 @@ use serde_json::Value;
 
 const SHAPE: [usize; 3] = [12, 60, 100];
 
-/// Columns run from the patient's right to left at 1 mm, slices from foot to head at 5 mm: a voxel is 0.005 mL.
+/// Columns run from the patient's right to left at 1 mm, slices from foot to head at 5 mm: a voxel
+/// is 0.005 mL.
 fn body() -> Affine {
-    Affine([[-1.0, 0.0, 0.0, 50.0], [0.0, -1.0, 0.0, 30.0], [0.0, 0.0, 5.0, -100.0], [0.0, 0.0, 0.0, 1.0]])
+    Affine([
+        [-1.0, 0.0, 0.0, 50.0],
+        [0.0, -1.0, 0.0, 30.0],
+        [0.0, 0.0, 5.0, -100.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ])
 }
 
 /// The right lung at low columns, the left one at high columns; each 12 × 50 × 40 voxels, 120 mL.
@@ -42,18 +48,29 @@ fn volumes_shares_and_regions_are_those_counted_by_hand() {
     let at = folder.path();
     write_map(&at.join("mask.nii.gz"), lesions(), body());
     write_map(&at.join("lung.nii.gz"), lungs(), body());
-    let (code, text) = run(at, &["quantify", "mask.nii.gz", "--lung", "lung.nii.gz", "--output", "out"]);
+    let (code, text) =
+        run(at, &["quantify", "mask.nii.gz", "--lung", "lung.nii.gz", "--output", "out"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("given: lung.nii.gz") && text.contains("For research use"), "{text}");
     let found = json(&at.join("out/quantification.json"));
     assert!(found["intended_use"].as_str().unwrap().contains("research"));
     assert_eq!(found["lung"]["source"], "given: lung.nii.gz");
-    // Core: more than 10 mm from every edge, that is 8 of 12 slices, 30 of 50 rows, 20 of 40 columns.
-    let parts = ["whole", "upper_third", "middle_third", "lower_third", "left", "right", "rim", "core"];
+    // Core: more than 10 mm from every edge, that is 8 of 12 slices, 30 of 50 rows, 20 of 40
+    // columns.
+    let parts =
+        ["whole", "upper_third", "middle_third", "lower_third", "left", "right", "rim", "core"];
     for (part, ml) in parts.into_iter().zip([240.0, 80.0, 80.0, 80.0, 120.0, 120.0, 192.0, 48.0]) {
         near(&found["lung"]["regions"][part], ml);
     }
-    let class = |name: &str| found["classes"].as_array().unwrap().iter().find(|class| class["name"] == name).unwrap().clone();
+    let class = |name: &str| {
+        found["classes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|class| class["name"] == name)
+            .unwrap()
+            .clone()
+    };
     let reticulation = class("Reticulation");
     near(&reticulation["volume_ml"], 1.0);
     near(&reticulation["outside_lung_ml"], 0.0);
@@ -72,12 +89,19 @@ fn volumes_shares_and_regions_are_those_counted_by_hand() {
     near(&found["total"]["volume_ml"], 1.3);
     near(&found["total"]["percent_of_lung"]["whole"], 100.0 * 1.1 / 240.0);
     let table = std::fs::read_to_string(at.join("out/quantification.csv")).unwrap();
-    let head =
-        "case,label,class,volume_ml,outside_lung_ml,lung_ml,upper_third_ml,middle_third_ml,lower_third_ml,left_ml,right_ml,rim_ml,core_ml";
+    let head = "case,label,class,volume_ml,outside_lung_ml,lung_ml,upper_third_ml,middle_third_ml,lower_third_ml,left_ml,right_ml,rim_ml,core_ml";
     assert!(table.starts_with(head), "{table}");
-    assert!(table.contains("mask,2,Reticulation,1.0,0.0,1.0,1.0,0.0,0.0,1.0,0.0,1.0,0.0,"), "{table}");
+    assert!(
+        table.contains("mask,2,Reticulation,1.0,0.0,1.0,1.0,0.0,0.0,1.0,0.0,1.0,0.0,"),
+        "{table}"
+    );
     let page = std::fs::read_to_string(at.join("out/report.html")).unwrap();
-    for words in ["How much of the lung? mask", "For research use", "given: lung.nii.gz", "0.20 mL of the lesions lie outside"] {
+    for words in [
+        "How much of the lung? mask",
+        "For research use",
+        "given: lung.nii.gz",
+        "0.20 mL of the lesions lie outside",
+    ] {
         assert!(page.contains(words), "{words}");
     }
 }
@@ -95,12 +119,18 @@ fn without_lung_and_ct_there_are_volumes_only() {
     assert!(found["lung"].is_null() && found["total"]["percent_of_lung"].is_null());
 }
 
-/// A block of tissue in air with two lungs of 864 mL; a dense lesion in the right one belongs to the lung.
+/// A block of tissue in air with two lungs of 864 mL; a dense lesion in the right one belongs to
+/// the lung.
 #[test]
 fn the_lung_is_found_in_the_ct() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let affine = Affine([[-3.0, 0.0, 0.0, 150.0], [0.0, -3.0, 0.0, 120.0], [0.0, 0.0, 5.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
+    let affine = Affine([
+        [-3.0, 0.0, 0.0, 150.0],
+        [0.0, -3.0, 0.0, 120.0],
+        [0.0, 0.0, 5.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]);
     let mut hu = Array3::<i16>::from_elem((20, 80, 100), -1000);
     hu.slice_mut(s![.., 5..75, 5..95]).fill(40);
     hu.slice_mut(s![2..18, 20..60, 12..42]).fill(-850);
@@ -112,7 +142,8 @@ fn the_lung_is_found_in_the_ct() {
     write_map(&at.join("mask.nii.gz"), labels, affine);
     let volume = Volume { geometry: Geometry::new([20, 80, 100], affine), voxels: Voxels::I16(hu) };
     write_volume(&at.join("ct.nii.gz"), &volume).unwrap();
-    let (code, text) = run(at, &["quantify", "mask.nii.gz", "--ct", "ct.nii.gz", "--output", "out"]);
+    let (code, text) =
+        run(at, &["quantify", "mask.nii.gz", "--ct", "ct.nii.gz", "--output", "out"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("automatic"), "{text}");
     let found = json(&at.join("out/quantification.json"));
@@ -121,7 +152,10 @@ fn the_lung_is_found_in_the_ct() {
     near(&found["total"]["outside_lung_ml"], 0.0);
     near(&found["total"]["regions"]["right"], 500.0 * 0.045);
     let page = std::fs::read_to_string(at.join("out/report.html")).unwrap();
-    assert!(page.contains("automatic: found in the CT") && page.contains("data:image/png"), "no picture or no source");
+    assert!(
+        page.contains("automatic: found in the CT") && page.contains("data:image/png"),
+        "no picture or no source"
+    );
 }
 
 #[test]
@@ -134,7 +168,11 @@ fn a_lung_that_does_not_fit_is_refused() {
     write_map(&at.join("moved.nii.gz"), lungs(), moved);
     write_map(&at.join("small.nii.gz"), truth(), grid());
     write_map(&at.join("empty.nii.gz"), Array3::zeros(SHAPE), body());
-    for (lung, words) in [("moved.nii.gz", "3.00 mm away"), ("small.nii.gz", "[8, 20, 24]"), ("empty.nii.gz", "an empty one")] {
+    for (lung, words) in [
+        ("moved.nii.gz", "3.00 mm away"),
+        ("small.nii.gz", "[8, 20, 24]"),
+        ("empty.nii.gz", "an empty one"),
+    ] {
         let (code, text) = run(at, &["quantify", "mask.nii.gz", "--lung", lung]);
         assert_eq!(code, Some(3), "{text}");
         assert!(text.contains(lung) && text.contains(words), "{text}");

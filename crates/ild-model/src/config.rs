@@ -1,4 +1,5 @@
-//! What describes a SAM 2 image model: the numbers that its YAML calls `trunk`, `neck` and `image_size`.
+//! What describes a SAM 2 image model: the numbers that its YAML calls `trunk`, `neck` and
+//! `image_size`.
 
 use std::path::Path;
 
@@ -58,8 +59,8 @@ pub struct Sam2Config {
     /// Hidden width of the MLPs in the mask decoder's transformer.
     #[serde(default = "default_mlp_dim")]
     pub mlp_dim: usize,
-    /// Whether an unstable first mask gives way to one of the other three. Training never touches those: a model trained from
-    /// random weights has nothing in them.
+    /// Whether an unstable first mask gives way to one of the other three. Training never touches
+    /// those: a model trained from random weights has nothing in them.
     #[serde(default = "default_dynamic_multimask_via_stability")]
     pub dynamic_multimask_via_stability: bool,
 }
@@ -113,7 +114,8 @@ impl Sam2Config {
     /// A named size (`t`, `s`, `b+`, `l`, `nano`) or the description in a TOML file.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] for a word that is neither; [`Error::Rejected`] for a file that does not describe a model.
+    /// [`Error::UnknownModel`] for a word that is neither; [`Error::Rejected`] for a file that does
+    /// not describe a model.
     pub fn from_name_or_file(model: &str) -> Result<Self> {
         if let Some((name, toml)) = NAMED.iter().find(|(name, _)| *name == model) {
             return Self::from_toml(toml, Path::new(name));
@@ -123,16 +125,25 @@ impl Sam2Config {
             return Err(Error::UnknownModel(model.to_owned()));
         }
         let bytes = read_regular(path)?;
-        let text = String::from_utf8(bytes).map_err(|error| Error::rejected(path, "a TOML file", error.utf8_error().to_string(), ""))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            Error::rejected(path, "a TOML file", error.utf8_error().to_string(), "")
+        })?;
         Self::from_toml(&text, path)
     }
 
     fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            Error::rejected(path, "a SAM 2 model description", error.to_string().trim_end(), "see `t` in configs/t.toml")
+            Error::rejected(
+                path,
+                "a SAM 2 model description",
+                error.to_string().trim_end(),
+                "see `t` in configs/t.toml",
+            )
         })?;
         config.validated().map_err(|error| match error {
-            Error::Config { key, expected, found } => Error::rejected(path, format!("{key} to be {expected}"), found, ""),
+            Error::Config { key, expected, found } => {
+                Error::rejected(path, format!("{key} to be {expected}"), found, "")
+            }
             other => other,
         })
     }
@@ -156,15 +167,30 @@ impl Sam2Config {
         let within = |x: usize, most: usize| (1..=most).contains(&x);
         let all = |xs: &[usize], most: usize| xs.iter().all(|x| within(*x, most));
         let mut rules = vec![
-            ("embed_dim", "1..=4096".into(), self.embed_dim.to_string(), within(self.embed_dim, 4096)),
+            (
+                "embed_dim",
+                "1..=4096".into(),
+                self.embed_dim.to_string(),
+                within(self.embed_dim, 4096),
+            ),
             (
                 "num_heads",
                 format!("a divisor of embed_dim {}", self.embed_dim),
                 self.num_heads.to_string(),
                 self.num_heads > 0 && self.embed_dim.is_multiple_of(self.num_heads),
             ),
-            ("stages", "four counts of 1..=256".into(), format!("{:?}", self.stages), all(&self.stages, 256)),
-            ("window_spec", "four sides of 1..=1024".into(), format!("{:?}", self.window_spec), all(&self.window_spec, 1024)),
+            (
+                "stages",
+                "four counts of 1..=256".into(),
+                format!("{:?}", self.stages),
+                all(&self.stages, 256),
+            ),
+            (
+                "window_spec",
+                "four sides of 1..=1024".into(),
+                format!("{:?}", self.window_spec),
+                all(&self.window_spec, 1024),
+            ),
             (
                 "global_att_blocks",
                 format!("block numbers below {}", self.depth()),
@@ -188,16 +214,28 @@ impl Sam2Config {
                 "image_size",
                 format!("a multiple of 32 and of 4 × window_spec[0] = {side}, up to 8192"),
                 self.image_size.to_string(),
-                within(self.image_size, 8192) && self.image_size.is_multiple_of(32) && self.image_size.is_multiple_of(side),
+                within(self.image_size, 8192)
+                    && self.image_size.is_multiple_of(32)
+                    && self.image_size.is_multiple_of(side),
             ),
         ];
         if rules.iter().all(|(.., holds)| *holds) {
-            let even = self.blocks().iter().all(|block| !block.q_pool || block.window_size.is_multiple_of(2));
+            let even = self
+                .blocks()
+                .iter()
+                .all(|block| !block.q_pool || block.window_size.is_multiple_of(2));
             let wish = "even where the first block of the next stage pools its queries".into();
             rules.push(("window_spec", wish, format!("{:?}", self.window_spec), even));
             let windowed = self.blocks().iter().all(|block| !block.q_pool || block.window_size > 0);
-            let wish = "without the first block of a later stage (it pools the queries of each window)".into();
-            rules.push(("global_att_blocks", wish, format!("{:?}", self.global_att_blocks), windowed));
+            let wish =
+                "without the first block of a later stage (it pools the queries of each window)"
+                    .into();
+            rules.push((
+                "global_att_blocks",
+                wish,
+                format!("{:?}", self.global_att_blocks),
+                windowed,
+            ));
         }
         rules
     }
@@ -226,8 +264,8 @@ impl Sam2Config {
         self.image_size / 4
     }
 
-    /// Every block of the trunk. The first block of a later stage still has the window of the stage before
-    /// (`Hiera.__init__`: the window "lags by a block").
+    /// Every block of the trunk. The first block of a later stage still has the window of the stage
+    /// before (`Hiera.__init__`: the window "lags by a block").
     #[must_use]
     pub fn blocks(&self) -> Vec<BlockConfig> {
         let mut blocks = Vec::with_capacity(self.depth());
@@ -265,24 +303,40 @@ mod tests {
         let blocks = Sam2Config::from_name_or_file("t").unwrap().blocks();
         let windows: Vec<usize> = blocks.iter().map(|block| block.window_size).collect();
         assert_eq!(windows, [8, 8, 4, 4, 14, 0, 14, 0, 14, 0, 14, 7]);
-        let pools: Vec<usize> = blocks.iter().enumerate().filter(|(_, block)| block.q_pool).map(|(i, _)| i).collect();
+        let pools: Vec<usize> =
+            blocks.iter().enumerate().filter(|(_, block)| block.q_pool).map(|(i, _)| i).collect();
         assert_eq!(pools, [1, 3, 10]);
-        assert_eq!(blocks[10], BlockConfig { dim: 384, dim_out: 768, num_heads: 8, window_size: 14, q_pool: true });
+        assert_eq!(
+            blocks[10],
+            BlockConfig { dim: 384, dim_out: 768, num_heads: 8, window_size: 14, q_pool: true }
+        );
     }
 
     #[test]
     fn a_description_no_model_fits_names_the_key() {
         let mut config = Sam2Config::from_name_or_file("t").unwrap();
         config.image_size = 1000;
-        assert!(config.validated().unwrap_err().to_string().starts_with("image_size: expected a multiple of 32"));
+        assert!(
+            config
+                .validated()
+                .unwrap_err()
+                .to_string()
+                .starts_with("image_size: expected a multiple of 32")
+        );
         let mut config = Sam2Config::from_name_or_file("t").unwrap();
         config.window_spec[2] = 13;
-        assert!(config.validated().unwrap_err().to_string().starts_with("window_spec: expected even"));
+        assert!(
+            config.validated().unwrap_err().to_string().starts_with("window_spec: expected even")
+        );
     }
 
     #[test]
     fn an_unknown_key_and_an_unknown_word_are_refused() {
-        let error = Sam2Config::from_toml("embed_dim = 8\nnum_heads = 1\nembed_dmi = 3", Path::new("x.toml")).unwrap_err();
+        let error = Sam2Config::from_toml(
+            "embed_dim = 8\nnum_heads = 1\nembed_dmi = 3",
+            Path::new("x.toml"),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("unknown field `embed_dmi`"), "{error}");
         assert!(matches!(Sam2Config::from_name_or_file("tiny"), Err(Error::UnknownModel(_))));
     }

@@ -5,7 +5,8 @@ use ild_cli::DeviceChoice;
 
 use crate::error::{Error, Result};
 
-/// The device that was asked for; `auto` takes the first GPU when this build and machine have one, and says so when not.
+/// The device that was asked for; `auto` takes the first GPU when this build and machine have one,
+/// and says so when not.
 ///
 /// # Errors
 /// [`Error::Device`] when a GPU is asked for and there is none.
@@ -32,14 +33,20 @@ fn open_cuda(index: usize) -> std::result::Result<Device, (String, &'static str)
     }
     // cudarc panics where the driver library lacks something.
     let opened = silently(|| Device::new_cuda_with_stream(index)); // one stream, whichever thread works
-    let device = opened.ok_or_else(|| ("the CUDA driver cannot be used".into(), "look at what `nvidia-smi` says"))?;
+    let device = opened.ok_or_else(|| {
+        ("the CUDA driver cannot be used".into(), "look at what `nvidia-smi` says")
+    })?;
     let device = device.map_err(|error| {
         let text = error.to_string(); // a backtrace may follow
-        (format!("no GPU {index}: {}", text.lines().next().unwrap_or_default()), "look at what `nvidia-smi` lists")
+        (
+            format!("no GPU {index}: {}", text.lines().next().unwrap_or_default()),
+            "look at what `nvidia-smi` lists",
+        )
     })?;
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = &device {
-        // SAFETY: everything runs on the device's one stream, so the order of calls is the order of work.
+        // SAFETY: everything runs on the device's one stream, so the order of calls is the order of
+        // work.
         unsafe { device.disable_event_tracking() };
     }
     Ok(device)
@@ -65,7 +72,10 @@ mod tests {
         }
         assert!(open_device(DeviceChoice::Auto).unwrap().is_cpu());
         let error = open_device(DeviceChoice::Cuda(1)).unwrap_err().to_string();
-        assert!(error.starts_with("--device cuda:1: this program was built without CUDA"), "{error}");
+        assert!(
+            error.starts_with("--device cuda:1: this program was built without CUDA"),
+            "{error}"
+        );
         assert!(error.contains("--features cuda"), "{error}");
     }
 }

@@ -52,7 +52,9 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A box without area, or beside the slice.
-    #[error("--box {pixels:?}: expected x0 < x1 and y0 < y1 and a part of the slice of {width} × {height} pixels")]
+    #[error(
+        "--box {pixels:?}: expected x0 < x1 and y0 < y1 and a part of the slice of {width} × {height} pixels"
+    )]
     Box {
         /// x0, y0, x1, y1 as given.
         pixels: [f64; 4],
@@ -62,7 +64,9 @@ pub enum Error {
         width: usize,
     },
     /// A precision was asked for where it cannot be computed.
-    #[error("precision {asked}: expected {expected}, found {found}; leave `precision` out for f32, which runs everywhere")]
+    #[error(
+        "precision {asked}: expected {expected}, found {found}; leave `precision` out for f32, which runs everywhere"
+    )]
     Precision {
         /// The precision as typed.
         asked: &'static str,
@@ -101,14 +105,27 @@ pub enum Error {
 
 impl Error {
     /// A refusal of `path`.
-    pub fn rejected(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Rejected { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    pub fn rejected(
+        path: impl Into<PathBuf>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Rejected {
+            path: path.into(),
+            expected: expected.into(),
+            found: found.into(),
+            next: next.into(),
+        }
     }
 
-    /// What the operating system said about an input at `path`; a file that is not there is the caller's input at fault.
+    /// What the operating system said about an input at `path`; a file that is not there is the
+    /// caller's input at fault.
     pub(crate) fn unreadable(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self + '_ {
         move |source| match source.kind() {
-            std::io::ErrorKind::NotFound => Self::rejected(path, "a file", "nothing at this path", "check the spelling"),
+            std::io::ErrorKind::NotFound => {
+                Self::rejected(path, "a file", "nothing at this path", "check the spelling")
+            }
             _ => Self::Io { path: path.to_owned(), what: "read", source },
         }
     }
@@ -118,7 +135,12 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         matches!(
             self,
-            Self::Rejected { .. } | Self::Checkpoint(_) | Self::Misfit(_) | Self::Config { .. } | Self::Shape { .. } | Self::Box { .. }
+            Self::Rejected { .. }
+                | Self::Checkpoint(_)
+                | Self::Misfit(_)
+                | Self::Config { .. }
+                | Self::Shape { .. }
+                | Self::Box { .. }
         )
     }
 

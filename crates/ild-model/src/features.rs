@@ -42,7 +42,10 @@ impl ImageFeatures {
     /// The same numbers without their history: no gradient goes back to the encoder.
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self { image_embed: self.image_embed.detach(), high_res: self.high_res.each_ref().map(Tensor::detach) }
+        Self {
+            image_embed: self.image_embed.detach(),
+            high_res: self.high_res.each_ref().map(Tensor::detach),
+        }
     }
 
     fn map(&self, each: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {

@@ -7,8 +7,8 @@ use crate::config::{STAGES, Sam2Config};
 use crate::layers::Linear;
 use crate::ops;
 
-/// Lateral 1×1 convolutions, and one step from the coarsest level down to the next (SAM 2's `FpnNeck`
-/// with `fpn_top_down_levels = [2, 3]` and `scalp = 1`).
+/// Lateral 1×1 convolutions, and one step from the coarsest level down to the next (SAM 2's
+/// `FpnNeck` with `fpn_top_down_levels = [2, 3]` and `scalp = 1`).
 ///
 /// The sine position encodings that SAM 2 makes here are used for video only and are not made.
 #[derive(Debug, Clone)]
@@ -24,7 +24,9 @@ impl FpnNeck {
     /// When a tensor is missing or has another shape.
     pub fn new(config: &Sam2Config, vb: VarBuilder) -> Result<Self> {
         let coarsest_first = config.channels().into_iter().rev().enumerate();
-        let convs = coarsest_first.map(|(i, channels)| Linear::conv_1x1(channels, config.d_model, vb.pp("convs").pp(i).pp("conv")));
+        let convs = coarsest_first.map(|(i, channels)| {
+            Linear::conv_1x1(channels, config.d_model, vb.pp("convs").pp(i).pp("conv"))
+        });
         Ok(Self { convs: convs.collect::<Result<_>>()? })
     }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::config::{STAGES, Sam2Config};
 use crate::weights::Weights;
 
-/// Parts of SAM 2 that the image path does not use. `no_obj_embed_spatial` and `obj_ptr_tpos_proj` came with 2.1.
+/// Parts of SAM 2 that the image path does not use. `no_obj_embed_spatial` and `obj_ptr_tpos_proj`
+/// came with 2.1.
 const CARRIED: [&str; 10] = [
     "memory_attention.",
     "memory_encoder.",
@@ -25,7 +26,8 @@ pub fn is_carried(name: &str) -> bool {
     CARRIED.iter().any(|part| name.starts_with(part))
 }
 
-/// What the names and shapes tell. Heads, windows, global blocks and image size leave no trace in a checkpoint.
+/// What the names and shapes tell. Heads, windows, global blocks and image size leave no trace in a
+/// checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Likeness {
     /// Channels of the first stage.
@@ -45,16 +47,25 @@ impl Likeness {
     #[must_use]
     pub fn of(weights: &Weights) -> Option<Self> {
         let embed_dim = *weights.get("image_encoder.trunk.pos_embed")?.dims().get(1)?;
-        let block = |i: usize, part: &str| weights.get(&format!("image_encoder.trunk.blocks.{i}.{part}"));
+        let block =
+            |i: usize, part: &str| weights.get(&format!("image_encoder.trunk.blocks.{i}.{part}"));
         let depth = (0..).take_while(|i| block(*i, "norm1.weight").is_some()).count();
-        let mut begins: Vec<usize> = (0..depth).filter(|i| *i == 0 || block(*i, "proj.weight").is_some()).collect();
+        let mut begins: Vec<usize> =
+            (0..depth).filter(|i| *i == 0 || block(*i, "proj.weight").is_some()).collect();
         begins.push(depth);
         let stages: Vec<usize> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let d_model = weights.get("image_encoder.neck.convs.0.conv.weight").and_then(|conv| conv.dims().first().copied());
-        let same =
-            |config: &Sam2Config| config.embed_dim == embed_dim && config.stages[..] == stages[..] && d_model == Some(config.d_model);
-        let name = Sam2Config::names().find(|name| Sam2Config::from_name_or_file(name).is_ok_and(|config| same(&config)));
-        let is_2_1 = weights.get("no_obj_embed_spatial").is_some() || weights.get("obj_ptr_tpos_proj.weight").is_some();
+        let d_model = weights
+            .get("image_encoder.neck.convs.0.conv.weight")
+            .and_then(|conv| conv.dims().first().copied());
+        let same = |config: &Sam2Config| {
+            config.embed_dim == embed_dim
+                && config.stages[..] == stages[..]
+                && d_model == Some(config.d_model)
+        };
+        let name = Sam2Config::names()
+            .find(|name| Sam2Config::from_name_or_file(name).is_ok_and(|config| same(&config)));
+        let is_2_1 = weights.get("no_obj_embed_spatial").is_some()
+            || weights.get("obj_ptr_tpos_proj.weight").is_some();
         Some(Self { embed_dim, stages, d_model, name, is_2_1 })
     }
 }
@@ -74,7 +85,10 @@ impl fmt::Display for Likeness {
 
 /// What weights that do not fit `config` look like, and what to do.
 pub(crate) fn hint(weights: &Weights, config: &Sam2Config) -> String {
-    let asked = format!("asked for embed_dim {}, stages {:?}, d_model {}", config.embed_dim, config.stages, config.d_model);
+    let asked = format!(
+        "asked for embed_dim {}, stages {:?}, d_model {}",
+        config.embed_dim, config.stages, config.d_model
+    );
     let Some(found) = Likeness::of(weights) else {
         let names: Vec<&str> = weights.names().take(3).collect();
         return format!(
@@ -82,11 +96,15 @@ pub(crate) fn hint(weights: &Weights, config: &Sam2Config) -> String {
             if names.is_empty() { "none".into() } else { names.join(", ") }
         );
     };
-    let same = found.embed_dim == config.embed_dim && found.stages == config.stages && found.d_model == Some(config.d_model);
+    let same = found.embed_dim == config.embed_dim
+        && found.stages == config.stages
+        && found.d_model == Some(config.d_model);
     match found.name {
         _ if same => format!("{asked}; the weights look like {found}, but see below"),
         Some(name) => format!("{asked}; the weights look like {found}: pass `--model {name}`"),
-        None if found.stages.len() == STAGES => format!("{asked}; the weights look like {found}: describe it in a TOML file for --model"),
+        None if found.stages.len() == STAGES => format!(
+            "{asked}; the weights look like {found}: describe it in a TOML file for --model"
+        ),
         None => format!("{asked}; the weights look like {found}: some are missing"),
     }
 }

@@ -22,13 +22,17 @@ impl ImageEncoder {
     /// # Errors
     /// When a tensor is missing or has another shape.
     pub fn new(config: &Sam2Config, vb: VarBuilder) -> Result<Self> {
-        Ok(Self { trunk: Hiera::new(config, vb.pp("trunk"))?, neck: FpnNeck::new(config, vb.pp("neck"))? })
+        Ok(Self {
+            trunk: Hiera::new(config, vb.pp("trunk"))?,
+            neck: FpnNeck::new(config, vb.pp("neck"))?,
+        })
     }
 
     /// The three levels of SAM 2's `ImageEncoder.forward`, finest first.
     ///
     /// # Shapes
-    /// - `image`: `[b, 3, s, s]`; returns `[b, s/4, s/4, d]`, `[b, s/8, s/8, d]`, `[b, s/16, s/16, d]`
+    /// - `image`: `[b, 3, s, s]`; returns `[b, s/4, s/4, d]`, `[b, s/8, s/8, d]`, `[b, s/16, s/16,
+    ///   d]`
     ///
     /// # Errors
     /// Shapes other than these.

@@ -13,11 +13,16 @@ use rand_chacha::ChaCha8Rng;
 use crate::config::Sam2Config;
 use crate::sam2::Sam2;
 
-/// A tensor for every name that a model of this description asks for, drawn as SAM 2's constructors draw them
-/// (PyTorch's defaults; the trunk's position embeddings, which SAM 2 leaves at zero for its pre-trained trunk, from N(0, 0.02)).
-pub(crate) fn random(config: &Sam2Config, seed: u64) -> crate::error::Result<BTreeMap<String, Tensor>> {
+/// A tensor for every name that a model of this description asks for, drawn as SAM 2's constructors
+/// draw them (PyTorch's defaults; the trunk's position embeddings, which SAM 2 leaves at zero for
+/// its pre-trained trunk, from N(0, 0.02)).
+pub(crate) fn random(
+    config: &Sam2Config,
+    seed: u64,
+) -> crate::error::Result<BTreeMap<String, Tensor>> {
     let made = Arc::<Mutex<BTreeMap<String, Tensor>>>::default();
-    let backend = Initialiser { rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)), made: made.clone() };
+    let backend =
+        Initialiser { rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)), made: made.clone() };
     Sam2::build(config, &VarBuilder::from_backend(Box::new(backend), DType::F32, Device::Cpu))?;
     let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::mem::take(&mut *made))
@@ -30,10 +35,24 @@ struct Initialiser {
 }
 
 impl SimpleBackend for Initialiser {
-    fn get(&self, shape: Shape, name: &str, init: Init, _: DType, device: &Device) -> Result<Tensor> {
-        let values = draw(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner), init, shape.elem_count())?;
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        init: Init,
+        _: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let values = draw(
+            &mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner),
+            init,
+            shape.elem_count(),
+        )?;
         let tensor = Tensor::from_vec(values, shape, device)?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tensor.clone());
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), tensor.clone());
         Ok(tensor)
     }
 
@@ -50,7 +69,9 @@ fn draw(rng: &mut impl Rng, init: Init, n: usize) -> Result<Vec<f32>> {
     Ok(match init {
         Init::Const(value) => vec![value as f32; n],
         Init::Uniform { lo, up } => (0..n).map(|_| rng.random_range(lo..up) as f32).collect(),
-        Init::Randn { mean, stdev } => (0..n).map(|_| (mean + stdev * normal(rng)) as f32).collect(),
+        Init::Randn { mean, stdev } => {
+            (0..n).map(|_| (mean + stdev * normal(rng)) as f32).collect()
+        }
         Init::Kaiming { .. } => candle_core::bail!("no layer of SAM 2 starts from {init:?}"),
     })
 }

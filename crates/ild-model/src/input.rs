@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// A regular file (links are followed); folders, pipes and devices are refused before anything can hang.
+/// A regular file (links are followed); folders, pipes and devices are refused before anything can
+/// hang.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
     let meta = path.metadata().map_err(Error::unreadable(path))?;
     if !meta.is_file() {

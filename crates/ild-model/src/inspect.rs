@@ -48,7 +48,11 @@ pub struct Inspection {
 /// When a tensor cannot be read. That weights fit no model is a finding, not an error.
 pub fn inspect(weights: &Weights, config: Option<Sam2Config>) -> Result<Inspection> {
     let likeness = Likeness::of(weights);
-    let named = likeness.as_ref().and_then(|likeness| likeness.name).map(Sam2Config::from_name_or_file).transpose()?;
+    let named = likeness
+        .as_ref()
+        .and_then(|likeness| likeness.name)
+        .map(Sam2Config::from_name_or_file)
+        .transpose()?;
     let config = config.or(named);
     let mut inspection = Inspection {
         tensors: weights.len(),
@@ -72,7 +76,9 @@ pub fn inspect(weights: &Weights, config: Option<Sam2Config>) -> Result<Inspecti
         }
         Err(Error::Misfit(misfit)) => {
             let Misfit { missing, unused, reshaped, .. } = *misfit;
-            let words = |(name, expected, found)| format!("{name}: the model needs {expected:?}, the file has {found:?}");
+            let words = |(name, expected, found)| {
+                format!("{name}: the model needs {expected:?}, the file has {found:?}")
+            };
             inspection.reshaped = reshaped.into_iter().map(words).collect();
             (inspection.missing, inspection.unused) = (missing, unused);
         }
@@ -110,7 +116,13 @@ fn not_finite(weights: &Weights) -> Result<Vec<String>> {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "looks like   {}", self.looks_like.as_deref().unwrap_or("nothing of SAM 2: no image encoder among the tensors"))?;
+        writeln!(
+            f,
+            "looks like   {}",
+            self.looks_like
+                .as_deref()
+                .unwrap_or("nothing of SAM 2: no image encoder among the tensors")
+        )?;
         writeln!(f, "tensors      {}", self.tensors)?;
         writeln!(f, "numbers      {}", self.elements)?;
         for (part, size) in &self.parts {
@@ -123,9 +135,17 @@ impl fmt::Display for Inspection {
             writeln!(f, "image path   {} tensors", self.loaded)?;
             writeln!(f, "carried      {} tensors (video path and mask prompts)", self.carried)?;
         } else {
-            writeln!(f, "image path   not checked: pass --model with the description of this model")?;
+            writeln!(
+                f,
+                "image path   not checked: pass --model with the description of this model"
+            )?;
         }
-        let lists = [("missing", &self.missing), ("unused", &self.unused), ("reshaped", &self.reshaped), ("not finite", &self.not_finite)];
+        let lists = [
+            ("missing", &self.missing),
+            ("unused", &self.unused),
+            ("reshaped", &self.reshaped),
+            ("not finite", &self.not_finite),
+        ];
         for (what, names) in lists {
             writeln!(f, "{what:<12} {}", names.len())?;
             names.iter().try_for_each(|name| writeln!(f, "  {name}"))?;

@@ -78,13 +78,15 @@ impl Linear {
         ops::linear_residual(x, &self.weight, &self.bias, residual)
     }
 
-    /// The one layer that does what `before` and then this one do: `W·(W₀x + b₀) + b = (W·W₀)x + (W·b₀ + b)`.
+    /// The one layer that does what `before` and then this one do: `W·(W₀x + b₀) + b = (W·W₀)x +
+    /// (W·b₀ + b)`.
     ///
     /// # Errors
     /// When the widths do not meet.
     pub fn after(&self, before: &Self) -> Result<Self> {
         let weight = self.weight.matmul(&before.weight)?;
-        let bias = ops::linear(&before.bias.unsqueeze(0)?, &self.weight, Some(&self.bias))?.squeeze(0)?;
+        let bias =
+            ops::linear(&before.bias.unsqueeze(0)?, &self.weight, Some(&self.bias))?.squeeze(0)?;
         Ok(Self::of(weight, bias))
     }
 }
@@ -137,7 +139,11 @@ impl Mlp {
     /// When a tensor is missing or has another shape.
     pub fn new(widths: &[usize], vb: VarBuilder) -> Result<Self> {
         let vb = vb.pp("layers");
-        let layers = widths.windows(2).enumerate().map(|(i, w)| Linear::new(w[0], w[1], vb.pp(i))).collect::<Result<_>>()?;
+        let layers = widths
+            .windows(2)
+            .enumerate()
+            .map(|(i, w)| Linear::new(w[0], w[1], vb.pp(i)))
+            .collect::<Result<_>>()?;
         Ok(Self { layers })
     }
 

@@ -1,7 +1,8 @@
 //! The image path of SAM 2 (Ravi et al. 2024, arXiv:2408.00714) in Candle.
 //!
 //! An image is encoded once; every box or set of points then becomes a mask at little cost.
-//! The numbers are PyTorch's (`docs/parity.md`), and each part has the name and the tensors it has there:
+//! The numbers are PyTorch's (`docs/parity.md`), and each part has the name and the tensors it has
+//! there:
 //!
 //! ```text
 //! image_encoder.trunk       hiera            tokens in four stages
@@ -51,7 +52,8 @@
 //! | `n` | tokens of an image (`h·w`), or points of a prompt |
 //! | `t` | tokens of a prompt |
 //!
-//! Maps are channels-last (`[b, h, w, c]`) from the first token to the mask; the input and the logits are channels-first.
+//! Maps are channels-last (`[b, h, w, c]`) from the first token to the mask; the input and the
+//! logits are channels-first.
 //!
 //! What is deliberately absent: video memory, mask prompts, and any knowledge of CT.
 
@@ -96,5 +98,7 @@ pub use parameters::Parameters;
 pub use recompute::Aside;
 pub use resize::{resize_antialiased, resize_plain};
 pub use sam2::Sam2;
-pub use transform::{MEAN, STD, box_to_input, image_to_input, logits_to_probability, resize_logits};
+pub use transform::{
+    MEAN, STD, box_to_input, image_to_input, logits_to_probability, resize_logits,
+};
 pub use weights::Weights;

@@ -55,8 +55,13 @@ impl fmt::Display for Misfit {
         write!(f, "the weights do not fit the model: {}", self.hint)?;
         write_some(f, "missing", &self.missing)?;
         write_some(f, "unused", &self.unused)?;
-        let reshaped: Vec<String> =
-            self.reshaped.iter().map(|(name, expected, found)| format!("{name} (expected {expected:?}, found {found:?})")).collect();
+        let reshaped: Vec<String> = self
+            .reshaped
+            .iter()
+            .map(|(name, expected, found)| {
+                format!("{name} (expected {expected:?}, found {found:?})")
+            })
+            .collect();
         write_some(f, "of another shape", &reshaped)
     }
 }
@@ -106,7 +111,11 @@ impl<'a> Loader<'a> {
     }
 
     pub fn var_builder(&self, device: &Device) -> VarBuilder<'a> {
-        let backend = Backend { weights: self.weights, trainable: self.trainable, record: self.record.clone() };
+        let backend = Backend {
+            weights: self.weights,
+            trainable: self.trainable,
+            record: self.record.clone(),
+        };
         VarBuilder::from_backend(Box::new(backend), DType::F32, device.clone())
     }
 
@@ -120,7 +129,8 @@ impl<'a> Loader<'a> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded: BTreeSet<&str> = record.loaded.iter().map(String::as_str).collect();
         let left = self.weights.names().filter(|name| !loaded.contains(name));
-        let (carried, unused): (Vec<_>, Vec<_>) = left.map(str::to_owned).partition(|name| identify::is_carried(name));
+        let (carried, unused): (Vec<_>, Vec<_>) =
+            left.map(str::to_owned).partition(|name| identify::is_carried(name));
         let mut misfit = Misfit { unused, ..record.misfit.clone() };
         if misfit.is_empty() {
             return Ok(LoadReport { loaded: record.loaded.clone(), carried });
@@ -138,9 +148,18 @@ impl Backend<'_> {
 }
 
 impl SimpleBackend for Backend<'_> {
-    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
         let tensor = match self.weights.get(name) {
-            Some(tensor) if tensor.shape() == &shape => tensor.to_dtype(dtype)?.to_device(device)?,
+            Some(tensor) if tensor.shape() == &shape => {
+                tensor.to_dtype(dtype)?.to_device(device)?
+            }
             Some(other) => {
                 let found = other.dims().to_vec();
                 self.record().misfit.reshaped.push((name.to_owned(), shape.dims().to_vec(), found));

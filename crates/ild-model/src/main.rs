@@ -29,12 +29,15 @@ enum Command {
 /// Says what a checkpoint holds: tensors, sizes, which model it is, what is missing or unused.
 #[derive(Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(after_help = "Examples:\n  ild-model inspect sam2_hiera_tiny.pt\n  ild-model inspect best.safetensors --tensors --model nano")]
+#[command(
+    after_help = "Examples:\n  ild-model inspect sam2_hiera_tiny.pt\n  ild-model inspect best.safetensors --tensors --model nano"
+)]
 struct Inspect {
     /// The checkpoint.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to hold it against: `t`, `s`, `b+`, `l`, `nano` or a TOML file [default: what it looks like].
+    /// The model to hold it against: `t`, `s`, `b+`, `l`, `nano` or a TOML file [default: what it
+    /// looks like].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// List every tensor.
@@ -45,7 +48,9 @@ struct Inspect {
 /// Writes a checkpoint as `.safetensors` under Meta's names; tensors of the video path are kept.
 #[derive(Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(after_help = "Examples:\n  ild-model convert sam2_hiera_tiny.pt sam2_hiera_tiny.safetensors")]
+#[command(
+    after_help = "Examples:\n  ild-model convert sam2_hiera_tiny.pt sam2_hiera_tiny.safetensors"
+)]
 struct Convert {
     /// The checkpoint to read.
     #[arg(value_name = "IN")]
@@ -72,9 +77,16 @@ struct Segment {
     #[arg(long, value_name = "slice.npy")]
     image: PathBuf,
     /// The box in pixels of the slice.
-    #[arg(long = "box", value_name = "x0,y0,x1,y1", value_delimiter = ',', allow_hyphen_values = true, num_args = 1)]
+    #[arg(
+        long = "box",
+        value_name = "x0,y0,x1,y1",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        num_args = 1
+    )]
     pixels: Vec<f64>,
-    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a GPU; both change results (docs/parity.md).
+    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a
+    /// GPU; both change results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
     /// Folder for the three files.
@@ -112,7 +124,11 @@ fn run_inspect(flags: &Inspect, report: &mut RunReport) -> anyhow::Result<()> {
     if flags.tensors {
         let mut tensors = table(["tensor", "shape", "type"]);
         for (name, tensor) in weights.iter() {
-            tensors.add_row([name.to_owned(), format!("{:?}", tensor.dims()), format!("{:?}", tensor.dtype())]);
+            tensors.add_row([
+                name.to_owned(),
+                format!("{:?}", tensor.dims()),
+                format!("{:?}", tensor.dtype()),
+            ]);
         }
         println!("{tensors}");
     }
@@ -130,13 +146,19 @@ fn run_convert(flags: &Convert, report: &mut RunReport) -> anyhow::Result<()> {
     }
     weights.write_safetensors(&flags.output, &metadata)?;
     report.output(&flags.output);
-    println!("{}: {} tensors, {} numbers", flags.output.display(), weights.len(), weights.elements());
+    println!(
+        "{}: {} tensors, {} numbers",
+        flags.output.display(),
+        weights.len(),
+        weights.elements()
+    );
     Ok(())
 }
 
 fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyhow::Result<()> {
-    let pixels = <[f64; 4]>::try_from(flags.pixels.as_slice())
-        .map_err(|_| Usage(format!("--box: expected four numbers x0,y0,x1,y1, found {}", flags.pixels.len())))?;
+    let pixels = <[f64; 4]>::try_from(flags.pixels.as_slice()).map_err(|_| {
+        Usage(format!("--box: expected four numbers x0,y0,x1,y1, found {}", flags.pixels.len()))
+    })?;
     let config = config_of(&flags.model)?;
     let rgb = read_slice(&flags.image)?;
     let (height, width, _) = rgb.dim();

@@ -55,7 +55,12 @@ impl ConvTranspose {
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn forward_gelu(&self, x: &Tensor, residual: &Tensor, norm: Option<&LayerNorm>) -> Result<Tensor> {
+    pub fn forward_gelu(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        norm: Option<&LayerNorm>,
+    ) -> Result<Tensor> {
         let frozen = Frozen { weight: &self.weight, bias: &self.bias, packed: self.packed.clone() };
         if let Some(up) = ops::upscale(x, &frozen, residual, norm.map(LayerNorm::parts).as_ref())? {
             return Ok(up);
@@ -86,7 +91,8 @@ impl OutputUpscaling {
     }
 
     /// # Shapes
-    /// - `image`: `[b, h, w, d]`, `high_res`: `[b, 4h, 4w, d/8]` and `[b, 2h, 2w, d/4]`; returns `[b, 4h, 4w, d/8]`
+    /// - `image`: `[b, h, w, d]`, `high_res`: `[b, 4h, 4w, d/8]` and `[b, 2h, 2w, d/4]`; returns
+    ///   `[b, 4h, 4w, d/8]`
     ///
     /// # Errors
     /// Shapes other than these.
@@ -101,7 +107,8 @@ impl OutputUpscaling {
 pub struct MaskDecoder {
     /// Tokens and image exchange what they know.
     pub transformer: TwoWayTransformer,
-    /// `obj_score_token`, `iou_token`, `mask_tokens`: `[6, d]`, in the order of the transformer's input.
+    /// `obj_score_token`, `iou_token`, `mask_tokens`: `[6, d]`, in the order of the transformer's
+    /// input.
     tokens: [Tensor; 3],
     /// From stride 16 to stride 4.
     pub output_upscaling: OutputUpscaling,
@@ -125,12 +132,14 @@ impl MaskDecoder {
         let normal = Init::Randn { mean: 0.0, stdev: 1.0 };
         let transformer = TwoWayTransformer::new(config, vb.pp("transformer"))?;
         let iou_token = vb.pp("iou_token").get_with_hints((1, d), "weight", normal)?;
-        let mask_tokens = vb.pp("mask_tokens").get_with_hints((MASK_TOKENS, d), "weight", normal)?;
+        let mask_tokens =
+            vb.pp("mask_tokens").get_with_hints((MASK_TOKENS, d), "weight", normal)?;
         let obj_score_token = vb.pp("obj_score_token").get_with_hints((1, d), "weight", normal)?;
         let output_upscaling = OutputUpscaling::new(d, vb.pp("output_upscaling"))?;
         let conv_s0 = Linear::conv_1x1(d, d / 8, vb.pp("conv_s0"))?;
         let conv_s1 = Linear::conv_1x1(d, d / 4, vb.pp("conv_s1"))?;
-        let hyper = (0..MASK_TOKENS).map(|i| Mlp::new(&[d, d, d, d / 8], vb.pp("output_hypernetworks_mlps").pp(i)));
+        let hyper = (0..MASK_TOKENS)
+            .map(|i| Mlp::new(&[d, d, d, d / 8], vb.pp("output_hypernetworks_mlps").pp(i)));
         Ok(Self {
             transformer,
             tokens: [obj_score_token, iou_token, mask_tokens],
@@ -138,7 +147,10 @@ impl MaskDecoder {
             conv_s0,
             conv_s1,
             output_hypernetworks_mlps: hyper.collect::<Result<_>>()?,
-            iou_prediction_head: Mlp::new(&[d, IOU_HEAD_HIDDEN, IOU_HEAD_HIDDEN, MASK_TOKENS], vb.pp("iou_prediction_head"))?,
+            iou_prediction_head: Mlp::new(
+                &[d, IOU_HEAD_HIDDEN, IOU_HEAD_HIDDEN, MASK_TOKENS],
+                vb.pp("iou_prediction_head"),
+            )?,
             pred_obj_score_head: Mlp::new(&[d, d, d, 1], vb.pp("pred_obj_score_head"))?,
         })
     }
@@ -160,16 +172,23 @@ impl MaskDecoder {
     /// Masks of every mask token.
     ///
     /// # Shapes
-    /// - `features`: of `b` images (see [`ImageFeatures`]), `image_pe`: `[1, h·w, d]`, `prompt`: `[b, t, d]`,
-    ///   `no_mask`: `[d]`, added to every token of the image; returns `4h × 4w` logits
+    /// - `features`: of `b` images (see [`ImageFeatures`]), `image_pe`: `[1, h·w, d]`, `prompt`:
+    ///   `[b, t, d]`, `no_mask`: `[d]`, added to every token of the image; returns `4h × 4w` logits
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn predict_masks(&self, features: &ImageFeatures, image_pe: &Tensor, prompt: &Tensor, no_mask: &Tensor) -> Result<AllMasks> {
+    pub fn predict_masks(
+        &self,
+        features: &ImageFeatures,
+        image_pe: &Tensor,
+        prompt: &Tensor,
+        no_mask: &Tensor,
+    ) -> Result<AllMasks> {
         let (b, h, w, d) = features.image_embed.dims4()?;
         let image = ops::add_position(&features.image_embed, no_mask)?.reshape((b, h * w, d))?;
         let (tokens, image) = self.transformer.forward(&image, image_pe, &self.tokens(prompt)?)?;
-        let up = self.output_upscaling.forward(&image.reshape((b, h, w, d))?, &features.high_res)?;
+        let up =
+            self.output_upscaling.forward(&image.reshape((b, h, w, d))?, &features.high_res)?;
         let token = |i: usize| tokens.narrow(1, i, 1)?.squeeze(1); // [b, d]
         Ok(AllMasks {
             logits: self.masks(&tokens, &up)?,
@@ -188,7 +207,9 @@ impl MaskDecoder {
     pub fn masks(&self, tokens: &Tensor, up: &Tensor) -> Result<Tensor> {
         let (b, h, w, c) = up.dims4()?;
         let hyper = self.output_hypernetworks_mlps.iter().enumerate();
-        let hyper = hyper.map(|(i, mlp)| mlp.forward(&tokens.narrow(1, 2 + i, 1)?.squeeze(1)?)).collect::<Result<Vec<_>>>()?;
+        let hyper = hyper
+            .map(|(i, mlp)| mlp.forward(&tokens.narrow(1, 2 + i, 1)?.squeeze(1)?))
+            .collect::<Result<Vec<_>>>()?;
         let hyper = Tensor::stack(&hyper, 1)?; // [b, 4, d/8]
         let pixels = up.reshape((b, h * w, c))?.transpose(1, 2)?; // [b, d/8, 16·h·w]
         hyper.matmul(&pixels)?.reshape((b, MASK_TOKENS, h, w))

@@ -5,9 +5,11 @@ use candle_core::{DType, Device, Tensor, Var};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
-/// The trainable tensors, in the order of the reference's optimiser: image encoder, then mask decoder.
+/// The trainable tensors, in the order of the reference's optimiser: image encoder, then mask
+/// decoder.
 ///
-/// The IoU head and the object score head are among them and get no gradient; the networks of masks 1 to 3 get a zero one.
+/// The IoU head and the object score head are among them and get no gradient; the networks of masks
+/// 1 to 3 get a zero one.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     named: Vec<(String, Var)>,
@@ -53,7 +55,11 @@ impl Parameters {
     /// When a tensor is missing or has another shape; some variables may have been set by then.
     pub fn set_from(&self, weights: &Weights) -> Result<()> {
         for (name, variable) in &self.named {
-            let missing = || Error::Shape { what: "weights", expected: format!("a tensor `{name}`"), found: Vec::new() };
+            let missing = || Error::Shape {
+                what: "weights",
+                expected: format!("a tensor `{name}`"),
+                found: Vec::new(),
+            };
             let tensor = weights.get(name).ok_or_else(missing)?;
             variable.set(&tensor.to_dtype(DType::F32)?.to_device(variable.device())?)?;
         }

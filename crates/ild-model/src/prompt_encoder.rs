@@ -21,13 +21,15 @@ pub mod label {
     pub const PADDING: i64 = -1;
 }
 
-/// Positions and kinds of points as embeddings (SAM 2's `PromptEncoder`; mask prompts are not part of the image path).
+/// Positions and kinds of points as embeddings (SAM 2's `PromptEncoder`; mask prompts are not part
+/// of the image path).
 ///
 /// It is frozen: no gradient passes through it.
 #[derive(Debug, Clone)]
 pub struct PromptEncoder {
     gaussian_matrix: Tensor,
-    /// Rows: `not_a_point_embed`, then `point_embeddings.0` to `.3`; row `label + 1` is that of a label.
+    /// Rows: `not_a_point_embed`, then `point_embeddings.0` to `.3`; row `label + 1` is that of a
+    /// label.
     kinds: Tensor,
     no_mask_embed: Tensor,
     image_size: usize,
@@ -42,20 +44,29 @@ impl PromptEncoder {
     pub fn new(config: &Sam2Config, vb: VarBuilder) -> Result<Self> {
         let d = config.d_model;
         let normal = Init::Randn { mean: 0.0, stdev: 1.0 };
-        let gaussian_matrix = vb.pp("pe_layer").get_with_hints((2, d / 2), "positional_encoding_gaussian_matrix", normal)?;
+        let gaussian_matrix = vb.pp("pe_layer").get_with_hints(
+            (2, d / 2),
+            "positional_encoding_gaussian_matrix",
+            normal,
+        )?;
         let embedding = |vb: VarBuilder| vb.get_with_hints((1, d), "weight", normal);
-        let points = (0..4).map(|i| embedding(vb.pp("point_embeddings").pp(i))).collect::<Result<Vec<_>>>()?;
+        let points = (0..4)
+            .map(|i| embedding(vb.pp("point_embeddings").pp(i)))
+            .collect::<Result<Vec<_>>>()?;
         let not_a_point = embedding(vb.pp("not_a_point_embed"))?;
-        let kinds = Tensor::cat(&[&not_a_point, &points[0], &points[1], &points[2], &points[3]], 0)?;
+        let kinds =
+            Tensor::cat(&[&not_a_point, &points[0], &points[1], &points[2], &points[3]], 0)?;
         let no_mask_embed = embedding(vb.pp("no_mask_embed"))?.squeeze(0)?;
-        let dense_pe = position_encoding(&grid(config.embedding_size(), vb.device())?, &gaussian_matrix)?;
+        let dense_pe =
+            position_encoding(&grid(config.embedding_size(), vb.device())?, &gaussian_matrix)?;
         Ok(Self { gaussian_matrix, kinds, no_mask_embed, image_size: config.image_size, dense_pe })
     }
 
     /// Points as tokens; one padding token is added, as SAM 2 does when no box is given apart.
     ///
     /// # Shapes
-    /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see [`label`]); returns `[b, n + 1, d]`
+    /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see
+    ///   [`label`]); returns `[b, n + 1, d]`
     ///
     /// # Errors
     /// Shapes other than these, or a label that is none.
@@ -71,7 +82,9 @@ impl PromptEncoder {
         let padding = Tensor::full(label::PADDING, (b, 1), device)?;
         let labels = Tensor::cat(&[&labels.to_dtype(DType::I64)?, &padding], 1)?.flatten_all()?;
         let found = labels.to_vec1::<i64>()?;
-        if let Some(unknown) = found.iter().find(|kind| !(label::PADDING..=label::BOTTOM_RIGHT).contains(kind)) {
+        if let Some(unknown) =
+            found.iter().find(|kind| !(label::PADDING..=label::BOTTOM_RIGHT).contains(kind))
+        {
             bail!("expected point labels -1 to 3, found {unknown}");
         }
         let kind = self.kinds.index_select(&(&labels + 1.0)?, 0)?.reshape((b, n + 1, d))?;

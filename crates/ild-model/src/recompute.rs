@@ -1,13 +1,17 @@
-//! Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): a block keeps its input only, and runs again when its gradient is asked for.
+//! Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): a block keeps its input only, and
+//! runs again when its gradient is asked for.
 //!
-//! The backward pass of the outer graph knows a checkpointed block as one operation with one input, so the gradients of the
-//! block's own tensors cannot travel through it: they are put [`Aside`], and whoever called `backward` fetches them.
+//! The backward pass of the outer graph knows a checkpointed block as one operation with one input,
+//! so the gradients of the block's own tensors cannot travel through it: they are put [`Aside`],
+//! and whoever called `backward` fetches them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail,
+};
 
 use crate::hiera::MultiScaleBlock;
 
@@ -33,10 +37,15 @@ impl Aside {
     }
 }
 
-/// `block.forward(x)` without keeping what lies between: the same values, the same gradients, a second forward pass.
+/// `block.forward(x)` without keeping what lies between: the same values, the same gradients, a
+/// second forward pass.
 pub(crate) fn recomputed(block: &MultiScaleBlock, x: &Tensor, aside: &Aside) -> Result<Tensor> {
     let output = block.forward(&x.detach())?.detach().contiguous()?;
-    x.contiguous()?.apply_op1(Recomputed { block: block.clone(), output: Mutex::new(Some(output)), aside: aside.clone() })
+    x.contiguous()?.apply_op1(Recomputed {
+        block: block.clone(),
+        output: Mutex::new(Some(output)),
+        aside: aside.clone(),
+    })
 }
 
 struct Recomputed {
@@ -86,7 +95,8 @@ impl CustomOp1 for Recomputed {
         let of_input = gradients.remove(input.as_tensor()).map(|gradient| gradient.detach());
         let mut kept = GradStore::default();
         for id in gradients.get_ids().copied().collect::<Vec<_>>() {
-            // A leaf's gradient carries the graph that made it, which would keep every activation alive.
+            // A leaf's gradient carries the graph that made it, which would keep every activation
+            // alive.
             if let Some(gradient) = gradients.get_id(id) {
                 kept.insert_id(id, gradient.detach());
             }

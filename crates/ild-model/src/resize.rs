@@ -1,4 +1,5 @@
-//! Bilinear resizing, with and without antialiasing, equal to PyTorch's `F.interpolate(align_corners=False)`.
+//! Bilinear resizing, with and without antialiasing, equal to PyTorch's
+//! `F.interpolate(align_corners=False)`.
 
 use ndarray::{Array2, ArrayView2, Axis, Zip, parallel::prelude::*};
 
@@ -8,7 +9,8 @@ struct Taps {
     weights: Vec<f32>,
 }
 
-/// Triangle filter; as wide as a destination pixel when shrinking (`_upsample_bilinear2d_aa` in PyTorch).
+/// Triangle filter; as wide as a destination pixel when shrinking (`_upsample_bilinear2d_aa` in
+/// PyTorch).
 fn antialiased(from: usize, to: usize) -> Vec<Taps> {
     let scale = from as f32 / to as f32;
     let stretch = scale.max(1.0);
@@ -42,7 +44,12 @@ fn separable(image: ArrayView2<f32>, columns: &[Taps], rows: &[Taps]) -> Array2<
     let mut wide = Array2::<f32>::zeros((image.nrows(), columns.len()));
     Zip::from(wide.rows_mut()).and(image.rows()).par_for_each(|mut out, row| {
         for (value, taps) in out.iter_mut().zip(columns) {
-            *value = taps.weights.iter().enumerate().map(|(k, weight)| weight * row[taps.first + k]).sum();
+            *value = taps
+                .weights
+                .iter()
+                .enumerate()
+                .map(|(k, weight)| weight * row[taps.first + k])
+                .sum();
         }
     });
     let mut out = Array2::<f32>::zeros((rows.len(), columns.len()));

@@ -37,7 +37,11 @@ impl Sam2 {
     ///
     /// # Errors
     /// [`Error::Misfit`] lists what is missing, of another shape, or belongs to no part of SAM 2.
-    pub fn load(config: &Sam2Config, weights: &Weights, device: &Device) -> Result<(Self, LoadReport)> {
+    pub fn load(
+        config: &Sam2Config,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<(Self, LoadReport)> {
         let loader = Loader::frozen(weights);
         let model = Self::build(config, &loader.var_builder(device))?;
         Ok((model, loader.report(config)?))
@@ -47,7 +51,11 @@ impl Sam2 {
     ///
     /// # Errors
     /// As [`Sam2::load`].
-    pub fn trainable(config: &Sam2Config, weights: &Weights, device: &Device) -> Result<(Self, Parameters, LoadReport)> {
+    pub fn trainable(
+        config: &Sam2Config,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<(Self, Parameters, LoadReport)> {
         let loader = Loader::trainable(weights);
         let model = Self::build(config, &loader.var_builder(device))?;
         let report = loader.report(config)?;
@@ -81,15 +89,20 @@ impl Sam2 {
 
     /// From now on images are encoded in this precision.
     ///
-    /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32 weights; sums are f32.
-    /// Features, and with them the decoder with its masks, are f32 in any case.
+    /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32
+    /// weights; sums are f32. Features, and with them the decoder with its masks, are f32 in any
+    /// case.
     ///
     /// # Errors
     /// [`Error::Precision`] where the processor or the device cannot.
     pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
         if !precision.runs_on(&self.device) {
             let found = if self.device.is_cpu() { "this CPU" } else { "a GPU" };
-            return Err(Error::Precision { asked: precision.name(), expected: precision.needs(), found });
+            return Err(Error::Precision {
+                asked: precision.name(),
+                expected: precision.needs(),
+                found,
+            });
         }
         self.precision = precision;
         Ok(())
@@ -97,8 +110,9 @@ impl Sam2 {
 
     /// Features of normalised images (see [`crate::image_to_input`]).
     ///
-    /// SAM 2 runs `conv_s0` and `conv_s1` on the neck's two finest levels, which serve nothing else. Two affine maps
-    /// in a row are one, so here they are multiplied first: the same features without the two widest maps.
+    /// SAM 2 runs `conv_s0` and `conv_s1` on the neck's two finest levels, which serve nothing
+    /// else. Two affine maps in a row are one, so here they are multiplied first: the same features
+    /// without the two widest maps.
     ///
     /// # Shapes
     /// - `image`: `[b, 3, s, s]`
@@ -108,13 +122,18 @@ impl Sam2 {
     pub fn encode_image(&self, image: &Tensor) -> Result<ImageFeatures> {
         let s = self.config.image_size;
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
-            return Err(Error::Shape { what: "image", expected: format!("[b, 3, {s}, {s}]"), found: image.dims().to_vec() });
+            return Err(Error::Shape {
+                what: "image",
+                expected: format!("[b, 3, {s}, {s}]"),
+                found: image.dims().to_vec(),
+            });
         }
         let image = image.to_dtype(self.precision.dtype())?;
         self.in_pool(|| self.precision.during(|| self.encode(&image)))
     }
 
-    /// Does CPU work on a thread of the pool: from any other, each operation would wait for the pool to wake up and to answer.
+    /// Does CPU work on a thread of the pool: from any other, each operation would wait for the
+    /// pool to wake up and to answer.
     fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         if self.device.is_cpu() { rayon::scope(|_| work()) } else { work() }
     }
@@ -122,10 +141,21 @@ impl Sam2 {
     fn encode(&self, image: &Tensor) -> Result<ImageFeatures> {
         let stages = self.image_encoder.trunk.forward(image)?;
         let neck = &self.image_encoder.neck;
-        let image_embed = neck.top_down(&stages[2], &stages[3])?.to_dtype(DType::F32)?.broadcast_add(&self.no_mem_embed)?;
+        let image_embed = neck
+            .top_down(&stages[2], &stages[3])?
+            .to_dtype(DType::F32)?
+            .broadcast_add(&self.no_mem_embed)?;
         let high_res = [
-            self.sam_mask_decoder.conv_s0.after(neck.lateral(0))?.forward(&stages[0])?.to_dtype(DType::F32)?,
-            self.sam_mask_decoder.conv_s1.after(neck.lateral(1))?.forward(&stages[1])?.to_dtype(DType::F32)?,
+            self.sam_mask_decoder
+                .conv_s0
+                .after(neck.lateral(0))?
+                .forward(&stages[0])?
+                .to_dtype(DType::F32)?,
+            self.sam_mask_decoder
+                .conv_s1
+                .after(neck.lateral(1))?
+                .forward(&stages[1])?
+                .to_dtype(DType::F32)?,
         ];
         Ok(ImageFeatures { image_embed, high_res })
     }
@@ -137,9 +167,18 @@ impl Sam2 {
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape, or where features and boxes are not equally many.
-    pub fn decode_box(&self, features: &ImageFeatures, boxes: &Tensor, mode: DecodeMode) -> Result<MaskPrediction> {
+    pub fn decode_box(
+        &self,
+        features: &ImageFeatures,
+        boxes: &Tensor,
+        mode: DecodeMode,
+    ) -> Result<MaskPrediction> {
         if boxes.rank() != 2 || boxes.dim(1)? != 4 {
-            return Err(Error::Shape { what: "boxes", expected: "[b, 4]".into(), found: boxes.dims().to_vec() });
+            return Err(Error::Shape {
+                what: "boxes",
+                expected: "[b, 4]".into(),
+                found: boxes.dims().to_vec(),
+            });
         }
         let prompt = self.sam_prompt_encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
         choose(&self.decode(features, &prompt)?, self.mode(mode))
@@ -148,16 +187,31 @@ impl Sam2 {
     /// A mask for each set of points.
     ///
     /// # Shapes
-    /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see [`crate::prompt_encoder::label`])
+    /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see
+    ///   [`crate::prompt_encoder::label`])
     ///
     /// # Errors
     /// [`Error::Shape`] for other shapes, or where features and points are not equally many.
-    pub fn decode_points(&self, features: &ImageFeatures, points: &Tensor, labels: &Tensor, mode: DecodeMode) -> Result<MaskPrediction> {
+    pub fn decode_points(
+        &self,
+        features: &ImageFeatures,
+        points: &Tensor,
+        labels: &Tensor,
+        mode: DecodeMode,
+    ) -> Result<MaskPrediction> {
         if points.rank() != 3 || points.dim(2)? != 2 {
-            return Err(Error::Shape { what: "points", expected: "[b, n, 2]".into(), found: points.dims().to_vec() });
+            return Err(Error::Shape {
+                what: "points",
+                expected: "[b, n, 2]".into(),
+                found: points.dims().to_vec(),
+            });
         }
         if labels.dims() != &points.dims()[..2] {
-            return Err(Error::Shape { what: "labels", expected: format!("{:?}", &points.dims()[..2]), found: labels.dims().to_vec() });
+            return Err(Error::Shape {
+                what: "labels",
+                expected: format!("{:?}", &points.dims()[..2]),
+                found: labels.dims().to_vec(),
+            });
         }
         let prompt = self.sam_prompt_encoder.embed_points(points, labels)?;
         choose(&self.decode(features, &prompt)?, self.mode(mode))
@@ -176,21 +230,33 @@ impl Sam2 {
     /// [`Error::Shape`] where features and prompts are not equally many.
     pub fn decode(&self, features: &ImageFeatures, prompt: &Tensor) -> Result<AllMasks> {
         let (images, prompts) = (features.batch()?, prompt.dim(0)?);
-        let repeated = if images == 1 && prompts > 1 { Some(features.repeat(prompts)?) } else { None };
+        let repeated =
+            if images == 1 && prompts > 1 { Some(features.repeat(prompts)?) } else { None };
         if images != prompts && repeated.is_none() {
             let expected = format!("as many as the {images} images of the features");
             return Err(Error::Shape { what: "prompts", expected, found: vec![prompts] });
         }
         let encoder = &self.sam_prompt_encoder;
         let features = repeated.as_ref().unwrap_or(features);
-        let predict = || self.sam_mask_decoder.predict_masks(features, encoder.dense_pe(), prompt, encoder.no_mask_embed());
+        let predict = || {
+            self.sam_mask_decoder.predict_masks(
+                features,
+                encoder.dense_pe(),
+                prompt,
+                encoder.no_mask_embed(),
+            )
+        };
         // The thread may be in the middle of encoding another image, in another precision.
         Ok(self.in_pool(|| Precision::F32.during(predict))?)
     }
 }
 
 fn no_mem_embed(config: &Sam2Config, vb: &VarBuilder) -> candle_core::Result<Tensor> {
-    vb.get_with_hints((1, 1, config.d_model), "no_mem_embed", Init::Randn { mean: 0.0, stdev: 0.02 })
+    vb.get_with_hints(
+        (1, 1, config.d_model),
+        "no_mem_embed",
+        Init::Randn { mean: 0.0, stdev: 0.02 },
+    )
 }
 
 fn choose(all: &AllMasks, mode: DecodeMode) -> Result<MaskPrediction> {
@@ -202,5 +268,9 @@ fn choose(all: &AllMasks, mode: DecodeMode) -> Result<MaskPrediction> {
         let rows = chosen.iter().enumerate().map(|(i, mask)| tensor.i((i, *mask..*mask + 1)));
         Ok(Tensor::stack(&rows.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
     };
-    Ok(MaskPrediction { logits: take(&all.logits)?, iou: take(&all.iou)?, object_score: all.object_score.clone() })
+    Ok(MaskPrediction {
+        logits: take(&all.logits)?,
+        iou: take(&all.iou)?,
+        object_score: all.object_score.clone(),
+    })
 }

@@ -31,7 +31,12 @@ pub struct Segmentation {
 ///
 /// # Errors
 /// When a tensor operation fails.
-pub fn segment(model: &Sam2, rgb: &Array3<u8>, pixels: [f64; 4], device: &Device) -> Result<Segmentation> {
+pub fn segment(
+    model: &Sam2,
+    rgb: &Array3<u8>,
+    pixels: [f64; 4],
+    device: &Device,
+) -> Result<Segmentation> {
     let s = model.config().image_size;
     let (height, width, _) = rgb.dim();
     let input = image_to_input(rgb.view(), s).into_raw_vec_and_offset().0;
@@ -42,12 +47,14 @@ pub fn segment(model: &Sam2, rgb: &Array3<u8>, pixels: [f64; 4], device: &Device
     let side = model.config().mask_size();
     let values = predicted.logits.flatten_all()?.to_vec1::<f32>()?;
     let logits = Array2::from_shape_fn((side, side), |(y, x)| values[y * side + x]);
-    let mask = logits_to_probability(logits.view(), height, width).mapv(|p| u8::from(p > THRESHOLD));
+    let mask =
+        logits_to_probability(logits.view(), height, width).mapv(|p| u8::from(p > THRESHOLD));
     Ok(Segmentation { logits, iou: predicted.iou.flatten_all()?.to_vec1::<f32>()?[0], mask })
 }
 
 impl Segmentation {
-    /// Writes `logits.npy` (f32), `iou.npy` (f32, one number) and `mask.npy` (u8) into `folder`; returns their paths.
+    /// Writes `logits.npy` (f32), `iou.npy` (f32, one number) and `mask.npy` (u8) into `folder`;
+    /// returns their paths.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -61,7 +68,10 @@ impl Segmentation {
     }
 }
 
-fn write_npy<T: WritableElement, D: ndarray::Dimension>(path: PathBuf, array: ArrayView<T, D>) -> Result<PathBuf> {
+fn write_npy<T: WritableElement, D: ndarray::Dimension>(
+    path: PathBuf,
+    array: ArrayView<T, D>,
+) -> Result<PathBuf> {
     ild_cli::write_atomic(&path, |file| array.write_npy(file))?;
     Ok(path)
 }
@@ -72,10 +82,16 @@ fn write_npy<T: WritableElement, D: ndarray::Dimension>(path: PathBuf, array: Ar
 /// [`Error::Rejected`] for any other array, [`Error::Io`] for a file that cannot be read.
 pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
     let refuse = |found: String| {
-        Error::rejected(path, "a slice (H, W, 3) or (H, W) of uint8 in .npy", found, "`ild-preprocess npz-to-npy` writes such slices")
+        Error::rejected(
+            path,
+            "a slice (H, W, 3) or (H, W) of uint8 in .npy",
+            found,
+            "`ild-preprocess npz-to-npy` writes such slices",
+        )
     };
     let bytes = read_regular(path)?;
-    let array = ArrayView::<u8, IxDyn>::view_npy(&bytes).map_err(|error| refuse(error.to_string()))?;
+    let array =
+        ArrayView::<u8, IxDyn>::view_npy(&bytes).map_err(|error| refuse(error.to_string()))?;
     let found = format!("shape {:?}", array.shape());
     if array.is_empty() {
         return Err(refuse(found));
@@ -87,7 +103,9 @@ pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
             let rgb = grey.broadcast((y, x, 3)).ok_or_else(|| refuse(found))?;
             Ok(rgb.to_owned())
         }
-        3 if array.shape()[2] == 3 => array.into_dimensionality::<Ix3>().map(|rgb| rgb.to_owned()).map_err(|_| refuse(found)),
+        3 if array.shape()[2] == 3 => {
+            array.into_dimensionality::<Ix3>().map(|rgb| rgb.to_owned()).map_err(|_| refuse(found))
+        }
         _ => Err(refuse(found)),
     }
 }
@@ -98,7 +116,8 @@ pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
 /// [`Error::Box`] says what a box has to be.
 pub fn checked_box(pixels: [f64; 4], height: usize, width: usize) -> Result<[f64; 4]> {
     let [x0, y0, x1, y1] = pixels;
-    let inside = x0 < x1 && y0 < y1 && x1 > 0.0 && y1 > 0.0 && x0 < width as f64 && y0 < height as f64;
+    let inside =
+        x0 < x1 && y0 < y1 && x1 > 0.0 && y1 > 0.0 && x0 < width as f64 && y0 < height as f64;
     if inside && pixels.iter().all(|value| value.is_finite()) {
         return Ok(pixels);
     }

@@ -12,7 +12,8 @@ pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation of ImageNet's channels.
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// A slice as the encoder wants it: 0..1, resized to a square (the aspect ratio is not kept), normalised.
+/// A slice as the encoder wants it: 0..1, resized to a square (the aspect ratio is not kept),
+/// normalised.
 ///
 /// Equal to SAM 2's `SAM2Transforms` (torchvision's `Resize` with antialiasing, then `Normalize`).
 ///
@@ -35,13 +36,16 @@ pub fn image_to_input(rgb: ArrayView3<u8>, image_size: usize) -> Array3<f32> {
     for (channel, mut out) in input.outer_iter_mut().enumerate() {
         let own = if shared.is_none() { Some(resized(channel)) } else { None };
         if let Some(plane) = shared.as_ref().or(own.as_ref()) {
-            Zip::from(&mut out).and(plane).for_each(|out, value| *out = (value - MEAN[channel]) / STD[channel]);
+            Zip::from(&mut out)
+                .and(plane)
+                .for_each(|out, value| *out = (value - MEAN[channel]) / STD[channel]);
         }
     }
     input
 }
 
-/// Probability on the slice's own pixels: sigmoid first, then bilinear without antialiasing, as the reference does.
+/// Probability on the slice's own pixels: sigmoid first, then bilinear without antialiasing, as the
+/// reference does.
 ///
 /// # Shapes
 /// - `logits`: `[s/4, s/4]`; returns `[height, width]`
@@ -62,7 +66,8 @@ pub fn box_to_input(pixels: [f64; 4], height: usize, width: usize, image_size: u
     std::array::from_fn(|i| (pixels[i] / extent[i] * image_size as f64) as f32)
 }
 
-/// `logits` resized to `height` × `width` before the loss, as training at another label size needs it.
+/// `logits` resized to `height` × `width` before the loss, as training at another label size needs
+/// it.
 ///
 /// # Shapes
 /// - `logits`: `[b, 1, h, w]`; returns `[b, 1, height, width]`

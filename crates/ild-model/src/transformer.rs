@@ -38,7 +38,11 @@ impl Attention {
             let (b, n, inner) = x.dims3()?;
             x.reshape((b, n, DECODER_HEADS, inner / DECODER_HEADS))
         };
-        let (q, k, v) = (heads(self.q_proj.forward(q)?)?, heads(self.k_proj.forward(k)?)?, heads(self.v_proj.forward(v)?)?);
+        let (q, k, v) = (
+            heads(self.q_proj.forward(q)?)?,
+            heads(self.k_proj.forward(k)?)?,
+            heads(self.v_proj.forward(v)?)?,
+        );
         let scale = 1.0 / (q.dim(3)? as f64).sqrt();
         ops::attention(&q, &k, &v, scale)
     }
@@ -59,7 +63,13 @@ impl Attention {
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn forward_residual(&self, q: &Tensor, k: &Tensor, v: &Tensor, residual: &Tensor) -> Result<Tensor> {
+    pub fn forward_residual(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        residual: &Tensor,
+    ) -> Result<Tensor> {
         self.out_proj.forward_residual(&self.attend(q, k, v)?, residual)
     }
 }
@@ -87,8 +97,8 @@ pub struct TwoWayAttentionBlock {
 }
 
 impl TwoWayAttentionBlock {
-    /// Reads a layer. The first one (`skip_first_layer_pe`) replaces the tokens by their self-attention, without
-    /// position and without residual.
+    /// Reads a layer. The first one (`skip_first_layer_pe`) replaces the tokens by their
+    /// self-attention, without position and without residual.
     ///
     /// # Errors
     /// When a tensor is missing or has another shape.
@@ -98,12 +108,20 @@ impl TwoWayAttentionBlock {
         Ok(Self {
             self_attn: Attention::new(d, d, vb.pp("self_attn"))?,
             norm1: norm(1)?,
-            cross_attn_token_to_image: Attention::new(d, d / 2, vb.pp("cross_attn_token_to_image"))?,
+            cross_attn_token_to_image: Attention::new(
+                d,
+                d / 2,
+                vb.pp("cross_attn_token_to_image"),
+            )?,
             norm2: norm(2)?,
             mlp: Mlp::new(&[d, config.mlp_dim, d], vb.pp("mlp"))?,
             norm3: norm(3)?,
             norm4: norm(4)?,
-            cross_attn_image_to_token: Attention::new(d, d / 2, vb.pp("cross_attn_image_to_token"))?,
+            cross_attn_image_to_token: Attention::new(
+                d,
+                d / 2,
+                vb.pp("cross_attn_image_to_token"),
+            )?,
             skip_first_layer_pe,
         })
     }
@@ -126,21 +144,32 @@ impl TwoWayAttentionBlock {
     /// The tokens and the image after this layer.
     ///
     /// # Shapes
-    /// - `queries` and `query_pe`: `[b, t, d]`, `keys`: `[b, n, d]`, `key_pe`: `[1, n, d]`; returns `[b, t, d]` and `[b, n, d]`
+    /// - `queries` and `query_pe`: `[b, t, d]`, `keys`: `[b, n, d]`, `key_pe`: `[1, n, d]`; returns
+    ///   `[b, t, d]` and `[b, n, d]`
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn forward(&self, queries: &Tensor, keys: &Tensor, query_pe: &Tensor, key_pe: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub fn forward(
+        &self,
+        queries: &Tensor,
+        keys: &Tensor,
+        query_pe: &Tensor,
+        key_pe: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         let queries = self.norm1.forward(&self.attend_self(queries, query_pe)?)?;
 
         let q = (&queries + query_pe)?;
         let k = ops::add_position(keys, key_pe)?;
-        let queries = self.norm2.forward(&self.cross_attn_token_to_image.forward_residual(&q, &k, keys, &queries)?)?;
+        let queries = self
+            .norm2
+            .forward(&self.cross_attn_token_to_image.forward_residual(&q, &k, keys, &queries)?)?;
 
         let queries = self.norm3.forward(&(&queries + self.mlp.forward(&queries)?)?)?;
 
         let q = (&queries + query_pe)?;
-        let keys = self.norm4.forward(&self.cross_attn_image_to_token.forward_residual(&k, &q, &queries, keys)?)?;
+        let keys = self
+            .norm4
+            .forward(&self.cross_attn_image_to_token.forward_residual(&k, &q, &queries, keys)?)?;
         Ok((queries, keys))
     }
 }
@@ -162,20 +191,31 @@ impl TwoWayTransformer {
     /// When a tensor is missing or has another shape.
     pub fn new(config: &Sam2Config, vb: VarBuilder) -> Result<Self> {
         let d = config.d_model;
-        let layers = (0..DEPTH).map(|i| TwoWayAttentionBlock::new(config, i == 0, vb.pp("layers").pp(i)));
+        let layers =
+            (0..DEPTH).map(|i| TwoWayAttentionBlock::new(config, i == 0, vb.pp("layers").pp(i)));
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
-            final_attn_token_to_image: Attention::new(d, d / 2, vb.pp("final_attn_token_to_image"))?,
+            final_attn_token_to_image: Attention::new(
+                d,
+                d / 2,
+                vb.pp("final_attn_token_to_image"),
+            )?,
             norm_final_attn: LayerNorm::new(d, EPS, vb.pp("norm_final_attn"))?,
         })
     }
 
     /// # Shapes
-    /// - `image`: `[b, n, d]`, `image_pe`: `[1, n, d]`, `tokens`: `[b, t, d]`; returns tokens `[b, t, d]` and image `[b, n, d]`
+    /// - `image`: `[b, n, d]`, `image_pe`: `[1, n, d]`, `tokens`: `[b, t, d]`; returns tokens `[b,
+    ///   t, d]` and image `[b, n, d]`
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn forward(&self, image: &Tensor, image_pe: &Tensor, tokens: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub fn forward(
+        &self,
+        image: &Tensor,
+        image_pe: &Tensor,
+        tokens: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         let (mut queries, mut keys) = (tokens.clone(), image.clone());
         for layer in &self.layers {
             (queries, keys) = layer.forward(&queries, &keys, tokens, image_pe)?;
@@ -184,9 +224,16 @@ impl TwoWayTransformer {
     }
 
     /// The final attention from the tokens to the image, normed.
-    fn last_look(&self, queries: &Tensor, keys: &Tensor, query_pe: &Tensor, key_pe: &Tensor) -> Result<Tensor> {
+    fn last_look(
+        &self,
+        queries: &Tensor,
+        keys: &Tensor,
+        query_pe: &Tensor,
+        key_pe: &Tensor,
+    ) -> Result<Tensor> {
         let q = (queries + query_pe)?;
         let k = ops::add_position(keys, key_pe)?;
-        self.norm_final_attn.forward(&self.final_attn_token_to_image.forward_residual(&q, &k, keys, queries)?)
+        self.norm_final_attn
+            .forward(&self.final_attn_token_to_image.forward_residual(&q, &k, keys, queries)?)
     }
 }

@@ -15,16 +15,19 @@ use crate::init;
 use crate::input::open_regular;
 use crate::parameters::Parameters;
 
-/// A `.safetensors` file begins with the length of its header in eight bytes, then the header: a `{`.
+/// A `.safetensors` file begins with the length of its header in eight bytes, then the header: a
+/// `{`.
 const SNIFFED: usize = 9;
 /// What training scripts put before SAM 2's own names.
 const PREFIXES: [&str; 2] = ["module.", "sam2_model."];
 
-/// Metadata key of what is known about predicted IoU and object score, and its value when nothing has taught them.
+/// Metadata key of what is known about predicted IoU and object score, and its value when nothing
+/// has taught them.
 const SCORES: &str = "scores";
 const UNTRAINED: &str = "untrained";
 
-/// Tensors on the CPU under Meta's names, those of the video path included, and the file's metadata.
+/// Tensors on the CPU under Meta's names, those of the video path included, and the file's
+/// metadata.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
@@ -39,7 +42,9 @@ impl Weights {
     ///
     /// # Errors
     /// When two names become the same; returns that name.
-    pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> std::result::Result<Self, String> {
+    pub fn from_tensors(
+        tensors: impl IntoIterator<Item = (String, Tensor)>,
+    ) -> std::result::Result<Self, String> {
         let mut named = BTreeMap::new();
         for (name, tensor) in tensors {
             let mut short = name.as_str();
@@ -53,10 +58,12 @@ impl Weights {
         Ok(Self { tensors: named, ..Self::default() })
     }
 
-    /// Reads a checkpoint; its content, not its name, says what kind it is: `.safetensors`, or PyTorch's `.pt` and `.pth`.
+    /// Reads a checkpoint; its content, not its name, says what kind it is: `.safetensors`, or
+    /// PyTorch's `.pt` and `.pth`.
     ///
     /// # Errors
-    /// [`Error::Rejected`] or [`Error::Checkpoint`] for a file that is no checkpoint, [`Error::Io`] for one that cannot be read.
+    /// [`Error::Rejected`] or [`Error::Checkpoint`] for a file that is no checkpoint, [`Error::Io`]
+    /// for one that cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(Self { origin: Some(path.to_owned()), ..Self::read_content(path)? })
     }
@@ -88,10 +95,18 @@ impl Weights {
 
     fn from_safetensors(bytes: &[u8], path: &Path) -> Result<Self> {
         let refuse = |found: String| Error::rejected(path, "a .safetensors checkpoint", found, "");
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|error| refuse(error.to_string()))?;
-        let mut weights = Self::from_tensors(tensors).map_err(|name| refuse(format!("`{name}` twice")))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
-        weights.metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
+            .map_err(|error| refuse(error.to_string()))?;
+        let mut weights =
+            Self::from_tensors(tensors).map_err(|name| refuse(format!("`{name}` twice")))?;
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
+        weights.metadata = header
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         Ok(weights)
     }
 
@@ -104,8 +119,9 @@ impl Weights {
         Ok(Self { tensors: init::random(config, seed)?, metadata, origin: None })
     }
 
-    /// Whether predicted IoU and object score mean anything. The loss of fine-tuning looks at masks only, so in weights that began
-    /// at random both stay random; weights of unknown origin are taken for descendants of Meta's.
+    /// Whether predicted IoU and object score mean anything. The loss of fine-tuning looks at masks
+    /// only, so in weights that began at random both stay random; weights of unknown origin are
+    /// taken for descendants of Meta's.
     #[must_use]
     pub fn scores_are_trained(&self) -> bool {
         self.metadata.get(SCORES).is_none_or(|state| state != UNTRAINED)
@@ -165,11 +181,16 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Writes a `.safetensors` file with `metadata`, beside its final name first. The same weights give the same bytes.
+    /// Writes a `.safetensors` file with `metadata`, beside its final name first. The same weights
+    /// give the same bytes.
     ///
     /// # Errors
     /// When the file cannot be written, or a tensor's type has no place in the format.
-    pub fn write_safetensors(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
+    pub fn write_safetensors(
+        &self,
+        path: &Path,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<()> {
         let mut ordered: Vec<(&String, &Tensor)> = self.tensors.iter().collect();
         ordered.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype().size_in_bytes())); // keeps every tensor aligned
         let header = header(&ordered, metadata)?;
@@ -209,7 +230,11 @@ fn type_name(dtype: DType) -> Result<&'static str> {
         DType::F16 => "F16",
         DType::F32 => "F32",
         DType::F64 => "F64",
-        other => return Err(Error::Tensor(candle_core::Error::UnsupportedDTypeForOp(other, "write_safetensors").bt())),
+        other => {
+            return Err(Error::Tensor(
+                candle_core::Error::UnsupportedDTypeForOp(other, "write_safetensors").bt(),
+            ));
+        }
     })
 }
 

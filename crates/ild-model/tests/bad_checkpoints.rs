@@ -31,7 +31,8 @@ fn files_that_are_no_state_dict() {
     for (name, message) in [
         ("complex.pt", "expected tensors of f16, bf16, f32, f64, bool or integers, found torch.ComplexFloatStorage".to_owned()),
         ("no_tensors.pt", format!("{dict}, found a dict without tensors; {save}")),
-        // Saved with its class: loading it in Python runs the code of that class, here it is only named.
+        // Saved with its class: loading it in Python runs the code of that class, here it is only
+        // named.
         ("whole_module.pt", format!("{dict}, found an object of torch.nn.modules.linear.Linear; {save}")),
         (
             "export.py",
@@ -56,20 +57,39 @@ fn a_file_cut_short_and_a_pipe() {
     );
     let pipe = folder.path().join("pipe.pt");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert_eq!(inspect(&pipe), "error: FILE: expected a regular file, found a pipe, socket or device; name the file itself\n");
+    assert_eq!(
+        inspect(&pipe),
+        "error: FILE: expected a regular file, found a pipe, socket or device; name the file itself\n"
+    );
 }
 
 #[test]
 fn weights_of_another_size() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nano.safetensors");
-    Weights::random(&Sam2Config::from_name_or_file("nano").unwrap(), 5).unwrap().write_safetensors(&file, &Default::default()).unwrap();
+    Weights::random(&Sam2Config::from_name_or_file("nano").unwrap(), 5)
+        .unwrap()
+        .write_safetensors(&file, &Default::default())
+        .unwrap();
     let slice = folder.path().join("slice.npy");
     Array2::<u8>::zeros((8, 8)).write_npy(fs::File::create(&slice).unwrap()).unwrap();
     let output = folder.path().join("o");
     let [weights, image, output] = [&file, &slice, &output].map(|path| path.to_str().unwrap());
-    let words =
-        ["segment", "--checkpoint", weights, "--model", "t", "--image", image, "--box", "1,2,3,4", "--output", output, "--device", "cpu"];
+    let words = [
+        "segment",
+        "--checkpoint",
+        weights,
+        "--model",
+        "t",
+        "--image",
+        image,
+        "--box",
+        "1,2,3,4",
+        "--output",
+        output,
+        "--device",
+        "cpu",
+    ];
     let said = refusal(&words, &file);
     let mut lines = said.lines();
     assert_eq!(

@@ -1,4 +1,5 @@
-//! Reads files that PyTorch wrote (`tests/golden/checkpoint/export.py`) and files that somebody bent.
+//! Reads files that PyTorch wrote (`tests/golden/checkpoint/export.py`) and files that somebody
+//! bent.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,15 @@ fn refusal(name: &str) -> String {
 
 #[test]
 fn every_way_of_saving_a_state_dict_gives_the_same_tensors() {
-    for name in ["bare.pt", "model.pt", "finetuned.pth", "parameters.pt", "legacy.pt", "protocol4.pt", "other_objects.pt"] {
+    for name in [
+        "bare.pt",
+        "model.pt",
+        "finetuned.pth",
+        "parameters.pt",
+        "legacy.pt",
+        "protocol4.pt",
+        "other_objects.pt",
+    ] {
         let tensors = TorchFile::open(&golden(name)).unwrap().state_dict().unwrap();
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["bias", "weight"], "{name}");
         assert_eq!(tensors["weight"].dims(), [3, 4], "{name}");
@@ -55,7 +64,10 @@ fn views_are_gathered_through_their_strides() {
     let tensors = TorchFile::open(&golden("views.pt")).unwrap().state_dict().unwrap();
     let r = |i: usize| i as f64 / 8.0 - 1.0;
     let grid = |rows: usize, columns: usize, at: &dyn Fn(usize, usize) -> usize| -> Vec<f64> {
-        (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))).map(|(y, x)| r(at(y, x))).collect()
+        (0..rows)
+            .flat_map(|y| (0..columns).map(move |x| (y, x)))
+            .map(|(y, x)| r(at(y, x)))
+            .collect()
     };
     assert_eq!(values(&tensors["row"]), grid(1, 6, &|_, x| 6 + x));
     assert_eq!(values(&tensors["columns"]), grid(4, 2, &|y, x| y * 6 + 2 + x));
@@ -83,7 +95,11 @@ fn optimizer_state_can_be_looked_into() {
 
 #[test]
 fn what_cannot_be_read_is_named_and_not_left_out() {
-    assert!(refusal("complex.pt").contains("found torch.ComplexFloatStorage"), "{}", refusal("complex.pt"));
+    assert!(
+        refusal("complex.pt").contains("found torch.ComplexFloatStorage"),
+        "{}",
+        refusal("complex.pt")
+    );
     assert!(refusal("no_tensors.pt").contains("found a dict without tensors"));
     assert!(refusal("whole_module.pt").contains("an object of torch.nn.modules.linear.Linear"));
     assert!(refusal("export.py").contains("expected a PyTorch checkpoint"));
@@ -99,7 +115,10 @@ fn a_file_cut_anywhere_is_refused_without_panic() {
         for keep in (0..bytes.len()).step_by(7) {
             let path = dir.path().join("cut.pt");
             std::fs::write(&path, &bytes[..keep]).unwrap();
-            assert!(TorchFile::open(&path).and_then(|file| file.state_dict()).is_err(), "{name} cut at {keep}");
+            assert!(
+                TorchFile::open(&path).and_then(|file| file.state_dict()).is_err(),
+                "{name} cut at {keep}"
+            );
         }
     }
 }
@@ -122,7 +141,8 @@ fn a_file_with_any_byte_flipped_never_panics() {
 /// An archive with this program and one storage of four values.
 fn archive(program: &[u8]) -> tempfile::NamedTempFile {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for (name, bytes) in [("a/data.pkl", program), ("a/data/0", &[0; 16])] {
         zip.start_file(name, stored).unwrap();
         zip.write_all(bytes).unwrap();
@@ -145,8 +165,11 @@ fn tensor_program(offset: &str, shape: &str, stride: &str) -> Vec<u8> {
 
 #[test]
 fn tensors_outside_their_storage_are_refused() {
-    let read =
-        |program: &[u8]| TorchFile::open(archive(program).path()).and_then(|file| file.state_dict()).map_err(|error| error.to_string());
+    let read = |program: &[u8]| {
+        TorchFile::open(archive(program).path())
+            .and_then(|file| file.state_dict())
+            .map_err(|error| error.to_string())
+    };
     assert_eq!(read(&tensor_program("0", "2 2", "2 1")).unwrap()["w"].dims(), [2, 2]);
     let bent = [
         ("1", "2 2", "2 1", "a storage of at least 5 values"),
@@ -167,7 +190,10 @@ fn tensors_outside_their_storage_are_refused() {
 fn a_program_that_would_run_code_gives_no_tensors_and_runs_nothing() {
     let marker = std::env::temp_dir().join(format!("ild-never-{}", std::process::id()));
     let program = format!("}}S'w'\ncposix\nsystem\n(S'touch {}'\ntRs.", marker.display());
-    let error = TorchFile::open(archive(program.as_bytes()).path()).and_then(|file| file.state_dict()).unwrap_err().to_string();
+    let error = TorchFile::open(archive(program.as_bytes()).path())
+        .and_then(|file| file.state_dict())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a dict without tensors"), "{error}");
     assert!(!marker.exists());
 }
@@ -176,6 +202,12 @@ fn a_program_that_would_run_code_gives_no_tensors_and_runs_nothing() {
 #[test]
 fn a_dict_that_holds_itself_is_refused_and_does_not_hang() {
     let file = archive(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.");
-    let message = TorchFile::open(file.path()).and_then(|file| file.state_dict()).unwrap_err().to_string();
-    assert!(message.contains("a dict of tensors, alone or under the key `model`, found a dict without tensors"), "{message}");
+    let message =
+        TorchFile::open(file.path()).and_then(|file| file.state_dict()).unwrap_err().to_string();
+    assert!(
+        message.contains(
+            "a dict of tensors, alone or under the key `model`, found a dict without tensors"
+        ),
+        "{message}"
+    );
 }

@@ -1,6 +1,8 @@
-//! What no program can leave out of preprocessing: the inputs inflated, the arrays deflated, the bytes written. Nothing else.
+//! What no program can leave out of preprocessing: the inputs inflated, the arrays deflated, the
+//! bytes written. Nothing else.
 //!
-//! Run by `cargo xtask bench preprocess`: `preprocess_floor DATA DONE OUT`, with the outputs of a finished run in DONE.
+//! Run by `cargo xtask bench preprocess`: `preprocess_floor DATA DONE OUT`, with the outputs of a
+//! finished run in DONE.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -33,17 +35,27 @@ fn floor(cli: &Cli) -> anyhow::Result<()> {
     files(&cli.data.join("gts"))?.par_iter().try_for_each(|path| read_label_map(path).map(drop))?;
     tracing::info!("inputs inflated: {:.2} s", start.elapsed().as_secs_f64());
 
-    let slices: Vec<PathBuf> =
-        ["imgs", "gts"].map(|kind| files(&cli.done.join("npy/train").join(kind))).into_iter().flatten().flatten().collect();
+    let slices: Vec<PathBuf> = ["imgs", "gts"]
+        .map(|kind| files(&cli.done.join("npy/train").join(kind)))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
     let start = Instant::now();
     slices.par_iter().try_for_each(|path| copy(path, &cli.out.join(name(path)?)))?;
-    tracing::info!("{} NPY files read and written: {:.2} s", slices.len(), start.elapsed().as_secs_f64());
+    tracing::info!(
+        "{} NPY files read and written: {:.2} s",
+        slices.len(),
+        start.elapsed().as_secs_f64()
+    );
 
     let start = Instant::now();
-    files(&cli.done.join("npz/npz_train/CT_ILD"))?.par_iter().try_for_each(|path| -> anyhow::Result<()> {
-        let stack = read_npz(path)?;
-        Ok(write_npz(&cli.out.join(name(path)?), &stack)?)
-    })?;
+    files(&cli.done.join("npz/npz_train/CT_ILD"))?.par_iter().try_for_each(
+        |path| -> anyhow::Result<()> {
+            let stack = read_npz(path)?;
+            Ok(write_npz(&cli.out.join(name(path)?), &stack)?)
+        },
+    )?;
     tracing::info!("NPZ inflated and deflated: {:.2} s", start.elapsed().as_secs_f64());
     Ok(())
 }
@@ -61,6 +73,7 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn name(path: &Path) -> anyhow::Result<String> {
-    let folder = path.parent().and_then(Path::file_name).context("a file in a folder")?.to_string_lossy();
+    let folder =
+        path.parent().and_then(Path::file_name).context("a file in a folder")?.to_string_lossy();
     Ok(format!("{folder}-{}", path.file_name().context("a file")?.to_string_lossy()))
 }

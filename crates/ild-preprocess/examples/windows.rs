@@ -31,13 +31,18 @@ fn main() -> anyhow::Result<()> {
     let mut tiles = Vec::new();
     // Large slices are shown by every other pixel: six of them fit on a page.
     let step = voxels.shape_zyx()[2].div_ceil(TILE);
-    println!("| window | level/width | HU per grey level | lung black or white | greys of the lung | grey of {LANDMARKS_HU:?} HU |");
+    println!(
+        "| window | level/width | HU per grey level | lung black or white | greys of the lung | grey of {LANDMARKS_HU:?} HU |"
+    );
     println!("|---|---|---|---|---|---|");
     for (name, _) in PRESETS {
         let windowing: Windowing = name.parse().map_err(anyhow::Error::msg)?;
         let windowed = window_ct(&voxels, &[z], &windowing, Scaling::WindowBounds);
-        let hu_per_grey: Vec<String> =
-            windowing.windows().iter().map(|&w| format!("{:.1}", (bounds_hu(w)[1] - bounds_hu(w)[0]) / 255.0)).collect();
+        let hu_per_grey: Vec<String> = windowing
+            .windows()
+            .iter()
+            .map(|&w| format!("{:.1}", (bounds_hu(w)[1] - bounds_hu(w)[0]) / 255.0))
+            .collect();
         println!(
             "| `{name}` | {windowing} | {} | {:.1} % | {} | {} |",
             hu_per_grey.join(", "),
@@ -47,18 +52,26 @@ fn main() -> anyhow::Result<()> {
         );
         tiles.push(match &windowed.images {
             Images::Grey(grey) => picture::overlay(grey.slice(s![0, ..;step, ..;step]), &[], 1),
-            Images::Rgb(colour) => picture::overlay(colour.slice(s![0, ..;step, ..;step, ..]), &[], 1),
+            Images::Rgb(colour) => {
+                picture::overlay(colour.slice(s![0, ..;step, ..;step, ..]), &[], 1)
+            }
         });
     }
     picture::save_png(&out, &picture::tile(&tiles, 3))?;
-    println!("\n{} (left to right, top to bottom: {})", out.display(), PRESETS.map(|(name, _)| name).join(", "));
+    println!(
+        "\n{} (left to right, top to bottom: {})",
+        out.display(),
+        PRESETS.map(|(name, _)| name).join(", ")
+    );
     Ok(())
 }
 
 /// The slice of the second synthetic patient that shows most disease.
 fn synthetic_slice() -> (Voxels, usize) {
     let patient = phantom::generate(2024, 1, [60, 256, 256]);
-    let diseased = |z: &usize| patient.label.labels.index_axis(Axis(0), *z).iter().filter(|&&id| id > 0).count();
+    let diseased = |z: &usize| {
+        patient.label.labels.index_axis(Axis(0), *z).iter().filter(|&&id| id > 0).count()
+    };
     let z = (0..60).max_by_key(diseased).unwrap_or(30);
     (patient.ct.voxels, z)
 }

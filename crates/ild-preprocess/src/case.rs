@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ild_io::{Geometry, Images, LabelMap, LabelTable, SliceStack, read_label_map, read_volume, same_grid};
+use ild_io::{
+    Geometry, Images, LabelMap, LabelTable, SliceStack, read_label_map, read_volume, same_grid,
+};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +54,8 @@ pub struct CaseSettings {
     pub removed_ids: Vec<u8>,
     /// Label to split into instances.
     pub tumor_id: Option<u8>,
-    /// Accept a label on another grid of the same shape, with a note, as the older scripts did without one.
+    /// Accept a label on another grid of the same shape, with a note, as the older scripts did
+    /// without one.
     pub any_grid: bool,
     /// Number instances as the older scripts do, two above the largest other id of the case.
     pub reference_instance_ids: bool,
@@ -109,8 +112,11 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
     if let Some(tumor_id) = settings.tumor_id {
         let table_max = settings.label_table.0.keys().max().copied().unwrap_or(0);
         let case_max = runs.all().iter().map(|run| run.label).max().unwrap_or(0);
-        let first_id =
-            if settings.reference_instance_ids { reference_first_id(&runs, tumor_id) } else { 1 + usize::from(table_max.max(case_max)) };
+        let first_id = if settings.reference_instance_ids {
+            reference_first_id(&runs, tumor_id)
+        } else {
+            1 + usize::from(table_max.max(case_max))
+        };
         split_instances(&mut runs, tumor_id, first_id).map_err(|too_many| {
             Error::refused(
                 &pair.label,
@@ -126,19 +132,30 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
 /// Reads the CT of a case and puts its labelled slices together.
 ///
 /// # Errors
-/// When the CT is refused, or the label is on another grid (a grid that only stores the same voxels in another order is put right).
-pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) -> Result<(SliceStack, CaseFacts)> {
+/// When the CT is refused, or the label is on another grid (a grid that only stores the same voxels
+/// in another order is put right).
+pub fn build_stack(
+    pair: &Pair,
+    labels: &CaseLabels,
+    settings: &CaseSettings,
+) -> Result<(SliceStack, CaseFacts)> {
     let volume = read_volume(&pair.image)?;
     let other_grid = same_grid(&pair.label, "label", &labels.geometry, "CT", &volume.geometry);
     let same_shape = volume.geometry.shape_zyx == labels.geometry.shape_zyx;
     let (mut notes, mut moved) = (Vec::new(), None);
     match other_grid {
         Ok(()) => {}
-        // Arrays of one shape can be put together, right or wrong; the older scripts never looked further.
+        // Arrays of one shape can be put together, right or wrong; the older scripts never looked
+        // further.
         Err(error) if settings.any_grid && same_shape => notes.push(error.to_string()),
         Err(error) if settings.any_grid => return Err(error.into()),
         Err(_) => {
-            let map = read_label_map(&pair.label)?.on_grid_of(&pair.label, "label", "CT", &volume.geometry)?;
+            let map = read_label_map(&pair.label)?.on_grid_of(
+                &pair.label,
+                "label",
+                "CT",
+                &volume.geometry,
+            )?;
             moved = Some(clean(map, pair, settings)?);
         }
     }
@@ -148,13 +165,19 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
     facts.notes.extend(notes);
     let images = match settings.modality {
         Modality::Ct => {
-            let windowed = window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
+            let windowed =
+                window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
             facts.flattened = Some(windowed.flattened);
             facts.notes.extend(ct_notes(windowed.range, &windowed.flattened, settings));
             windowed.images
         }
         Modality::Mr => spread_mr(&volume.voxels, &slices).ok_or_else(|| {
-            Error::refused(&pair.image, "an MR volume with values above 0", "none", "use --modality CT for Hounsfield units")
+            Error::refused(
+                &pair.image,
+                "an MR volume with values above 0",
+                "none",
+                "use --modality CT for Hounsfield units",
+            )
         })?,
     };
     // The voxels are the largest thing in memory and not needed any more.
@@ -180,13 +203,19 @@ pub fn build_stack(pair: &Pair, labels: &CaseLabels, settings: &CaseSettings) ->
 }
 
 fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> CaseFacts {
-    let voxels: BTreeMap<u8, u64> = (0..=255u8).zip(runs.voxels()).filter(|&(_, count)| count > 0).collect();
+    let voxels: BTreeMap<u8, u64> =
+        (0..=255u8).zip(runs.voxels()).filter(|&(_, count)| count > 0).collect();
     // Instances have ids that no table can name.
-    let unknown = voxels.keys().filter(|id| settings.tumor_id.is_none() && !settings.label_table.0.contains_key(id));
+    let unknown = voxels
+        .keys()
+        .filter(|id| settings.tumor_id.is_none() && !settings.label_table.0.contains_key(id));
     let unknown: Vec<String> = unknown.map(u8::to_string).collect();
     let mut notes = Vec::new();
     if !unknown.is_empty() {
-        notes.push(format!("label ids without a name in the label table: {}; add --labels or --remove-label-ids", unknown.join(", ")));
+        notes.push(format!(
+            "label ids without a name in the label table: {}; add --labels or --remove-label-ids",
+            unknown.join(", ")
+        ));
     }
     CaseFacts {
         slices: slices.len(),
@@ -204,7 +233,9 @@ pub fn no_hounsfield_units([lowest, highest]: [f64; 2]) -> Option<String> {
     if lowest == highest {
         Some(format!("every voxel of the CT is {lowest}: nothing to see"))
     } else if lowest > AIR_HU {
-        Some(format!("the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units"))
+        Some(format!(
+            "the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units"
+        ))
     } else {
         None
     }
@@ -222,7 +253,8 @@ fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> 
     notes
 }
 
-/// The grid of the slices `z_index` as one block: right where they are neighbours, closed up over gaps.
+/// The grid of the slices `z_index` as one block: right where they are neighbours, closed up over
+/// gaps.
 #[must_use]
 pub fn cropped_geometry(stack: &SliceStack) -> Option<Geometry> {
     let (affine, z_index) = (stack.affine?, stack.z_index.as_ref()?);

@@ -39,7 +39,8 @@ pub struct DatasetPart {
 }
 
 impl Dataset {
-    /// Reads `dataset.json` of an NPY folder; `None` when there is none (a folder made by the older scripts).
+    /// Reads `dataset.json` of an NPY folder; `None` when there is none (a folder made by the older
+    /// scripts).
     ///
     /// # Errors
     /// When it is there and is not what this program writes.
@@ -51,7 +52,12 @@ impl Dataset {
             Err(source) => return Err(ild_io::Error::Io { path, what: "read", source }.into()),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::refused(&path, "what `ild-preprocess npz-to-npy` writes", error.to_string(), "run npz-to-npy again with --force")
+            Error::refused(
+                &path,
+                "what `ild-preprocess npz-to-npy` writes",
+                error.to_string(),
+                "run npz-to-npy again with --force",
+            )
         })
     }
 

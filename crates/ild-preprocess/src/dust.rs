@@ -18,7 +18,8 @@ impl Default for DustLimits {
     }
 }
 
-/// `runs` without the components that are smaller than `limits`, first in the volume, then in each slice.
+/// `runs` without the components that are smaller than `limits`, first in the volume, then in each
+/// slice.
 #[must_use]
 pub fn remove_dust(runs: &LabelRuns, limits: DustLimits) -> LabelRuns {
     let kept = keep_large(runs, Neighbours::Volume26, limits.min_voxels_3d);

@@ -36,8 +36,18 @@ pub enum Error {
 
 impl Error {
     /// A refusal of `path`.
-    pub fn refused(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Refused { path: path.into(), expected: expected.into(), found: found.into(), next: next.into() }
+    pub fn refused(
+        path: impl Into<PathBuf>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Refused {
+            path: path.into(),
+            expected: expected.into(),
+            found: found.into(),
+            next: next.into(),
+        }
     }
 
     /// Whether the input is at fault (exit code 3), rather than the machine.
@@ -53,7 +63,8 @@ impl Error {
     /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
     #[must_use]
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection) || ild_io::Error::rejects(error)
+        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
+            || ild_io::Error::rejects(error)
     }
 }
 

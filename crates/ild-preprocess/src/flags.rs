@@ -1,5 +1,8 @@
 //! The flags of both stages, and what they mean to the library.
-#![allow(rustdoc::invalid_html_tags, reason = "the flags' docs are help texts: a terminal shows `<case>` as it is")]
+#![allow(
+    rustdoc::invalid_html_tags,
+    reason = "the flags' docs are help texts: a terminal shows `<case>` as it is"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,13 +52,14 @@ pub struct NiiToNpzFlags {
     /// Put <modality>_<anatomy>_ before each file name.
     #[arg(long)]
     pub name_prefix: bool,
-    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: one of these beside or above --gt-path, else the
-    /// five ILD classes].
+    /// Names of the label ids: labels.json or nnU-Net's dataset.json [default: one of these beside
+    /// or above --gt-path, else the five ILD classes].
     #[arg(long, value_name = "FILE.json")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
 
-    /// Window by name: soft (40/400), lung (-600/1500), lung-wide (-1000..500 HU), medsam-lung (-160/1500), or rgb (lung,
+    /// Window by name: soft (40/400), lung (-600/1500), lung-wide (-1000..500 HU), medsam-lung
+    /// (-160/1500), or rgb (lung,
     /// -450/700 and soft on the three channels) [default: soft, which makes aerated lung black].
     #[arg(long, value_name = "NAME", conflicts_with_all = ["window_level", "window_width"], value_parser = preset(), help_heading = "Window")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,16 +107,19 @@ pub struct NiiToNpzFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patients: Option<PathBuf>,
 
-    /// Also write the slices that `npz-to-npy` would make of npz_train/ and npz_valid/ into this folder, straight from memory.
+    /// Also write the slices that `npz-to-npy` would make of npz_train/ and npz_valid/ into this
+    /// folder, straight from memory.
     #[arg(long, value_name = "DIR", conflicts_with = "folds")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub npy_dir: Option<PathBuf>,
-    /// Also write the kept slices and their labels as <case>_img.nii.gz and <case>_gt.nii.gz, for checking by eye.
+    /// Also write the kept slices and their labels as <case>_img.nii.gz and <case>_gt.nii.gz, for
+    /// checking by eye.
     #[arg(long)]
     pub save_nii: bool,
-    /// Exactly what the older Python script does: grey scaled by each image's own range, label 12 dropped, tumour instances
-    /// numbered from two above the largest label, grids of CT and label compared by shape only (a note says when they differ),
-    /// the first 40 names for training and the rest for test (unless a split is given).
+    /// Exactly what the older Python script does: grey scaled by each image's own range, label 12
+    /// dropped, tumour instances numbered from two above the largest label, grids of CT and label
+    /// compared by shape only (a note says when they differ), the first 40 names for training and
+    /// the rest for test (unless a split is given).
     #[arg(long)]
     pub parity: bool,
 }
@@ -127,8 +134,12 @@ impl NiiToNpzFlags {
             Some(path) => LabelTable::read(path)?,
             None => label_table_near(&self.gt_path)?,
         };
-        if self.modality == Modality::Mr && (self.window.is_some() || self.window_level.is_some() || self.window_width.is_some()) {
-            tracing::warn!("windows are for CT; an MR volume is spread between its own percentiles");
+        if self.modality == Modality::Mr
+            && (self.window.is_some() || self.window_level.is_some() || self.window_width.is_some())
+        {
+            tracing::warn!(
+                "windows are for CT; an MR volume is spread between its own percentiles"
+            );
         }
         let mut removed_ids = self.remove_label_ids.clone();
         if self.parity {
@@ -144,7 +155,10 @@ impl NiiToNpzFlags {
             tumor_id: self.tumor_id,
             any_grid: self.parity,
             reference_instance_ids: self.parity,
-            limits: DustLimits { min_voxels_3d: self.min_voxels_3d, min_pixels_2d: self.min_pixels_2d },
+            limits: DustLimits {
+                min_voxels_3d: self.min_voxels_3d,
+                min_pixels_2d: self.min_pixels_2d,
+            },
             label_table,
             save_nii: self.save_nii,
         };
@@ -169,7 +183,9 @@ impl NiiToNpzFlags {
 
     fn windowing(&self) -> Result<Windowing> {
         if let Some(name) = &self.window {
-            return name.parse().map_err(|error: String| anyhow::anyhow!("--window {name}: {error}").into());
+            return name
+                .parse()
+                .map_err(|error: String| anyhow::anyhow!("--window {name}: {error}").into());
         }
         let Some(default) = Windowing::default().single() else { return Ok(Windowing::default()) };
         Ok(Windowing::Grey(Window {
@@ -194,7 +210,10 @@ impl NiiToNpzFlags {
 /// `labels.json` or `dataset.json` in the label folder or beside it; else the default table.
 fn label_table_near(gt_path: &Path) -> Result<LabelTable> {
     let folders = [Some(gt_path), gt_path.parent()];
-    let files = folders.into_iter().flatten().flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
+    let files = folders
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
     match files.into_iter().find(|path| path.is_file()) {
         Some(path) => {
             tracing::info!("names of the labels from {}", path.display());
@@ -209,7 +228,10 @@ fn preset() -> impl TypedValueParser<Value = String> {
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
-    text.parse().ok().filter(|width: &f64| width.is_finite() && *width > 0.0).ok_or_else(|| "expected a width above 0 HU".to_owned())
+    text.parse()
+        .ok()
+        .filter(|width: &f64| width.is_finite() && *width > 0.0)
+        .ok_or_else(|| "expected a width above 0 HU".to_owned())
 }
 
 /// Shares of train, valid and test; any positive scale.
@@ -217,10 +239,12 @@ fn positive(text: &str) -> std::result::Result<f64, String> {
 pub struct Ratios(pub [f64; 3]);
 
 fn shares(text: &str) -> std::result::Result<Ratios, String> {
-    let numbers: Option<Vec<f64>> = text.split(',').map(|share| share.trim().parse().ok()).collect();
+    let numbers: Option<Vec<f64>> =
+        text.split(',').map(|share| share.trim().parse().ok()).collect();
     match numbers.as_deref() {
         Some(&[train, valid, test])
-            if [train, valid, test].iter().all(|share| share.is_finite() && *share >= 0.0) && train + valid + test > 0.0 =>
+            if [train, valid, test].iter().all(|share| share.is_finite() && *share >= 0.0)
+                && train + valid + test > 0.0 =>
         {
             Ok(Ratios([train, valid, test]))
         }
@@ -266,14 +290,20 @@ impl NpzToNpyFlags {
 /// One error for a run in which cases failed or were refused; the table has said which.
 ///
 /// # Errors
-/// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were refused.
+/// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were
+/// refused.
 pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
     if failed > 0 {
-        return Err(anyhow::anyhow!("{failed} cases failed; the same command goes on with them once the cause is gone"));
+        return Err(anyhow::anyhow!(
+            "{failed} cases failed; the same command goes on with them once the cause is gone"
+        ));
     }
     if rejected > 0 {
         let inputs = if rejected == 1 { "input was" } else { "inputs were" };
-        return Err(ild_cli::Rejected(format!("{rejected} {inputs} rejected; all others are done")).into());
+        return Err(ild_cli::Rejected(format!(
+            "{rejected} {inputs} rejected; all others are done"
+        ))
+        .into());
     }
     Ok(())
 }

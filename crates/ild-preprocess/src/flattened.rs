@@ -40,12 +40,18 @@ impl Flattened {
     /// As [`Flattened::of_slice`] for a colour picture `[y, x, channel]`.
     #[must_use]
     pub fn of_colour_slice(voxels: &Voxels, z: usize, colour: ArrayView3<u8>) -> Self {
-        let lanes = colour.map_axis(Axis(2), |channels| u8::from(channels.iter().any(|&grey| grey != 0 && grey != 255)));
+        let lanes = colour.map_axis(Axis(2), |channels| {
+            u8::from(channels.iter().any(|&grey| grey != 0 && grey != 255))
+        });
         with_voxels!(voxels, array => count(array.index_axis(Axis(0), z), lanes.view(), |alive| alive == 0))
     }
 }
 
-fn count<T: Voxel>(values: ArrayView2<T>, picture: ArrayView2<u8>, flat: impl Fn(u8) -> bool) -> Flattened {
+fn count<T: Voxel>(
+    values: ArrayView2<T>,
+    picture: ArrayView2<u8>,
+    flat: impl Fn(u8) -> bool,
+) -> Flattened {
     let mut total = Flattened::default();
     let Some((first, last)) = T::within(LUNG_HU[0], LUNG_HU[1]) else { return total };
     for (values, picture) in values.outer_iter().zip(picture.outer_iter()) {
@@ -56,7 +62,10 @@ fn count<T: Voxel>(values: ArrayView2<T>, picture: ArrayView2<u8>, flat: impl Fn
             lung += inside;
             flattened += inside & u32::from(flat(p));
         });
-        total.add(Flattened { lung_voxels: u64::from(lung), flattened_voxels: u64::from(flattened) });
+        total.add(Flattened {
+            lung_voxels: u64::from(lung),
+            flattened_voxels: u64::from(flattened),
+        });
     }
     total
 }
@@ -70,7 +79,9 @@ mod tests {
     #[test]
     fn every_voxel_type_counts_the_same_lung() {
         let hu = [-1000i16, -951, -950, -500, -200, -199, 40];
-        let slice = |voxels| Flattened::of_slice(&voxels, 0, ndarray::arr2(&[[0, 0, 0, 128, 255, 0, 0]]).view());
+        let slice = |voxels| {
+            Flattened::of_slice(&voxels, 0, ndarray::arr2(&[[0, 0, 0, 128, 255, 0, 0]]).view())
+        };
         let values = Array3::from_shape_vec((1, 1, 7), hu.to_vec()).unwrap();
         let expected = Flattened { lung_voxels: 3, flattened_voxels: 2 };
         assert_eq!(slice(Voxels::I16(values.clone())), expected);

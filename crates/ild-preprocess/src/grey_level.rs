@@ -1,8 +1,9 @@
 //! Voxel value → one of 256 grey levels, with numpy's arithmetic.
 //!
-//! `255 · (clip(v) − black) / (white − black)`, cut to a whole number. Integers and `f64` are computed in `f64`, `f32` in
-//! `f32`, in this order of operations: the result is that of the older scripts bit for bit. Integer volumes go through a
-//! table with one entry per value inside the window, so that the formula is evaluated some hundred times, not millions.
+//! `255 · (clip(v) − black) / (white − black)`, cut to a whole number. Integers and `f64` are
+//! computed in `f64`, `f32` in `f32`, in this order of operations: the result is that of the older
+//! scripts bit for bit. Integer volumes go through a table with one entry per value inside the
+//! window, so that the formula is evaluated some hundred times, not millions.
 
 use ild_io::{Voxels, with_voxels};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Zip};
@@ -43,7 +44,8 @@ impl Ramp {
 
     fn grey_f64(&self, value: f64) -> u8 {
         // `as u8` cuts off and maps NaN (0/0, a constant volume) to 0, as numpy's cast does.
-        ((value.max(self.clip[0]).min(self.clip[1]) - self.black) / (self.white - self.black) * 255.0) as u8
+        ((value.max(self.clip[0]).min(self.clip[1]) - self.black) / (self.white - self.black)
+            * 255.0) as u8
     }
 
     fn grey_f32(&self, value: f32) -> u8 {

@@ -11,11 +11,17 @@ pub struct TooManyInstances {
     pub first_id: usize,
 }
 
-/// Gives each 26-connected component of `tumor_id` its own id: `first_id` for the one that the array meets first, and so on.
+/// Gives each 26-connected component of `tumor_id` its own id: `first_id` for the one that the
+/// array meets first, and so on.
 ///
 /// # Errors
-/// When the ids would pass 255; the older scripts wrapped around there and mixed tumours with other labels.
-pub fn split_instances(runs: &mut LabelRuns, tumor_id: u8, first_id: usize) -> Result<usize, TooManyInstances> {
+/// When the ids would pass 255; the older scripts wrapped around there and mixed tumours with other
+/// labels.
+pub fn split_instances(
+    runs: &mut LabelRuns,
+    tumor_id: u8,
+    first_id: usize,
+) -> Result<usize, TooManyInstances> {
     let components = Components::new(runs, Neighbours::Volume26);
     let mut id_of = vec![None; components.voxels.len()];
     let mut instances = 0;
@@ -37,11 +43,17 @@ pub fn split_instances(runs: &mut LabelRuns, tumor_id: u8, first_id: usize) -> R
     Ok(instances)
 }
 
-/// First instance id as the older scripts number them: two above the largest other label (they add the 1-based instance
-/// number to the maximum plus one).
+/// First instance id as the older scripts number them: two above the largest other label (they add
+/// the 1-based instance number to the maximum plus one).
 #[must_use]
 pub fn reference_first_id(runs: &LabelRuns, tumor_id: u8) -> usize {
-    2 + runs.all().iter().map(|run| run.label).filter(|&id| id != tumor_id).max().map_or(0, usize::from)
+    2 + runs
+        .all()
+        .iter()
+        .map(|run| run.label)
+        .filter(|&id| id != tumor_id)
+        .max()
+        .map_or(0, usize::from)
 }
 
 #[cfg(test)]
@@ -51,7 +63,11 @@ mod tests {
     use super::*;
 
     fn three_tumours_and_an_organ() -> LabelRuns {
-        let labels = Array3::from_shape_vec((1, 3, 7), vec![3, 3, 0, 3, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1, 0]).unwrap();
+        let labels = Array3::from_shape_vec(
+            (1, 3, 7),
+            vec![3, 3, 0, 3, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1, 0],
+        )
+        .unwrap();
         LabelRuns::new(labels.view(), &[])
     }
 
@@ -66,7 +82,10 @@ mod tests {
     #[test]
     fn ids_beyond_8_bits_are_refused() {
         let mut runs = three_tumours_and_an_organ();
-        assert_eq!(split_instances(&mut runs, 3, 254), Err(TooManyInstances { instances: 3, first_id: 254 }));
+        assert_eq!(
+            split_instances(&mut runs, 3, 254),
+            Err(TooManyInstances { instances: 3, first_id: 254 })
+        );
         assert_eq!(split_instances(&mut runs, 3, 253), Ok(3));
     }
 }

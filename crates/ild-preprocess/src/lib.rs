@@ -1,10 +1,12 @@
 //! From raw CT and lesion labels to the arrays that training and inference read.
 //!
 //! Two stages, each a library call and a sub-command of `ild-preprocess`:
-//! - [`NiiToNpz`]: pairs CTs with labels, cleans the labels, windows the CT, splits by patient, writes one NPZ per patient;
+//! - [`NiiToNpz`]: pairs CTs with labels, cleans the labels, windows the CT, splits by patient,
+//!   writes one NPZ per patient;
 //! - [`NpzToNpy`]: the slices of the NPZ as single arrays, labels at 256 × 256.
 //!
-//! Labels are handled as [`LabelRuns`]; components, dust and instances work on them. A CT is never resampled or reoriented.
+//! Labels are handled as [`LabelRuns`]; components, dust and instances work on them. A CT is never
+//! resampled or reoriented.
 
 mod case;
 mod dataset;
@@ -31,7 +33,9 @@ mod splits_file;
 mod summary;
 mod window;
 
-pub use case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels, no_hounsfield_units};
+pub use case::{
+    CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels, no_hounsfield_units,
+};
 pub use dataset::{DATASET_FILE, Dataset, DatasetPart};
 pub use dust::{DustLimits, keep_large, remove_dust};
 pub use error::{Error, Result, one_line};

@@ -31,7 +31,8 @@ Examples:
 
 #[derive(Subcommand)]
 enum Stage {
-    /// CT and label files → one NPZ per patient: labels cleaned, CT windowed to 8 bit, split by patient.
+    /// CT and label files → one NPZ per patient: labels cleaned, CT windowed to 8 bit, split by
+    /// patient.
     NiiToNpz(Box<NiiToNpzFlags>),
     /// NPZ → the NPY slices that training reads, and dataset.json.
     NpzToNpy(NpzToNpyFlags),
@@ -53,7 +54,10 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
     let run = flags.resolve(common)?;
     let summary = run.run()?;
     let json = summary.json(&run.settings.label_table, &run.settings_json());
-    ild_cli::write_bytes_atomic(&run.output.join("summary.json"), &serde_json::to_vec_pretty(&json)?)?;
+    ild_cli::write_bytes_atomic(
+        &run.output.join("summary.json"),
+        &serde_json::to_vec_pretty(&json)?,
+    )?;
     println!("{}", summary.text(&run.settings.label_table));
     report.set("settings", flags);
     report.set("window", run.settings.windowing);
@@ -64,7 +68,8 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
         }
     }
     report.output(&run.output);
-    let (mut failed, mut rejected) = (summary.count(Status::Failed), summary.count(Status::Rejected));
+    let (mut failed, mut rejected) =
+        (summary.count(Status::Failed), summary.count(Status::Rejected));
     if let Some(stage) = run.slices_stage(&summary) {
         let slices = stage.run()?;
         println!("{}", slices.text());

@@ -4,12 +4,15 @@ use ndarray::{Array2, ArrayView2};
 
 /// Source index of each of `target` pixels along an axis of `source` pixels.
 ///
-/// `min(⌊i · s⌋, source − 1)` with `s = 1 / (target / source)` in double precision, both divisions rounded, as OpenCV does
-/// it. Exact arithmetic (`i · source / target`) gives another pixel for 34 sizes below 1500, 186 → 256 among them.
+/// `min(⌊i · s⌋, source − 1)` with `s = 1 / (target / source)` in double precision, both divisions
+/// rounded, as OpenCV does it. Exact arithmetic (`i · source / target`) gives another pixel for 34
+/// sizes below 1500, 186 → 256 among them.
 #[must_use]
 pub fn nearest_indices(source: usize, target: usize) -> Vec<usize> {
     let scale = 1.0 / (target as f64 / source as f64);
-    (0..target).map(|i| ((i as f64 * scale).floor() as usize).min(source.saturating_sub(1))).collect()
+    (0..target)
+        .map(|i| ((i as f64 * scale).floor() as usize).min(source.saturating_sub(1)))
+        .collect()
 }
 
 /// `image` (`[y, x]`) at `height` × `width`.
@@ -25,7 +28,8 @@ pub fn resize_nearest<T: Copy>(image: ArrayView2<T>, height: usize, width: usize
         let row = &pixels[y * source_width..][..source_width];
         resized.extend(columns.iter().map(|&x| row[x]));
     }
-    Array2::from_shape_vec((height, width), resized).unwrap_or_else(|_| unreachable!("one value per target pixel"))
+    Array2::from_shape_vec((height, width), resized)
+        .unwrap_or_else(|_| unreachable!("one value per target pixel"))
 }
 
 #[cfg(test)]

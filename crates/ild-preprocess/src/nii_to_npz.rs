@@ -1,4 +1,5 @@
-//! Stage 1: a folder of CTs and labels becomes one NPZ per patient, split into train, valid and test.
+//! Stage 1: a folder of CTs and labels becomes one NPZ per patient, split into train, valid and
+//! test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ use crate::{Error, Result, patients};
 /// Changes whenever the same settings give another NPZ.
 const FORMAT: u32 = 1;
 
-/// Labels found while the split is drawn are kept for the second pass up to this much memory, in all; beyond it they are read again.
+/// Labels found while the split is drawn are kept for the second pass up to this much memory, in
+/// all; beyond it they are read again.
 const KEPT_LABEL_BYTES: usize = 1 << 30;
 
 /// How cases are divided.
@@ -115,15 +117,25 @@ impl NiiToNpz {
     /// Runs the stage. A case that cannot be done does not stop the others; see [`Summary`].
     ///
     /// # Errors
-    /// When nothing can be done at all: no pairs, an unusable split, an output folder that cannot be written to or is busy.
+    /// When nothing can be done at all: no pairs, an unusable split, an output folder that cannot
+    /// be written to or is busy.
     pub fn run(&self) -> Result<Summary> {
         let found = find_pairs(&self.sources)?;
         let chosen = self.chosen_split(&found)?;
         let patient_of = self.patients.as_deref().map(patients::read_patients).transpose()?;
         if let (Some(chosen), Some(patient_of)) = (&chosen, &patient_of) {
-            patients::refuse_torn_apart(chosen, patient_of, self.patients.as_deref().unwrap_or(&self.output))?;
+            patients::refuse_torn_apart(
+                chosen,
+                patient_of,
+                self.patients.as_deref().unwrap_or(&self.output),
+            )?;
         }
-        let output = Output::open(&self.output, self.settings.modality.name(), &self.anatomy, self.name_prefix)?;
+        let output = Output::open(
+            &self.output,
+            self.settings.modality.name(),
+            &self.anatomy,
+            self.name_prefix,
+        )?;
         let slices = self.npy_dir.as_deref().map(NpyOutput::open).transpose()?;
 
         let mut rows = Vec::new();
@@ -135,24 +147,40 @@ impl NiiToNpz {
             }
         }
         let places = self.places(&prepared, chosen.as_ref(), patient_of.as_ref(), &found);
-        output.refuse_leaks(places.iter().filter_map(|(case, place)| Some((case.as_str(), place.folder()?))))?;
+        output.refuse_leaks(
+            places.iter().filter_map(|(case, place)| Some((case.as_str(), place.folder()?))),
+        )?;
         rows.extend(self.write_all(prepared, &places, &output, slices.as_ref())?);
         rows.extend(found.unnameable.iter().map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            output.not_done(&name, None, &Error::refused(path, "a UTF-8 file name", "other bytes", "rename the file"))
+            output.not_done(
+                &name,
+                None,
+                &Error::refused(path, "a UTF-8 file name", "other bytes", "rename the file"),
+            )
         }));
         rows.sort_by(|a, b| a.case.cmp(&b.case));
 
         self.write_split(&rows, &places, &output)?;
         let mut notes = output.strangers(&rows)?;
         notes.extend(chosen.iter().flat_map(|chosen| absent_cases(chosen, &found)));
-        Ok(Summary { cases: rows, labels_without_image: found.labels_alone, images_without_label: found.images_alone, notes })
+        Ok(Summary {
+            cases: rows,
+            labels_without_image: found.labels_alone,
+            images_without_label: found.images_alone,
+            notes,
+        })
     }
 
-    /// The second stage of this run, which finishes what the first wrote into `npy_dir`; `None` without one.
+    /// The second stage of this run, which finishes what the first wrote into `npy_dir`; `None`
+    /// without one.
     #[must_use]
     pub fn slices_stage(&self, summary: &Summary) -> Option<NpzToNpy> {
-        let prefix = if self.name_prefix { format!("{}_{}_", self.settings.modality.name(), self.anatomy) } else { String::new() };
+        let prefix = if self.name_prefix {
+            format!("{}_{}_", self.settings.modality.name(), self.anatomy)
+        } else {
+            String::new()
+        };
         let written = summary.cases.iter().filter(|row| row.status == Status::Written);
         Some(NpzToNpy {
             train_dir: self.output.join(Part::Train.npz_folder()),
@@ -174,19 +202,34 @@ impl NiiToNpz {
             SplitChoice::File { path, fold } => {
                 let split = read_splits(path, *fold)?;
                 // Names may be written as the label files are.
-                let bare = |name: String| name.strip_suffix(self.sources.label_suffix.as_str()).map(str::to_owned).unwrap_or(name);
+                let bare = |name: String| {
+                    name.strip_suffix(self.sources.label_suffix.as_str())
+                        .map(str::to_owned)
+                        .unwrap_or(name)
+                };
                 Ok(Some(split.into_iter().map(|(name, part)| (bare(name), part)).collect()))
             }
             SplitChoice::FirstForty => {
                 let part = |i: usize| if i < FIRST { Part::Train } else { Part::Test };
-                Ok(Some(found.pairs.iter().enumerate().map(|(i, pair)| (pair.case.clone(), part(i))).collect()))
+                Ok(Some(
+                    found
+                        .pairs
+                        .iter()
+                        .enumerate()
+                        .map(|(i, pair)| (pair.case.clone(), part(i)))
+                        .collect(),
+                ))
             }
             SplitChoice::Ratios(_) | SplitChoice::Folds(_) => Ok(None),
         }
     }
 
     /// First pass: the labels of every case that is not finished.
-    fn prepare_all<'a>(&self, found: &'a Pairs, output: &Output) -> Result<Vec<std::result::Result<Prepared<'a>, Box<Row>>>> {
+    fn prepare_all<'a>(
+        &self,
+        found: &'a Pairs,
+        output: &Output,
+    ) -> Result<Vec<std::result::Result<Prepared<'a>, Box<Row>>>> {
         let settings = json!({ "format": FORMAT, "case": self.settings });
         let kept_bytes = AtomicUsize::new(0);
         let bar = ild_cli::progress_bar(found.pairs.len() as u64, "labels");
@@ -209,16 +252,22 @@ impl NiiToNpz {
         kept_bytes: &AtomicUsize,
     ) -> std::result::Result<Prepared<'a>, Box<Row>> {
         let key = Key::new(settings, &[&pair.label, &pair.image]);
-        let finished = if self.force { None } else { output.records.finished::<CaseFacts>(&pair.case, &key) };
+        let finished =
+            if self.force { None } else { output.records.finished::<CaseFacts>(&pair.case, &key) };
         if let Some(record) = finished {
             let labels = record.facts.voxels.keys().copied().collect();
             return Ok(Prepared { pair, key, finished: Some(record), labels, kept: None });
         }
-        let labels = clean_labels(pair, &self.settings).map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
+        let labels = clean_labels(pair, &self.settings)
+            .map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
         if labels.runs.all().is_empty() {
             return Err(Box::new(output.skipped(&pair.case, self.nothing_left(pair))));
         }
-        let ids = (0..=255u8).zip(labels.runs.voxels()).filter(|&(_, count)| count > 0).map(|(id, _)| id).collect();
+        let ids = (0..=255u8)
+            .zip(labels.runs.voxels())
+            .filter(|&(_, count)| count > 0)
+            .map(|(id, _)| id)
+            .collect();
         let kept = kept_bytes.fetch_add(labels.runs.bytes(), Ordering::Relaxed) < KEPT_LABEL_BYTES;
         Ok(Prepared { pair, key, finished: None, labels: ids, kept: kept.then_some(labels) })
     }
@@ -226,7 +275,11 @@ impl NiiToNpz {
     fn nothing_left(&self, pair: &Pair) -> String {
         let DustLimits { min_voxels_3d, min_pixels_2d } = self.settings.limits;
         let ids: Vec<String> = self.settings.removed_ids.iter().map(u8::to_string).collect();
-        let dropped = if ids.is_empty() { String::new() } else { format!("without label {} and ", ids.join(", ")) };
+        let dropped = if ids.is_empty() {
+            String::new()
+        } else {
+            format!("without label {} and ", ids.join(", "))
+        };
         format!(
             "{}: no label left {dropped}without components under {min_voxels_3d} voxels or {min_pixels_2d} pixels in a slice",
             pair.label.display()
@@ -242,23 +295,31 @@ impl NiiToNpz {
     ) -> BTreeMap<String, Place> {
         if let Some(chosen) = chosen {
             let place = |pair: &Pair| {
-                chosen.get(&pair.case).map_or_else(|| Place::Nowhere("not in the split file".into()), |&part| Place::Part(part))
+                chosen.get(&pair.case).map_or_else(
+                    || Place::Nowhere("not in the split file".into()),
+                    |&part| Place::Part(part),
+                )
             };
             return found.pairs.iter().map(|pair| (pair.case.clone(), place(pair))).collect();
         }
         let candidate = |case: &Prepared| Candidate {
             case: case.pair.case.clone(),
-            patient: patient_of.and_then(|of| of.get(&case.pair.case)).unwrap_or(&case.pair.case).clone(),
+            patient: patient_of
+                .and_then(|of| of.get(&case.pair.case))
+                .unwrap_or(&case.pair.case)
+                .clone(),
             labels: case.labels.clone(),
         };
         let candidates: Vec<Candidate> = prepared.iter().map(candidate).collect();
         match self.split {
-            SplitChoice::Folds(folds) => {
-                draw_folds(&candidates, folds, self.seed).into_iter().map(|(case, fold)| (case, Place::Fold(fold))).collect()
-            }
-            SplitChoice::Ratios(ratios) => {
-                draw(&candidates, ratios, self.seed).into_iter().map(|(case, part)| (case, Place::Part(part))).collect()
-            }
+            SplitChoice::Folds(folds) => draw_folds(&candidates, folds, self.seed)
+                .into_iter()
+                .map(|(case, fold)| (case, Place::Fold(fold)))
+                .collect(),
+            SplitChoice::Ratios(ratios) => draw(&candidates, ratios, self.seed)
+                .into_iter()
+                .map(|(case, part)| (case, Place::Part(part)))
+                .collect(),
             SplitChoice::File { .. } | SplitChoice::FirstForty => unreachable!("chosen above"),
         }
     }
@@ -283,7 +344,13 @@ impl NiiToNpz {
         rows
     }
 
-    fn write(&self, case: Prepared, places: &BTreeMap<String, Place>, output: &Output, slices: Option<&NpyOutput>) -> Row {
+    fn write(
+        &self,
+        case: Prepared,
+        places: &BTreeMap<String, Place>,
+        output: &Output,
+        slices: Option<&NpyOutput>,
+    ) -> Row {
         let name = case.pair.case.clone();
         let place = &places[&name];
         let (Some(folder), part) = (place.folder(), place.name()) else {
@@ -291,8 +358,12 @@ impl NiiToNpz {
             return output.skipped(&name, reason.clone());
         };
         let result = match case.finished {
-            Some(record) => output.moved(&name, record, &folder).map(|facts| (Status::Unchanged, facts)),
-            None => self.make(case, place, &folder, output, slices).map(|facts| (Status::Written, facts)),
+            Some(record) => {
+                output.moved(&name, record, &folder).map(|facts| (Status::Unchanged, facts))
+            }
+            None => self
+                .make(case, place, &folder, output, slices)
+                .map(|facts| (Status::Written, facts)),
         };
         match result {
             Ok((status, facts)) => {
@@ -303,14 +374,28 @@ impl NiiToNpz {
         }
     }
 
-    fn make(&self, case: Prepared, place: &Place, folder: &str, output: &Output, slices: Option<&NpyOutput>) -> Result<CaseFacts> {
+    fn make(
+        &self,
+        case: Prepared,
+        place: &Place,
+        folder: &str,
+        output: &Output,
+        slices: Option<&NpyOutput>,
+    ) -> Result<CaseFacts> {
         let labels = match case.kept {
             Some(labels) => labels,
             None => clean_labels(case.pair, &self.settings)?,
         };
         let (stack, facts) = build_stack(case.pair, &labels, &self.settings)?;
         drop(labels);
-        let facts = output.write(&case.pair.case, case.key, folder, &stack, facts, self.settings.save_nii)?;
+        let facts = output.write(
+            &case.pair.case,
+            case.key,
+            folder,
+            &stack,
+            facts,
+            self.settings.save_nii,
+        )?;
         if let (Some(slices), Place::Part(part)) = (slices, place) {
             slices.write(*part, &output.npz_file(folder, &case.pair.case), &stack)?;
         }
@@ -318,7 +403,12 @@ impl NiiToNpz {
     }
 
     /// `splits.json`, or for folds nnU-Net's `splits_final.json` and a folder of links per fold.
-    fn write_split(&self, rows: &[Row], places: &BTreeMap<String, Place>, output: &Output) -> Result<()> {
+    fn write_split(
+        &self,
+        rows: &[Row],
+        places: &BTreeMap<String, Place>,
+        output: &Output,
+    ) -> Result<()> {
         let done: Vec<&Row> = rows.iter().filter(|row| row.facts.is_some()).collect();
         let (file, value) = match self.split {
             SplitChoice::Folds(folds) => {
@@ -341,7 +431,10 @@ impl NiiToNpz {
                         _ => None,
                     })
                     .collect();
-                ("splits.json", splits_json(&part_of, json!({ "how": self.split, "seed": self.seed })))
+                (
+                    "splits.json",
+                    splits_json(&part_of, json!({ "how": self.split, "seed": self.seed })),
+                )
             }
         };
         let text = serde_json::to_vec_pretty(&value).map_err(anyhow::Error::new)?;
@@ -370,5 +463,12 @@ fn tell(case: &str, status: Status, facts: &CaseFacts) {
 fn absent_cases(chosen: &BTreeMap<String, Part>, found: &Pairs) -> Vec<String> {
     let there: BTreeSet<&str> = found.pairs.iter().map(|pair| pair.case.as_str()).collect();
     let absent = chosen.iter().filter(|(case, _)| !there.contains(case.as_str()));
-    absent.map(|(case, part)| format!("{case}: in the split's {} part, but there is no such pair of files", part.name())).collect()
+    absent
+        .map(|(case, part)| {
+            format!(
+                "{case}: in the split's {} part, but there is no such pair of files",
+                part.name()
+            )
+        })
+        .collect()
 }

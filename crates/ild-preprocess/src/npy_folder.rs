@@ -24,13 +24,25 @@ pub(crate) struct NpyOutput {
 impl NpyOutput {
     /// Takes the folder, making it if need be, and removes what a killed run left half written.
     pub(crate) fn open(npy_dir: &Path) -> Result<Self> {
-        let lock = ild_cli::FolderLock::take(npy_dir)?.ok_or_else(|| Error::Busy(npy_dir.to_owned()))?;
-        Ok(Self { folders: [NpyFolder::open(npy_dir, Part::Train)?, NpyFolder::open(npy_dir, Part::Valid)?], _lock: lock })
+        let lock =
+            ild_cli::FolderLock::take(npy_dir)?.ok_or_else(|| Error::Busy(npy_dir.to_owned()))?;
+        Ok(Self {
+            folders: [
+                NpyFolder::open(npy_dir, Part::Train)?,
+                NpyFolder::open(npy_dir, Part::Valid)?,
+            ],
+            _lock: lock,
+        })
     }
 
-    /// Writes the slices of `stack`, which is in the file `npz` of `part`; nothing for the test part, which is never trained on.
+    /// Writes the slices of `stack`, which is in the file `npz` of `part`; nothing for the test
+    /// part, which is never trained on.
     pub(crate) fn write(&self, part: Part, npz: &Path, stack: &SliceStack) -> Result<()> {
-        let (Some(folder), Some(case)) = (self.folders.iter().find(|folder| folder.part == part), npz.file_stem()) else { return Ok(()) };
+        let (Some(folder), Some(case)) =
+            (self.folders.iter().find(|folder| folder.part == part), npz.file_stem())
+        else {
+            return Ok(());
+        };
         write_slices(&case.to_string_lossy(), npz, stack, folder).map(|_| ())
     }
 }
@@ -46,12 +58,23 @@ pub(crate) struct NpyFolder {
 
 impl NpyFolder {
     pub(crate) fn open(npy_dir: &Path, part: Part) -> Result<Self> {
-        let folder = Self { root: npy_dir.to_owned(), part, records: Records::new(npy_dir, &format!("npz-to-npy/{}", part.name())) };
+        let folder = Self {
+            root: npy_dir.to_owned(),
+            part,
+            records: Records::new(npy_dir, &format!("npz-to-npy/{}", part.name())),
+        };
         for path in [folder.sub("imgs"), folder.sub("gts")] {
-            std::fs::create_dir_all(&path).with_context(|| format!("{}: could not be made", path.display()))?;
+            std::fs::create_dir_all(&path)
+                .with_context(|| format!("{}: could not be made", path.display()))?;
         }
-        for path in [folder.sub("imgs"), folder.sub("gts"), folder.records.folder().to_owned(), npy_dir.to_owned()] {
-            ild_cli::sweep_temporary(&path).with_context(|| format!("{}: could not be cleaned", path.display()))?;
+        for path in [
+            folder.sub("imgs"),
+            folder.sub("gts"),
+            folder.records.folder().to_owned(),
+            npy_dir.to_owned(),
+        ] {
+            ild_cli::sweep_temporary(&path)
+                .with_context(|| format!("{}: could not be cleaned", path.display()))?;
         }
         Ok(folder)
     }
@@ -76,11 +99,19 @@ impl NpyFolder {
         self.root.join(self.relative_label(slice))
     }
 
-    /// Removes slices that this program wrote for cases, or from slices, that are here no more; lists those it did not write.
-    pub(crate) fn tidy<'a>(&self, rows: impl Iterator<Item = &'a NpyRow> + Clone) -> Result<Vec<String>> {
-        let expected: BTreeSet<&str> =
-            rows.clone().filter_map(|row| row.facts.as_ref()).flat_map(|facts| facts.slices.iter().map(String::as_str)).collect();
-        let done: BTreeSet<&str> = rows.clone().filter(|row| row.facts.is_some()).map(|row| row.case.as_str()).collect();
+    /// Removes slices that this program wrote for cases, or from slices, that are here no more;
+    /// lists those it did not write.
+    pub(crate) fn tidy<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a NpyRow> + Clone,
+    ) -> Result<Vec<String>> {
+        let expected: BTreeSet<&str> = rows
+            .clone()
+            .filter_map(|row| row.facts.as_ref())
+            .flat_map(|facts| facts.slices.iter().map(String::as_str))
+            .collect();
+        let done: BTreeSet<&str> =
+            rows.clone().filter(|row| row.facts.is_some()).map(|row| row.case.as_str()).collect();
         let mut ours: BTreeSet<String> = rows.map(|row| row.case.clone()).collect();
         if self.records.folder().is_dir() {
             for path in list(self.records.folder())? {
@@ -92,15 +123,24 @@ impl NpyFolder {
             }
         }
         let mut notes = Vec::new();
-        for path in [self.sub("imgs"), self.sub("gts")].iter().map(|folder| list(folder)).collect::<Result<Vec<_>>>()?.concat() {
+        for path in [self.sub("imgs"), self.sub("gts")]
+            .iter()
+            .map(|folder| list(folder))
+            .collect::<Result<Vec<_>>>()?
+            .concat()
+        {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if expected.contains(stem.as_str()) {
                 continue;
             }
             if ours.contains(case_of(&stem)) || ours.contains(&stem) {
-                std::fs::remove_file(&path).with_context(|| format!("{}: could not be removed", path.display()))?;
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("{}: could not be removed", path.display()))?;
             } else {
-                notes.push(format!("{}: not from this input; training will use it unless it is removed", path.display()));
+                notes.push(format!(
+                    "{}: not from this input; training will use it unless it is removed",
+                    path.display()
+                ));
             }
         }
         Ok(notes)
@@ -110,7 +150,11 @@ impl NpyFolder {
 /// `case` of `case-007`.
 fn case_of(slice: &str) -> &str {
     match slice.rsplit_once('-') {
-        Some((case, number)) if number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()) => case,
+        Some((case, number))
+            if number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            case
+        }
         _ => slice,
     }
 }

@@ -60,7 +60,8 @@ impl NpzToNpy {
     /// Runs the stage. An NPZ that cannot be done does not stop the others.
     ///
     /// # Errors
-    /// When nothing can be done at all: no NPZ, a case in both folders, an output folder that cannot be written to or is busy.
+    /// When nothing can be done at all: no NPZ, a case in both folders, an output folder that
+    /// cannot be written to or is busy.
     pub fn run(&self) -> Result<NpySummary> {
         let train = find_npz(&self.train_dir)?;
         let valid = self.valid_dir.as_deref().map(find_npz).transpose()?.unwrap_or_default();
@@ -74,7 +75,10 @@ impl NpzToNpy {
             ));
         }
         if valid.is_empty() {
-            notes.push("no validation NPZ: training will choose its checkpoint by the training loss".to_owned());
+            notes.push(
+                "no validation NPZ: training will choose its checkpoint by the training loss"
+                    .to_owned(),
+            );
         }
         refuse_overlap(&train, &valid)?;
         let output = NpyOutput::open(&self.npy_dir)?;
@@ -91,7 +95,11 @@ impl NpzToNpy {
         Ok(NpySummary { rows, dataset, notes })
     }
 
-    fn convert_all(&self, files: &BTreeMap<String, PathBuf>, folder: &NpyFolder) -> Result<Vec<NpyRow>> {
+    fn convert_all(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+        folder: &NpyFolder,
+    ) -> Result<Vec<NpyRow>> {
         let bar = ild_cli::progress_bar(files.len() as u64, folder.part.name());
         let files: Vec<(&String, &PathBuf)> = files.iter().collect();
         let rows = files.into_par_iter().with_max_len(1).map(|(case, path)| {
@@ -106,7 +114,11 @@ impl NpzToNpy {
     }
 
     fn convert(&self, case: &str, path: &Path, folder: &NpyFolder) -> NpyRow {
-        let finished = if self.force { None } else { folder.records.finished::<SliceFacts>(case, &key_of(path)) };
+        let finished = if self.force {
+            None
+        } else {
+            folder.records.finished::<SliceFacts>(case, &key_of(path))
+        };
         let row = |status, reason: String, facts| NpyRow {
             case: case.to_owned(),
             path: path.to_owned(),
@@ -117,15 +129,23 @@ impl NpzToNpy {
         };
         if let Some(record) = finished {
             tracing::debug!("{case}: unchanged");
-            let status = if self.just_written.contains(case) { Status::Written } else { Status::Unchanged };
+            let status =
+                if self.just_written.contains(case) { Status::Written } else { Status::Unchanged };
             return row(status, String::new(), Some(record.facts));
         }
-        match read_npz(path).map_err(Error::from).and_then(|stack| write_slices(case, path, &stack, folder)) {
+        match read_npz(path)
+            .map_err(Error::from)
+            .and_then(|stack| write_slices(case, path, &stack, folder))
+        {
             Ok(record) => row(Status::Written, String::new(), Some(record.facts)),
             Err(error) => {
                 let reason = one_line(&error);
                 tracing::error!("{case}: {reason}");
-                row(if error.is_rejection() { Status::Rejected } else { Status::Failed }, reason, None)
+                row(
+                    if error.is_rejection() { Status::Rejected } else { Status::Failed },
+                    reason,
+                    None,
+                )
             }
         }
     }
@@ -137,9 +157,19 @@ fn key_of(npz: &Path) -> Key {
 }
 
 /// Writes the slices of the case that is in the file `npz` and in memory as `stack`.
-pub(crate) fn write_slices(case: &str, npz: &Path, stack: &SliceStack, folder: &NpyFolder) -> Result<Record<SliceFacts>> {
+pub(crate) fn write_slices(
+    case: &str,
+    npz: &Path,
+    stack: &SliceStack,
+    folder: &NpyFolder,
+) -> Result<Record<SliceFacts>> {
     let labels = stack.labels.as_ref().ok_or_else(|| {
-        Error::refused(npz, "labels under the key `gts`", "none", "slices for training need labels; make the NPZ with nii-to-npz")
+        Error::refused(
+            npz,
+            "labels under the key `gts`",
+            "none",
+            "slices for training need labels; make the NPZ with nii-to-npz",
+        )
     })?;
     folder.records.forget(case)?;
     let (_, height, width) = labels.dim();
@@ -148,7 +178,8 @@ pub(crate) fn write_slices(case: &str, npz: &Path, stack: &SliceStack, folder: &
         Images::Grey(_) => stack.window.map(Windowing::Grey),
         Images::Rgb(_) => Some(Windowing::RGB),
     };
-    let mut facts = SliceFacts { window, label_table: stack.label_table.clone(), ..SliceFacts::default() };
+    let mut facts =
+        SliceFacts { window, label_table: stack.label_table.clone(), ..SliceFacts::default() };
     for (i, label) in labels.outer_iter().enumerate() {
         let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
@@ -164,7 +195,11 @@ pub(crate) fn write_slices(case: &str, npz: &Path, stack: &SliceStack, folder: &
         ids.into_iter().for_each(|id| *facts.slices_per_label.entry(id).or_default() += 1);
         facts.slices.push(name);
     }
-    let files: Vec<PathBuf> = facts.slices.iter().flat_map(|name| [folder.relative_image(name), folder.relative_label(name)]).collect();
+    let files: Vec<PathBuf> = facts
+        .slices
+        .iter()
+        .flat_map(|name| [folder.relative_image(name), folder.relative_label(name)])
+        .collect();
     folder.records.write(case, key_of(npz), &files, facts)
 }
 
@@ -189,22 +224,35 @@ fn fill_picture(images: &Images, i: usize, picture: &mut Array3<u8>) {
     }
 }
 
-/// Rejects every NPZ whose window or label table is not that of the first: a model cannot learn from two meanings of grey.
+/// Rejects every NPZ whose window or label table is not that of the first: a model cannot learn
+/// from two meanings of grey.
 fn refuse_mixtures(rows: &mut [NpyRow]) {
-    let Some((first, model)) = rows.iter().find_map(|row| Some((row.path.clone(), row.facts.clone()?))) else { return };
+    let Some((first, model)) =
+        rows.iter().find_map(|row| Some((row.path.clone(), row.facts.clone()?)))
+    else {
+        return;
+    };
     for row in rows {
         let Some(facts) = &row.facts else { continue };
         let (what, expected, found) = if facts.window != model.window {
-            let name = |facts: &SliceFacts| facts.window.map_or("none".to_owned(), |window| window.to_string());
+            let name = |facts: &SliceFacts| {
+                facts.window.map_or("none".to_owned(), |window| window.to_string())
+            };
             ("window", name(&model), name(facts))
         } else if facts.label_table != model.label_table {
-            let name = |facts: &SliceFacts| serde_json::to_string(&facts.label_table).unwrap_or_default();
+            let name =
+                |facts: &SliceFacts| serde_json::to_string(&facts.label_table).unwrap_or_default();
             ("label table", name(&model), name(facts))
         } else {
             continue;
         };
         let expected = format!("the same {what} as {}: {expected}", first.display());
-        let error = Error::refused(&row.path, expected, found, "make all NPZ of one dataset with the same settings");
+        let error = Error::refused(
+            &row.path,
+            expected,
+            found,
+            "make all NPZ of one dataset with the same settings",
+        );
         tracing::error!("{}: {error}", row.case);
         (row.status, row.reason, row.facts) = (Status::Rejected, error.to_string(), None);
     }
@@ -214,11 +262,18 @@ fn dataset(rows: &[NpyRow]) -> Dataset {
     let mut parts: BTreeMap<String, DatasetPart> = BTreeMap::new();
     for part in [Part::Train, Part::Valid] {
         let sum = parts.entry(part.name().to_owned()).or_default();
-        for (row, facts) in rows.iter().filter(|row| row.part == part).filter_map(|row| Some((row, row.facts.as_ref()?))) {
+        for (row, facts) in rows
+            .iter()
+            .filter(|row| row.part == part)
+            .filter_map(|row| Some((row, row.facts.as_ref()?)))
+        {
             sum.cases.push(row.case.clone());
             sum.slices += facts.slices.len();
             sum.vanished_slices += facts.vanished.len();
-            facts.slices_per_label.iter().for_each(|(&id, n)| *sum.slices_per_label.entry(id).or_default() += n);
+            facts
+                .slices_per_label
+                .iter()
+                .for_each(|(&id, n)| *sum.slices_per_label.entry(id).or_default() += n);
         }
     }
     let first = rows.iter().find_map(|row| row.facts.as_ref());

@@ -1,4 +1,5 @@
-//! The output folder of stage 1: which file belongs to which case, and that no case is in two parts.
+//! The output folder of stage 1: which file belongs to which case, and that no case is in two
+//! parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -40,22 +41,32 @@ impl Output {
         let prefix = if prefixed { format!("{group}_") } else { String::new() };
         let records = Records::new(root, &format!("nii-to-npz/{group}"));
         let output = Self { root: root.to_owned(), group, prefix, records, _lock: lock };
-        for folder in output.folders().map(|folder| root.join(folder)).chain([root.to_owned(), output.records.folder().to_owned()]) {
-            let swept = ild_cli::sweep_temporary(&folder).with_context(|| format!("{}: could not be cleaned", folder.display()))?;
+        for folder in output
+            .folders()
+            .map(|folder| root.join(folder))
+            .chain([root.to_owned(), output.records.folder().to_owned()])
+        {
+            let swept = ild_cli::sweep_temporary(&folder)
+                .with_context(|| format!("{}: could not be cleaned", folder.display()))?;
             if swept > 0 {
-                tracing::info!("{}: {swept} files that an interrupted run had begun were removed", folder.display());
+                tracing::info!(
+                    "{}: {swept} files that an interrupted run had begun were removed",
+                    folder.display()
+                );
             }
         }
         Ok(output)
     }
 
-    /// Makes `npz_train/`, `npz_valid/` and `npz_test/`, so that the next stage finds the folders it is told, if empty.
+    /// Makes `npz_train/`, `npz_valid/` and `npz_test/`, so that the next stage finds the folders
+    /// it is told, if empty.
     ///
     /// # Errors
     /// When one cannot be made.
     pub fn make_parts(&self) -> Result<()> {
         for folder in Part::ALL.map(|part| self.root.join(part.npz_folder()).join(&self.group)) {
-            fs::create_dir_all(&folder).with_context(|| format!("{}: could not be made", folder.display()))?;
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("{}: could not be made", folder.display()))?;
         }
         Ok(())
     }
@@ -78,20 +89,38 @@ impl Output {
     ///
     /// # Errors
     /// When a file cannot be written; names it.
-    pub fn write(&self, case: &str, key: Key, folder: &str, stack: &SliceStack, facts: CaseFacts, save_nii: bool) -> Result<CaseFacts> {
+    pub fn write(
+        &self,
+        case: &str,
+        key: Key,
+        folder: &str,
+        stack: &SliceStack,
+        facts: CaseFacts,
+        save_nii: bool,
+    ) -> Result<CaseFacts> {
         let npz = self.npz(folder, case);
         write_npz(&self.root.join(&npz), stack)?;
         let mut files = vec![npz.clone()];
-        if save_nii && let (Some(geometry), Some(labels)) = (cropped_geometry(stack), &stack.labels) {
-            let beside = |ending: &str| npz.with_file_name(format!("{}{case}_{ending}.nii.gz", self.prefix));
-            let volume = Volume { voxels: Voxels::U8(grey_images(&stack.images)), geometry: geometry.clone() };
+        if save_nii && let (Some(geometry), Some(labels)) = (cropped_geometry(stack), &stack.labels)
+        {
+            let beside =
+                |ending: &str| npz.with_file_name(format!("{}{case}_{ending}.nii.gz", self.prefix));
+            let volume = Volume {
+                voxels: Voxels::U8(grey_images(&stack.images)),
+                geometry: geometry.clone(),
+            };
             write_volume(&self.root.join(beside("img")), &volume)?;
-            write_label_map(&self.root.join(beside("gt")), &LabelMap { labels: labels.clone(), geometry })?;
+            write_label_map(
+                &self.root.join(beside("gt")),
+                &LabelMap { labels: labels.clone(), geometry },
+            )?;
             files.extend([beside("img"), beside("gt")]);
         }
         // What an earlier run wrote for this case elsewhere goes before the record stops naming it.
         if let Some(old) = self.records.read::<CaseFacts>(case) {
-            self.remove(old.files.iter().map(|(path, _)| path).filter(|path| !files.contains(path)))?;
+            self.remove(
+                old.files.iter().map(|(path, _)| path).filter(|path| !files.contains(path)),
+            )?;
         }
         Ok(self.records.write(case, key, &files, facts)?.facts)
     }
@@ -104,11 +133,17 @@ impl Output {
         let target = self.npz(folder, case);
         let mut files = Vec::new();
         for (old, _) in &record.files {
-            let new = old.file_name().map_or_else(|| target.clone(), |name| target.with_file_name(name));
+            let new =
+                old.file_name().map_or_else(|| target.clone(), |name| target.with_file_name(name));
             if *old != new {
                 let (from, to) = (self.root.join(old), self.root.join(&new));
-                let rename = || fs::create_dir_all(to.parent().unwrap_or(&self.root)).and_then(|()| fs::rename(&from, &to));
-                rename().with_context(|| format!("{}: could not be moved to {}", from.display(), to.display()))?;
+                let rename = || {
+                    fs::create_dir_all(to.parent().unwrap_or(&self.root))
+                        .and_then(|()| fs::rename(&from, &to))
+                };
+                rename().with_context(|| {
+                    format!("{}: could not be moved to {}", from.display(), to.display())
+                })?;
             }
             files.push(new);
         }
@@ -128,7 +163,8 @@ impl Output {
         Row { case: case.to_owned(), part: None, status: Status::Skipped, reason, facts: None }
     }
 
-    /// Row of a case that could not be done; what was made of an input that is now refused is removed.
+    /// Row of a case that could not be done; what was made of an input that is now refused is
+    /// removed.
     pub fn not_done(&self, case: &str, part: Option<String>, error: &Error) -> Row {
         let mut reason = one_line(error);
         tracing::error!("{case}: {reason}");
@@ -151,18 +187,21 @@ impl Output {
 
     fn remove<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
         for file in files.map(|file| self.root.join(file)).filter(|file| file.exists()) {
-            fs::remove_file(&file).with_context(|| format!("{}: could not be removed", file.display()))?;
+            fs::remove_file(&file)
+                .with_context(|| format!("{}: could not be removed", file.display()))?;
         }
         Ok(())
     }
 
-    /// Refuses to go on when a file that we did not write already puts one of these cases into another part.
+    /// Refuses to go on when a file that we did not write already puts one of these cases into
+    /// another part.
     ///
     /// # Errors
     /// The first such file.
     pub fn refuse_leaks<'a>(&self, places: impl Iterator<Item = (&'a str, String)>) -> Result<()> {
         for (case, folder) in places {
-            let ours = self.records.read::<CaseFacts>(case).map(|record| record.files).unwrap_or_default();
+            let ours =
+                self.records.read::<CaseFacts>(case).map(|record| record.files).unwrap_or_default();
             for other in Part::ALL.map(Part::npz_folder).iter().filter(|other| **other != folder) {
                 let path = self.npz(other, case);
                 if self.root.join(&path).exists() && !ours.iter().any(|(file, _)| *file == path) {
@@ -183,38 +222,57 @@ impl Output {
     /// # Errors
     /// When a folder cannot be listed.
     pub fn strangers(&self, rows: &[Row]) -> Result<Vec<String>> {
-        let done: BTreeSet<String> =
-            rows.iter().filter(|row| row.facts.is_some()).map(|row| format!("{}{}.npz", self.prefix, row.case)).collect();
+        let done: BTreeSet<String> = rows
+            .iter()
+            .filter(|row| row.facts.is_some())
+            .map(|row| format!("{}{}.npz", self.prefix, row.case))
+            .collect();
         let mut notes = Vec::new();
-        for folder in self.folders().map(|folder| self.root.join(folder)).filter(|folder| folder.is_dir()) {
+        for folder in
+            self.folders().map(|folder| self.root.join(folder)).filter(|folder| folder.is_dir())
+        {
             for path in list(&folder)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if name.ends_with(".npz") && !done.contains(name.as_ref()) {
-                    notes.push(format!("{}: not from this input; the next stage will use it unless it is removed", path.display()));
+                    notes.push(format!(
+                        "{}: not from this input; the next stage will use it unless it is removed",
+                        path.display()
+                    ));
                 }
             }
         }
         Ok(notes)
     }
 
-    /// `fold_<k>/npz_train` and `fold_<k>/npz_valid`: links to the files in `npz_all`, copies where links are not possible.
+    /// `fold_<k>/npz_train` and `fold_<k>/npz_valid`: links to the files in `npz_all`, copies where
+    /// links are not possible.
     ///
     /// # Errors
     /// When a file can be neither linked nor copied.
     pub fn link_folds(&self, fold_of: &BTreeMap<String, usize>, folds: usize) -> Result<()> {
         for fold in 0..folds {
             for part in [Part::Train, Part::Valid] {
-                let folder = self.root.join(format!("fold_{fold}")).join(part.npz_folder()).join(&self.group);
+                let folder = self
+                    .root
+                    .join(format!("fold_{fold}"))
+                    .join(part.npz_folder())
+                    .join(&self.group);
                 if folder.is_dir() {
-                    fs::remove_dir_all(&folder).with_context(|| format!("{}: could not be emptied", folder.display()))?;
+                    fs::remove_dir_all(&folder)
+                        .with_context(|| format!("{}: could not be emptied", folder.display()))?;
                 }
-                fs::create_dir_all(&folder).with_context(|| format!("{}: could not be made", folder.display()))?;
-                for (case, _) in fold_of.iter().filter(|&(_, &f)| (f == fold) == (part == Part::Valid)) {
+                fs::create_dir_all(&folder)
+                    .with_context(|| format!("{}: could not be made", folder.display()))?;
+                for (case, _) in
+                    fold_of.iter().filter(|&(_, &f)| (f == fold) == (part == Part::Valid))
+                {
                     let from = self.root.join(self.npz(ALL_FOLDER, case));
                     let to = folder.join(format!("{}{case}.npz", self.prefix));
                     fs::hard_link(&from, &to)
                         .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-                        .with_context(|| format!("{}: could not be linked to {}", from.display(), to.display()))?;
+                        .with_context(|| {
+                            format!("{}: could not be linked to {}", from.display(), to.display())
+                        })?;
                 }
             }
         }

@@ -48,14 +48,17 @@ const SHOWN_NAMES: usize = 3;
 /// Pairs up the files of two folders (which may be the same folder).
 ///
 /// # Errors
-/// Refuses folders that are not there and folders without a single pair; says which names were looked for and what is there.
+/// Refuses folders that are not there and folders without a single pair; says which names were
+/// looked for and what is there.
 pub fn find_pairs(sources: &Sources) -> Result<Pairs> {
     let mut found = Pairs::default();
     let images = cases_in(&sources.image_dir, &sources.image_suffix, None, &mut found.unnameable)?;
     // In a shared folder `case_0000.nii.gz` ends like a label file too.
-    let same_folder = sources.image_dir == sources.label_dir && sources.image_suffix != sources.label_suffix;
+    let same_folder =
+        sources.image_dir == sources.label_dir && sources.image_suffix != sources.label_suffix;
     let not = same_folder.then_some(sources.image_suffix.as_str());
-    let mut labels = cases_in(&sources.label_dir, &sources.label_suffix, not, &mut found.unnameable)?;
+    let mut labels =
+        cases_in(&sources.label_dir, &sources.label_suffix, not, &mut found.unnameable)?;
     for (case, image) in images {
         match labels.remove(&case) {
             Some(label) => found.pairs.push(Pair { case, image, label }),
@@ -72,7 +75,12 @@ pub fn find_pairs(sources: &Sources) -> Result<Pairs> {
 }
 
 /// Case name → file, for the files of `folder` that end in `suffix`; hidden files are left alone.
-fn cases_in(folder: &Path, suffix: &str, not: Option<&str>, unnameable: &mut Vec<PathBuf>) -> Result<BTreeMap<String, PathBuf>> {
+fn cases_in(
+    folder: &Path,
+    suffix: &str,
+    not: Option<&str>,
+    unnameable: &mut Vec<PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut cases = BTreeMap::new();
     for path in list(folder)? {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
@@ -97,8 +105,12 @@ fn cases_in(folder: &Path, suffix: &str, not: Option<&str>, unnameable: &mut Vec
 /// When there is no such folder (a refusal) or it cannot be read.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::refused(folder, "a folder", "nothing at this path", "check the spelling"),
-        std::io::ErrorKind::NotADirectory => Error::refused(folder, "a folder", "a file", "name the folder that holds the files"),
+        std::io::ErrorKind::NotFound => {
+            Error::refused(folder, "a folder", "nothing at this path", "check the spelling")
+        }
+        std::io::ErrorKind::NotADirectory => {
+            Error::refused(folder, "a folder", "a file", "name the folder that holds the files")
+        }
         _ => Error::File(ild_io::Error::Io { path: folder.to_owned(), what: "read", source }),
     };
     let mut paths = Vec::new();
@@ -111,17 +123,30 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
     let names = |paths: &[PathBuf]| {
-        let shown: Vec<String> =
-            paths.iter().take(SHOWN_NAMES).filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
+        let shown: Vec<String> = paths
+            .iter()
+            .take(SHOWN_NAMES)
+            .filter_map(|path| path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
         if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
     };
     let any = |folder: &Path| {
         let all = list(folder).unwrap_or_default();
-        if all.is_empty() { "the folder is empty".to_owned() } else { format!("the folder holds {}", names(&all)) }
+        if all.is_empty() {
+            "the folder is empty".to_owned()
+        } else {
+            format!("the folder holds {}", names(&all))
+        }
     };
     Error::refused(
         &sources.label_dir,
-        format!("label files `<case>{}` with a CT `{}/<case>{}`", sources.label_suffix, sources.image_dir.display(), sources.image_suffix),
+        format!(
+            "label files `<case>{}` with a CT `{}/<case>{}`",
+            sources.label_suffix,
+            sources.image_dir.display(),
+            sources.image_suffix
+        ),
         format!(
             "no pair: labels {} ({}), CTs {} ({})",
             names(&found.labels_alone),
@@ -155,10 +180,16 @@ mod tests {
     #[test]
     fn cases_without_a_partner_are_listed_on_both_sides() {
         let (images, labels) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        touch(images.path(), &["b_0000.nii.gz", "a_0000.nii.gz", "only_ct_0000.nii.gz", "._a_0000.nii.gz"]);
+        touch(
+            images.path(),
+            &["b_0000.nii.gz", "a_0000.nii.gz", "only_ct_0000.nii.gz", "._a_0000.nii.gz"],
+        );
         touch(labels.path(), &["a.nii.gz", "b.nii.gz", "only_label.nii.gz", "notes.txt"]);
         let found = find_pairs(&sources(images.path(), labels.path())).unwrap();
-        assert_eq!(found.pairs.iter().map(|pair| pair.case.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            found.pairs.iter().map(|pair| pair.case.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert_eq!(found.labels_alone, [labels.path().join("only_label.nii.gz")]);
         assert_eq!(found.images_alone, [images.path().join("only_ct_0000.nii.gz")]);
     }
@@ -183,7 +214,12 @@ mod tests {
         for part in ["`<case>.nii.gz`", "<case>_0000.nii.gz`", "scan.nii", "--gt-name-suffix"] {
             assert!(text.contains(part), "{part} not in {text}");
         }
-        let absent = find_pairs(&sources(&folder.path().join("absent"), folder.path())).unwrap_err().to_string();
-        assert!(absent.contains("absent: expected a folder, found nothing at this path"), "{absent}");
+        let absent = find_pairs(&sources(&folder.path().join("absent"), folder.path()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            absent.contains("absent: expected a folder, found nothing at this path"),
+            "{absent}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Whose scan is it: a CSV of `case,patient`, for cohorts in which patients were scanned more than once.
+//! Whose scan is it: a CSV of `case,patient`, for cohorts in which patients were scanned more than
+//! once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,23 +17,40 @@ pub fn read_patients(path: &Path) -> Result<BTreeMap<String, String>> {
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.split([',', ';', '\t']).map(str::trim).collect();
         let [case, patient] = fields[..] else {
-            return Err(Error::refused(path, "two columns, `case,patient`", format!("line {}: `{line}`", number + 1), ""));
+            return Err(Error::refused(
+                path,
+                "two columns, `case,patient`",
+                format!("line {}: `{line}`", number + 1),
+                "",
+            ));
         };
         if number == 0 && case.eq_ignore_ascii_case("case") {
             continue;
         }
-        if let Some(other) = patient_of.insert(case.to_owned(), patient.to_owned()).filter(|other| other != patient) {
-            return Err(Error::refused(path, "one patient per case", format!("`{case}` of `{other}` and of `{patient}`"), ""));
+        if let Some(other) =
+            patient_of.insert(case.to_owned(), patient.to_owned()).filter(|other| other != patient)
+        {
+            return Err(Error::refused(
+                path,
+                "one patient per case",
+                format!("`{case}` of `{other}` and of `{patient}`"),
+                "",
+            ));
         }
     }
     Ok(patient_of)
 }
 
-/// Refuses a split that puts scans of one patient into two parts; `path` is where the patients were read from.
+/// Refuses a split that puts scans of one patient into two parts; `path` is where the patients were
+/// read from.
 ///
 /// # Errors
 /// Names the first such patient.
-pub fn refuse_torn_apart(part_of: &BTreeMap<String, Part>, patient_of: &BTreeMap<String, String>, path: &Path) -> Result<()> {
+pub fn refuse_torn_apart(
+    part_of: &BTreeMap<String, Part>,
+    patient_of: &BTreeMap<String, String>,
+    path: &Path,
+) -> Result<()> {
     let mut seen: BTreeMap<&str, (&str, Part)> = BTreeMap::new();
     for (case, &part) in part_of {
         let Some(patient) = patient_of.get(case) else { continue };
@@ -62,7 +80,10 @@ mod tests {
     #[test]
     fn cases_find_their_patients() {
         let patients = read("case,patient\na1, anna\na2,anna\n\nb;bert\n").unwrap();
-        assert_eq!((patients["a2"].as_str(), patients["b"].as_str(), patients.len()), ("anna", "bert", 3));
+        assert_eq!(
+            (patients["a2"].as_str(), patients["b"].as_str(), patients.len()),
+            ("anna", "bert", 3)
+        );
         assert!(read("a,b,c\n").unwrap_err().to_string().contains("line 1"));
         assert!(read("a,b\na,c\n").unwrap_err().is_rejection());
     }
@@ -72,7 +93,11 @@ mod tests {
         let patients = read("a1,anna\na2,anna\n").unwrap();
         let split = |second| [("a1".to_owned(), Part::Train), ("a2".to_owned(), second)].into();
         assert!(refuse_torn_apart(&split(Part::Train), &patients, Path::new("p.csv")).is_ok());
-        let error = refuse_torn_apart(&split(Part::Test), &patients, Path::new("p.csv")).unwrap_err();
-        assert!(error.is_rejection() && error.to_string().contains("`a1` in train and `a2` in test"), "{error}");
+        let error =
+            refuse_torn_apart(&split(Part::Test), &patients, Path::new("p.csv")).unwrap_err();
+        assert!(
+            error.is_rejection() && error.to_string().contains("`a1` in train and `a2` in test"),
+            "{error}"
+        );
     }
 }

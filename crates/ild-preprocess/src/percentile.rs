@@ -4,8 +4,8 @@ use ild_io::{Voxels, with_voxels};
 
 use crate::grey_level::Voxel;
 
-/// The `low` and `high` percentiles (0..=100) of the voxels above zero, linearly interpolated as `numpy.percentile` does;
-/// `None` when no voxel is above zero.
+/// The `low` and `high` percentiles (0..=100) of the voxels above zero, linearly interpolated as
+/// `numpy.percentile` does; `None` when no voxel is above zero.
 #[must_use]
 pub fn positive_percentiles(voxels: &Voxels, low: f64, high: f64) -> Option<[f64; 2]> {
     match voxels {
@@ -22,18 +22,30 @@ pub fn positive_percentiles(voxels: &Voxels, low: f64, high: f64) -> Option<[f64
 
 fn percentile_f64(values: &mut [f64], percent: f64) -> Option<f64> {
     let (below, above, weight) = neighbours(values, percent, f64::total_cmp)?;
-    Some(if weight < 0.5 { below + (above - below) * weight } else { above - (above - below) * (1.0 - weight) })
+    Some(if weight < 0.5 {
+        below + (above - below) * weight
+    } else {
+        above - (above - below) * (1.0 - weight)
+    })
 }
 
 /// numpy 2 keeps `f32` volumes in `f32`.
 fn percentile_f32(values: &mut [f32], percent: f64) -> Option<f64> {
     let (below, above, weight) = neighbours(values, percent, f32::total_cmp)?;
     let (weight, rest) = (weight as f32, (1.0 - weight) as f32);
-    Some(f64::from(if weight < 0.5 { below + (above - below) * weight } else { above - (above - below) * rest }))
+    Some(f64::from(if weight < 0.5 {
+        below + (above - below) * weight
+    } else {
+        above - (above - below) * rest
+    }))
 }
 
 /// The two order statistics around the percentile and how far it lies between them.
-fn neighbours<T: Copy>(values: &mut [T], percent: f64, order: fn(&T, &T) -> std::cmp::Ordering) -> Option<(T, T, f64)> {
+fn neighbours<T: Copy>(
+    values: &mut [T],
+    percent: f64,
+    order: fn(&T, &T) -> std::cmp::Ordering,
+) -> Option<(T, T, f64)> {
     let position = (values.len().checked_sub(1)?) as f64 * (percent / 100.0);
     let index = position.floor() as usize;
     let (_, &mut below, larger) = values.select_nth_unstable_by(index, order);

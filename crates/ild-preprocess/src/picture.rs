@@ -24,15 +24,27 @@ pub struct Windowed {
 
 /// Windows the `slices` of a CT.
 ///
-/// With [`Scaling::ImageRange`] the range is that of the **whole** volume, as the reference takes it.
+/// With [`Scaling::ImageRange`] the range is that of the **whole** volume, as the reference takes
+/// it.
 #[must_use]
-pub fn window_ct(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scaling: Scaling) -> Windowed {
+pub fn window_ct(
+    voxels: &Voxels,
+    slices: &[usize],
+    windowing: &Windowing,
+    scaling: Scaling,
+) -> Windowed {
     let range = value_range(voxels).unwrap_or([0.0; 2]);
     let (images, flattened) = windowed(voxels, slices, windowing, scaling, range);
     Windowed { images, flattened, range }
 }
 
-fn windowed(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scaling: Scaling, range: [f64; 2]) -> (Images, Flattened) {
+fn windowed(
+    voxels: &Voxels,
+    slices: &[usize],
+    windowing: &Windowing,
+    scaling: Scaling,
+    range: [f64; 2],
+) -> (Images, Flattened) {
     let [_, height, width] = voxels.shape_zyx();
     let mut flattened = Flattened::default();
     let images = match windowing {
@@ -60,15 +72,16 @@ fn windowed(voxels: &Voxels, slices: &[usize], windowing: &Windowing, scaling: S
     (images, flattened)
 }
 
-/// Windows `slices` of a CT by the window's bounds, without a look at the other ones: what inference does.
+/// Windows `slices` of a CT by the window's bounds, without a look at the other ones: what
+/// inference does.
 #[must_use]
 pub fn window_slices(ct: &Volume, slices: &[usize], windowing: &Windowing) -> Images {
     let no_range = [0.0; 2]; // only [`Scaling::ImageRange`] needs it
     windowed(&ct.voxels, slices, windowing, Scaling::WindowBounds, no_range).0
 }
 
-/// Spreads the `slices` of an MR volume between its 0.5 and 99.5 percentiles (of voxels above zero); zero stays zero.
-/// `None` when no voxel is above zero.
+/// Spreads the `slices` of an MR volume between its 0.5 and 99.5 percentiles (of voxels above
+/// zero); zero stays zero. `None` when no voxel is above zero.
 #[must_use]
 pub fn spread_mr(voxels: &Voxels, slices: &[usize]) -> Option<Images> {
     let clip = positive_percentiles(voxels, MR_PERCENTILES[0], MR_PERCENTILES[1])?;

@@ -1,7 +1,9 @@
-//! What was made from what: the note that lets a rerun skip finished work and build the whole summary all the same.
+//! What was made from what: the note that lets a rerun skip finished work and build the whole
+//! summary all the same.
 //!
-//! One small JSON per item in a hidden folder of the output, written after the item's files. An item is finished when its
-//! record names the same settings and the same inputs (path, size, time of change) and its files are there in full.
+//! One small JSON per item in a hidden folder of the output, written after the item's files. An
+//! item is finished when its record names the same settings and the same inputs (path, size, time
+//! of change) and its files are there in full.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -29,7 +31,11 @@ impl Stamp {
     pub fn of(path: &Path) -> Option<Self> {
         let meta = std::fs::metadata(path).ok()?;
         let changed = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self { path: path.to_owned(), bytes: meta.len(), changed_ns: changed.as_nanos() as u64 })
+        Some(Self {
+            path: path.to_owned(),
+            bytes: meta.len(),
+            changed_ns: changed.as_nanos() as u64,
+        })
     }
 }
 
@@ -46,7 +52,10 @@ impl Key {
     /// The key of `inputs` as they are now.
     #[must_use]
     pub fn new(settings: &Value, inputs: &[&Path]) -> Self {
-        Self { settings: settings.clone(), inputs: inputs.iter().filter_map(|path| Stamp::of(path)).collect() }
+        Self {
+            settings: settings.clone(),
+            inputs: inputs.iter().filter_map(|path| Stamp::of(path)).collect(),
+        }
     }
 }
 
@@ -95,7 +104,9 @@ impl Records {
     #[must_use]
     pub fn finished<T: DeserializeOwned>(&self, item: &str, key: &Key) -> Option<Record<T>> {
         let record: Record<T> = self.read(item)?;
-        let there = |(path, bytes): &(PathBuf, u64)| std::fs::metadata(self.output.join(path)).is_ok_and(|meta| meta.len() == *bytes);
+        let there = |(path, bytes): &(PathBuf, u64)| {
+            std::fs::metadata(self.output.join(path)).is_ok_and(|meta| meta.len() == *bytes)
+        };
         (record.key == *key && record.files.iter().all(there)).then_some(record)
     }
 
@@ -103,9 +114,20 @@ impl Records {
     ///
     /// # Errors
     /// When the record cannot be written.
-    pub fn write<T: Serialize>(&self, item: &str, key: Key, files: &[PathBuf], facts: T) -> Result<Record<T>> {
-        let size = |path: &PathBuf| std::fs::metadata(self.output.join(path)).map_or(0, |meta| meta.len());
-        let record = Record { key, files: files.iter().map(|path| (path.clone(), size(path))).collect(), facts };
+    pub fn write<T: Serialize>(
+        &self,
+        item: &str,
+        key: Key,
+        files: &[PathBuf],
+        facts: T,
+    ) -> Result<Record<T>> {
+        let size =
+            |path: &PathBuf| std::fs::metadata(self.output.join(path)).map_or(0, |meta| meta.len());
+        let record = Record {
+            key,
+            files: files.iter().map(|path| (path.clone(), size(path))).collect(),
+            facts,
+        };
         let bytes = serde_json::to_vec(&record).map_err(anyhow::Error::new)?;
         ild_cli::write_bytes_atomic(&self.path(item), &bytes)?;
         Ok(record)
@@ -118,7 +140,9 @@ impl Records {
     pub fn forget(&self, item: &str) -> Result<()> {
         match std::fs::remove_file(self.path(item)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(anyhow::Error::new(error).context(format!("{}: could not be removed", self.path(item).display())).into())
+                Err(anyhow::Error::new(error)
+                    .context(format!("{}: could not be removed", self.path(item).display()))
+                    .into())
             }
             _ => Ok(()),
         }

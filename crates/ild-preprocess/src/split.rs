@@ -1,9 +1,10 @@
 //! Who is trained on, who chooses the checkpoint, who is the exam: by patient, never by slice.
 //!
-//! The draw is seeded and does not depend on the order of the files. It spreads the labels: for each label, rarest first,
-//! every part that has none yet gets the patient with that label who brings most labels the part still lacks; the other
-//! patients fill up the parts at random. That is done for a few shuffles and the first best spread is taken. A label that
-//! fewer patients have than there are parts goes to training first, then to test, then to validation.
+//! The draw is seeded and does not depend on the order of the files. It spreads the labels: for
+//! each label, rarest first, every part that has none yet gets the patient with that label who
+//! brings most labels the part still lacks; the other patients fill up the parts at random. That is
+//! done for a few shuffles and the first best spread is taken. A label that fewer patients have
+//! than there are parts goes to training first, then to test, then to validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +62,8 @@ const SHUFFLES: usize = 32;
 
 /// Case → part, in about the shares `ratios` (train, valid, test) of the patients.
 ///
-/// A part whose ratio is above zero gets one patient at least, as long as there are enough patients.
+/// A part whose ratio is above zero gets one patient at least, as long as there are enough
+/// patients.
 #[must_use]
 pub fn draw(candidates: &[Candidate], ratios: [f64; 3], seed: u64) -> BTreeMap<String, Part> {
     let patients = Patients::new(candidates);
@@ -80,13 +82,15 @@ pub fn draw_folds(candidates: &[Candidate], folds: usize, seed: u64) -> BTreeMap
     patients.cases_of(candidates, &fold_of, |fold| fold)
 }
 
-/// How many of `n` patients each part gets: largest remainders, then at least one wherever a ratio is above zero.
+/// How many of `n` patients each part gets: largest remainders, then at least one wherever a ratio
+/// is above zero.
 fn capacities(n: usize, ratios: &[f64]) -> Vec<usize> {
     let sum: f64 = ratios.iter().sum();
     let exact: Vec<f64> = ratios.iter().map(|ratio| ratio / sum * n as f64).collect();
     let mut capacity: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
     let mut by_remainder: Vec<usize> = (0..ratios.len()).filter(|&i| ratios[i] > 0.0).collect();
-    by_remainder.sort_by(|&a, &b| (exact[b] - exact[b].floor()).total_cmp(&(exact[a] - exact[a].floor())));
+    by_remainder
+        .sort_by(|&a, &b| (exact[b] - exact[b].floor()).total_cmp(&(exact[a] - exact[a].floor())));
     let missing = n - capacity.iter().sum::<usize>();
     for &i in by_remainder.iter().cycle().take(missing) {
         capacity[i] += 1;
@@ -138,10 +142,17 @@ impl Patients {
                 if left[part] == 0 || held[part].contains(&label) {
                     continue;
                 }
-                let free = order.iter().copied().filter(|&p| part_of[p].is_none() && self.0[p].1.contains(&label));
-                // `max_by_key` takes the last of equals; reversed, that is the first of the shuffle.
+                let free = order
+                    .iter()
+                    .copied()
+                    .filter(|&p| part_of[p].is_none() && self.0[p].1.contains(&label));
+                // `max_by_key` takes the last of equals; reversed, that is the first of the
+                // shuffle.
                 let brings = |&p: &usize| self.0[p].1.difference(&held[part]).count();
-                let Some(patient) = free.collect::<Vec<_>>().into_iter().rev().max_by_key(brings) else { break };
+                let Some(patient) = free.collect::<Vec<_>>().into_iter().rev().max_by_key(brings)
+                else {
+                    break;
+                };
                 part_of[patient] = Some(part);
                 left[part] -= 1;
                 held[part].extend(&self.0[patient].1);
@@ -174,9 +185,22 @@ impl Patients {
         held
     }
 
-    fn cases_of<T>(&self, candidates: &[Candidate], part_of: &[usize], name: impl Fn(usize) -> T) -> BTreeMap<String, T> {
-        let of_patient: BTreeMap<&str, usize> = self.0.iter().map(|(patient, _)| patient.as_str()).zip(part_of.iter().copied()).collect();
-        candidates.iter().map(|candidate| (candidate.case.clone(), name(of_patient[candidate.patient.as_str()]))).collect()
+    fn cases_of<T>(
+        &self,
+        candidates: &[Candidate],
+        part_of: &[usize],
+        name: impl Fn(usize) -> T,
+    ) -> BTreeMap<String, T> {
+        let of_patient: BTreeMap<&str, usize> = self
+            .0
+            .iter()
+            .map(|(patient, _)| patient.as_str())
+            .zip(part_of.iter().copied())
+            .collect();
+        candidates
+            .iter()
+            .map(|candidate| (candidate.case.clone(), name(of_patient[candidate.patient.as_str()])))
+            .collect()
     }
 }
 
@@ -224,7 +248,10 @@ mod tests {
             let cases = cohort(&labels);
             let split = draw(&cases, [70.0, 10.0, 20.0], seed);
             for part in Part::ALL {
-                let rare = cases.iter().filter(|case| case.labels.contains(&5) && split[&case.case] == part).count();
+                let rare = cases
+                    .iter()
+                    .filter(|case| case.labels.contains(&5) && split[&case.case] == part)
+                    .count();
                 assert_eq!(rare, 1, "seed {seed}, {}", part.name());
             }
             assert_eq!(sizes(&split), [21, 3, 6]);
@@ -246,7 +273,8 @@ mod tests {
     #[test]
     fn each_case_is_validated_in_one_fold() {
         let folds = draw_folds(&cohort(&[&[1][..]; 11]), 5, 3);
-        let counts: Vec<usize> = (0..5).map(|fold| folds.values().filter(|&&f| f == fold).count()).collect();
+        let counts: Vec<usize> =
+            (0..5).map(|fold| folds.values().filter(|&&f| f == fold).count()).collect();
         assert_eq!(counts.iter().sum::<usize>(), 11);
         assert!(counts.iter().all(|&n| n == 2 || n == 3), "{counts:?}");
     }

@@ -42,7 +42,8 @@ impl std::fmt::Display for Status {
 /// `3 written, 0 unchanged, …`
 #[must_use]
 pub(crate) fn tally(count: impl Fn(Status) -> usize) -> String {
-    let states = [Status::Written, Status::Unchanged, Status::Skipped, Status::Rejected, Status::Failed];
+    let states =
+        [Status::Written, Status::Unchanged, Status::Skipped, Status::Rejected, Status::Failed];
     states.map(|status| format!("{} {status}", count(status))).join(", ")
 }
 
@@ -131,11 +132,20 @@ impl Summary {
     /// Sums per part, in the order of the work: train, valid, test, then folds.
     #[must_use]
     pub fn parts(&self) -> Vec<(String, Total)> {
-        let names: BTreeSet<&str> = self.cases.iter().filter_map(|row| row.part.as_deref()).collect();
+        let names: BTreeSet<&str> =
+            self.cases.iter().filter_map(|row| row.part.as_deref()).collect();
         let mut names: Vec<&str> = names.into_iter().collect();
-        names.sort_by_key(|name| ["train", "valid", "test"].iter().position(|known| known == name).unwrap_or(3));
-        let of =
-            |name: &str| Total::of(self.cases.iter().filter(|row| row.part.as_deref() == Some(name)).filter_map(|row| row.facts.as_ref()));
+        names.sort_by_key(|name| {
+            ["train", "valid", "test"].iter().position(|known| known == name).unwrap_or(3)
+        });
+        let of = |name: &str| {
+            Total::of(
+                self.cases
+                    .iter()
+                    .filter(|row| row.part.as_deref() == Some(name))
+                    .filter_map(|row| row.facts.as_ref()),
+            )
+        };
         names.into_iter().map(|name| (name.to_owned(), of(name))).collect()
     }
 
@@ -145,20 +155,36 @@ impl Summary {
         let total = self.total();
         let ids: Vec<u8> = total.voxels.keys().copied().collect();
         let heads = ["part", "cases", "slices"].map(str::to_owned).into_iter();
-        let mut grid = ild_cli::table(heads.chain(ids.iter().map(|&id| format!("{} (voxels)", table.name(id)))));
+        let mut grid = ild_cli::table(
+            heads.chain(ids.iter().map(|&id| format!("{} (voxels)", table.name(id)))),
+        );
         for (part, sum) in self.parts().iter().chain([&("total".to_owned(), total.clone())]) {
             let counts = ids.iter().map(|id| sum.voxels.get(id).copied().unwrap_or(0));
-            let numbers = [sum.cases as u64, sum.slices as u64].into_iter().chain(counts).map(|n| n.to_string());
+            let numbers = [sum.cases as u64, sum.slices as u64]
+                .into_iter()
+                .chain(counts)
+                .map(|n| n.to_string());
             grid.add_row([part.clone()].into_iter().chain(numbers).collect::<Vec<_>>());
         }
         let mut lines = vec![grid.to_string(), tally(|status| self.count(status))];
         if let Some(share) = total.flattened.share() {
-            lines.push(format!("{:.1} % of the lung-range voxels (-950..-200 HU) became black or white", 100.0 * share));
+            lines.push(format!(
+                "{:.1} % of the lung-range voxels (-950..-200 HU) became black or white",
+                100.0 * share
+            ));
         }
         let excuse = |row: &Row| format!("{}: {}: {}", row.case, row.status, row.reason);
         lines.extend(self.cases.iter().filter(|row| !row.reason.is_empty()).map(excuse));
-        lines.extend(self.labels_without_image.iter().map(|path| format!("{}: label without CT", path.display())));
-        lines.extend(self.images_without_label.iter().map(|path| format!("{}: CT without label", path.display())));
+        lines.extend(
+            self.labels_without_image
+                .iter()
+                .map(|path| format!("{}: label without CT", path.display())),
+        );
+        lines.extend(
+            self.images_without_label
+                .iter()
+                .map(|path| format!("{}: CT without label", path.display())),
+        );
         lines.extend(self.notes.iter().cloned());
         lines.join("\n")
     }
@@ -166,7 +192,8 @@ impl Summary {
     /// All of it for other programs; `settings` says how it was made.
     #[must_use]
     pub fn json(&self, table: &LabelTable, settings: &Value) -> Value {
-        let parts: serde_json::Map<String, Value> = self.parts().into_iter().map(|(name, total)| (name, json!(total))).collect();
+        let parts: serde_json::Map<String, Value> =
+            self.parts().into_iter().map(|(name, total)| (name, json!(total))).collect();
         json!({
             "settings": settings,
             "label_table": table,

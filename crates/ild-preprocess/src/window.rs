@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// Names that `--window` knows, with what they mean.
 pub const PRESETS: [(&str, &str); 5] = [
-    ("soft", "level 40, width 400: soft tissue, the reference's default; aerated lung becomes black"),
+    (
+        "soft",
+        "level 40, width 400: soft tissue, the reference's default; aerated lung becomes black",
+    ),
     ("lung", "level -600, width 1500: radiology's lung window"),
     ("lung-wide", "-1000..500 HU (level -250, width 1500)"),
     ("medsam-lung", "level -160, width 1500: the lung window of the MedSAM paper"),
@@ -72,7 +75,8 @@ impl FromStr for Windowing {
             "rgb" => Ok(Self::RGB),
             _ => {
                 let names = PRESETS.map(|(name, _)| name);
-                let hint = ild_cli::closest(name, names).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let hint = ild_cli::closest(name, names)
+                    .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
                 Err(format!("expected one of {}{hint}", names.join(", ")))
             }
         }

@@ -1,4 +1,5 @@
-//! What a user reads when an input is odd, word for word: each file is spoilt in one way and goes through the program.
+//! What a user reads when an input is odd, word for word: each file is spoilt in one way and goes
+//! through the program.
 
 mod common;
 
@@ -33,7 +34,10 @@ fn lines(code: i32, spoil: impl FnOnce(&Cohort)) -> Vec<String> {
 /// The lines without time and level, the folder of the test written as `DATA`.
 fn without_times(log: &str, cohort: &Cohort) -> Vec<String> {
     let plain = |line: &str| {
-        [" ERROR ", " WARN ", " INFO "].iter().find_map(|l| line.split_once(l)).map_or(line.to_owned(), |(_, said)| said.to_owned())
+        [" ERROR ", " WARN ", " INFO "]
+            .iter()
+            .find_map(|l| line.split_once(l))
+            .map_or(line.to_owned(), |(_, said)| said.to_owned())
     };
     log.replace(&cohort.folder.path().display().to_string(), "DATA").lines().map(plain).collect()
 }
@@ -41,7 +45,10 @@ fn without_times(log: &str, cohort: &Cohort) -> Vec<String> {
 /// The case is refused with exactly `message`.
 #[track_caller]
 fn refused(message: &str, spoil: impl FnOnce(&Cohort)) {
-    assert_eq!(lines(3, spoil), [&format!("case00: {message}"), "error: 1 input was rejected; all others are done"]);
+    assert_eq!(
+        lines(3, spoil),
+        [&format!("case00: {message}"), "error: 1 input was rejected; all others are done"]
+    );
 }
 
 /// The case goes through and exactly `notes` are said.
@@ -118,17 +125,28 @@ fn damaged_files() {
         ),
         |cohort| fs::write(cohort.image("case00"), "this is no NIfTI file").unwrap(),
     );
-    refused(&format!("{CT}: expected a file with content, found an empty file; copy it again"), |cohort| {
-        fs::write(cohort.image("case00"), "").unwrap();
-    });
-    refused(&format!("{CT}: expected a regular file, found a folder; name the file itself"), |cohort| {
-        fs::remove_file(cohort.image("case00")).unwrap();
-        fs::create_dir(cohort.image("case00")).unwrap();
-    });
-    refused(&format!("{CT}: expected a regular file, found a pipe, socket or device; name the file itself"), |cohort| {
-        fs::remove_file(cohort.image("case00")).unwrap();
-        assert!(Command::new("mkfifo").arg(cohort.image("case00")).status().unwrap().success());
-    });
+    refused(
+        &format!("{CT}: expected a file with content, found an empty file; copy it again"),
+        |cohort| {
+            fs::write(cohort.image("case00"), "").unwrap();
+        },
+    );
+    refused(
+        &format!("{CT}: expected a regular file, found a folder; name the file itself"),
+        |cohort| {
+            fs::remove_file(cohort.image("case00")).unwrap();
+            fs::create_dir(cohort.image("case00")).unwrap();
+        },
+    );
+    refused(
+        &format!(
+            "{CT}: expected a regular file, found a pipe, socket or device; name the file itself"
+        ),
+        |cohort| {
+            fs::remove_file(cohort.image("case00")).unwrap();
+            assert!(Command::new("mkfifo").arg(cohort.image("case00")).status().unwrap().success());
+        },
+    );
 }
 
 #[test]
@@ -141,7 +159,9 @@ fn dims_that_lie() {
         dims(1, &[30000]),
     );
     refused(
-        &format!("{CT}: expected 34912 bytes, found the end of the file after 31072; the file is cut short: copy it again"),
+        &format!(
+            "{CT}: expected 34912 bytes, found the end of the file after 31072; the file is cut short: copy it again"
+        ),
         dims(3, &[9]),
     );
     for (found, values) in [("0", &[0]), ("-4", &[-4])] {
@@ -163,7 +183,15 @@ fn dims_that_lie() {
 
 #[test]
 fn slopes_without_sense() {
-    accepted(&[&format!("{CT}: scl_slope NaN and scl_inter 0 are no scaling; values are taken as stored"), DONE], slope(f32::NAN));
+    accepted(
+        &[
+            &format!(
+                "{CT}: scl_slope NaN and scl_inter 0 are no scaling; values are taken as stored"
+            ),
+            DONE,
+        ],
+        slope(f32::NAN),
+    );
     accepted(&[DONE], slope(0.0));
 }
 
@@ -178,13 +206,23 @@ fn grids_that_differ() {
         |cohort| {
             let mut moved = geometry(SHAPE);
             moved.affine.0[1][3] += 3.0;
-            write_label_map(&cohort.label("case00"), &LabelMap { labels: lesions(), geometry: moved }).unwrap();
+            write_label_map(
+                &cohort.label("case00"),
+                &LabelMap { labels: lesions(), geometry: moved },
+            )
+            .unwrap();
         },
     );
-    refused(&format!("{LABEL}: expected the CT's grid, [8, 40, 48] voxels (z, y, x), found [4, 40, 48]; {advice}"), |cohort| {
-        let half = LabelMap { labels: Array3::ones((4, 40, 48)), geometry: geometry([4, 40, 48]) };
-        write_label_map(&cohort.label("case00"), &half).unwrap();
-    });
+    refused(
+        &format!(
+            "{LABEL}: expected the CT's grid, [8, 40, 48] voxels (z, y, x), found [4, 40, 48]; {advice}"
+        ),
+        |cohort| {
+            let half =
+                LabelMap { labels: Array3::ones((4, 40, 48)), geometry: geometry([4, 40, 48]) };
+            write_label_map(&cohort.label("case00"), &half).unwrap();
+        },
+    );
 }
 
 #[test]
@@ -196,14 +234,25 @@ fn labels_that_are_no_ids() {
         )
     };
     refused(&message("300 in 15360 voxels"), label(Voxels::I16(Array3::from_elem(SHAPE, 300))));
-    refused(&message("-2, -1 in 3840 voxels"), label(Voxels::I16(Array3::from_shape_fn(SHAPE, |(z, _, _)| z as i16 - 2))));
-    refused(&message("0.5, 1.5, 2.5, 3.5 in 7680 voxels"), label(Voxels::F32(Array3::from_shape_fn(SHAPE, |(z, _, _)| z as f32 / 2.0))));
+    refused(
+        &message("-2, -1 in 3840 voxels"),
+        label(Voxels::I16(Array3::from_shape_fn(SHAPE, |(z, _, _)| z as i16 - 2))),
+    );
+    refused(
+        &message("0.5, 1.5, 2.5, 3.5 in 7680 voxels"),
+        label(Voxels::F32(Array3::from_shape_fn(SHAPE, |(z, _, _)| z as f32 / 2.0))),
+    );
     accepted(
-        &["case00: label ids without a name in the label table: 50, 100; add --labels or --remove-label-ids", DONE],
+        &[
+            "case00: label ids without a name in the label table: 50, 100; add --labels or --remove-label-ids",
+            DONE,
+        ],
         label(Voxels::U8(lesions() * 50)),
     );
     accepted(
-        &[&format!("case00: skipped: {LABEL}: no label left without components under 20 voxels or 5 pixels in a slice")],
+        &[&format!(
+            "case00: skipped: {LABEL}: no label left without components under 20 voxels or 5 pixels in a slice"
+        )],
         label(Voxels::U8(Array3::zeros(SHAPE))),
     );
 }
@@ -222,7 +271,10 @@ fn voxels_that_are_no_hounsfield_units() {
         ct(Voxels::I16(Array3::from_elem(SHAPE, 7))),
     );
     accepted(
-        &["case00: the CT's lowest value is 0: no air near -1000, so these are hardly Hounsfield units", "case00: 4 of 8 slices"],
+        &[
+            "case00: the CT's lowest value is 0: no air near -1000, so these are hardly Hounsfield units",
+            "case00: 4 of 8 slices",
+        ],
         ct(Voxels::I16(Array3::from_shape_fn(SHAPE, |(_, y, _)| 20 * y as i16))),
     );
 }
@@ -237,7 +289,10 @@ fn folders_without_pairs() {
     };
     let empty = "none (the folder is empty)";
     let one = "case00_0000.nii.gz (the folder holds case00_0000.nii.gz)";
-    assert_eq!(lines(3, |cohort| fs::remove_file(cohort.label("case00")).unwrap()), [message(empty, one)]);
+    assert_eq!(
+        lines(3, |cohort| fs::remove_file(cohort.label("case00")).unwrap()),
+        [message(empty, one)]
+    );
     let neither = |cohort: &Cohort| {
         fs::remove_file(cohort.label("case00")).unwrap();
         fs::remove_file(cohort.image("case00")).unwrap();
@@ -252,7 +307,8 @@ fn folders_without_pairs() {
 #[test]
 fn outputs_that_cannot_be() {
     assert_eq!(
-        lines(1, |cohort| fs::write(cohort.path("npz"), "a file where a folder should be").unwrap()),
+        lines(1, |cohort| fs::write(cohort.path("npz"), "a file where a folder should be")
+            .unwrap()),
         ["error: DATA/npz: could not be written", "  because: File exists (os error 17)"]
     );
     let cohort = Cohort::of(1);
@@ -261,21 +317,29 @@ fn outputs_that_cannot_be() {
     let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 1);
     assert_eq!(
         without_times(&log, &cohort),
-        ["error: DATA/npz: another run is writing into this folder; wait for it, or give another --output"]
+        [
+            "error: DATA/npz: another run is writing into this folder; wait for it, or give another --output"
+        ]
     );
 }
 
 #[test]
 fn a_file_name_outside_utf8() {
     let cohort = Cohort::of(1);
-    fs::copy(cohort.label("case00"), cohort.path("labelsTr").join(OsStr::from_bytes(b"caf\xe9.nii.gz"))).unwrap();
+    fs::copy(
+        cohort.label("case00"),
+        cohort.path("labelsTr").join(OsStr::from_bytes(b"caf\xe9.nii.gz")),
+    )
+    .unwrap();
     let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 3);
     let name = "caf\u{fffd}.nii.gz";
     assert_eq!(
         without_times(&log, &cohort),
         [
             DONE,
-            &format!("{name}: DATA/labelsTr/{name}: expected a UTF-8 file name, found other bytes; rename the file"),
+            &format!(
+                "{name}: DATA/labelsTr/{name}: expected a UTF-8 file name, found other bytes; rename the file"
+            ),
             "error: 1 input was rejected; all others are done"
         ]
     );
@@ -299,7 +363,8 @@ fn npz_lines(code: i32, members: &[(&str, Vec<u8>)]) -> Vec<String> {
 
 fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
-    let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+    let header =
+        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
@@ -314,11 +379,18 @@ fn npz_that_hold_something_else() {
     let spacing = || ("spacing", npy("<f8", false, "(3,)", &[1.0f64.to_le_bytes(); 3].concat()));
     for (members, message) in [
         (
-            vec![("imgs", npy("|O", false, "(1,)", b"cos\nsystem\n(S'true'\ntR.")), labels(), spacing()],
+            vec![
+                ("imgs", npy("|O", false, "(1,)", b"cos\nsystem\n(S'true'\ntR.")),
+                labels(),
+                spacing(),
+            ],
             "expected `imgs` to be an array of plain numbers, found Python objects (a pickle, which is never loaded); \
              save it again as a numeric array, without allow_pickle",
         ),
-        (vec![labels(), spacing()], "expected the array `imgs`, found only gts, spacing; is this the right file?"),
+        (
+            vec![labels(), spacing()],
+            "expected the array `imgs`, found only gts, spacing; is this the right file?",
+        ),
         (
             vec![("imgs", npy("|u1", false, "(600,)", &[1; 600])), labels(), spacing()],
             "expected `imgs` to be uint8 of shape (slices, rows, columns) or (slices, rows, columns, 3), found uint8 of shape [600]; \
@@ -334,7 +406,13 @@ fn npz_that_hold_something_else() {
             "expected labels under the key `gts`, found none; slices for training need labels; make the NPZ with nii-to-npz",
         ),
     ] {
-        assert_eq!(npz_lines(3, &members), [&format!("a: DATA/npz/a.npz: {message}"), "error: 1 input was rejected; all others are done"]);
+        assert_eq!(
+            npz_lines(3, &members),
+            [
+                &format!("a: DATA/npz/a.npz: {message}"),
+                "error: 1 input was rejected; all others are done"
+            ]
+        );
     }
     let fortran = ("imgs", npy("|u1", true, "(1, 20, 30)", &[1; 600]));
     assert_eq!(npz_lines(0, &[fortran, labels(), spacing()]), [""; 0]);

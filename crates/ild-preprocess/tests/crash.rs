@@ -1,4 +1,5 @@
-//! A run that is killed leaves nothing broken under a final name, and the same command finishes the work.
+//! A run that is killed leaves nothing broken under a final name, and the same command finishes the
+//! work.
 
 mod common;
 
@@ -30,7 +31,8 @@ fn time(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// Kills both stages at moments spread over their running time; afterwards every file equals that of an undisturbed run.
+/// Kills both stages at moments spread over their running time; afterwards every file equals that
+/// of an undisturbed run.
 #[test]
 fn kill_minus_nine_at_any_moment_loses_nothing() {
     let cohort = Cohort::of(CASES);
@@ -52,7 +54,11 @@ fn kill_minus_nine_at_any_moment_loses_nothing() {
         readable(&cohort, &npy);
         expect(&mut cohort.npz_to_npy(&npz, &npy), 0);
         let no_summary = |folder: &str| {
-            cohort.files(folder).into_iter().filter(|(path, _)| path != std::path::Path::new("summary.json")).collect::<Vec<_>>()
+            cohort
+                .files(folder)
+                .into_iter()
+                .filter(|(path, _)| path != std::path::Path::new("summary.json"))
+                .collect::<Vec<_>>()
         };
         assert!(no_summary(&npz) == no_summary("whole"), "stage 1 killed at {i}/12");
         assert!(cohort.files(&npy) == cohort.files("whole_npy"), "stage 2 killed at {i}/12");
@@ -71,7 +77,10 @@ fn readable(cohort: &Cohort, folder: &str) {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("npz") => drop(ild_io::read_npz(&path).unwrap()),
             Some("npy") => drop(ild_io::read_npy_u8(&path).unwrap()),
-            Some("json") => drop(serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap()),
+            Some("json") => drop(
+                serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap())
+                    .unwrap(),
+            ),
             _ => panic!("{name}"),
         }
     }
@@ -81,7 +90,11 @@ fn readable(cohort: &Cohort, folder: &str) {
 fn records(cohort: &Cohort, npz: &str) -> usize {
     let folder = cohort.path(npz).join(".ild/nii-to-npz/CT_ILD");
     let entries = std::fs::read_dir(folder).into_iter().flatten();
-    entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "json")).count()
+    entries
+        .filter(|entry| {
+            entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "json")
+        })
+        .count()
 }
 
 /// Temporary files anywhere below `folder`.
@@ -100,15 +113,30 @@ fn strays(cohort: &Cohort, folder: &str) -> usize {
     found
 }
 
-/// Ctrl-C once the first case is finished; the exit code, or `None` when the run was done before the signal reached it.
+/// Ctrl-C once the first case is finished; the exit code, or `None` when the run was done before
+/// the signal reached it.
 #[cfg(unix)]
 fn interrupt_after_first_case(cohort: &Cohort, output: &str) -> Option<i32> {
-    let mut child = cohort.nii_to_npz(output).arg("--workers").arg("1").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = cohort
+        .nii_to_npz(output)
+        .arg("--workers")
+        .arg("1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !cohort.path(output).join("npz_train/CT_ILD").exists() && Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+    while !cohort.path(output).join("npz_train/CT_ILD").exists()
+        && Instant::now() < deadline
+        && child.try_wait().unwrap().is_none()
+    {
         std::thread::sleep(Duration::from_micros(100));
     }
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+    std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
     let status = child.wait().unwrap();
     (status.code() != Some(0)).then(|| status.code().expect("ended by itself, not by the signal"))
 }
@@ -118,13 +146,20 @@ fn interrupt_after_first_case(cohort: &Cohort, output: &str) -> Option<i32> {
 fn an_interrupted_run_ends_with_130_and_goes_on_from_there() {
     let cohort = Cohort::of(CASES);
     let (output, code) = (0..20)
-        .find_map(|i| Some((format!("npz{i}"), interrupt_after_first_case(&cohort, &format!("npz{i}"))?)))
+        .find_map(|i| {
+            Some((format!("npz{i}"), interrupt_after_first_case(&cohort, &format!("npz{i}"))?))
+        })
         .expect("one of twenty signals reaches a run of twenty cases");
     assert_eq!(code, 130);
     let finished = cohort.names(&output).iter().filter(|name| name.ends_with(".npz")).count();
     assert!((1..CASES).contains(&finished), "{finished} cases were finished when the run stopped");
     let (table, _) = expect(&mut cohort.nii_to_npz(&output), 0);
     assert!(table.contains(&format!("total   {CASES}")), "{table}");
-    let unchanged = summary(&cohort.path(&output))["cases"].as_array().unwrap().iter().filter(|case| case["status"] == "unchanged").count();
+    let unchanged = summary(&cohort.path(&output))["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|case| case["status"] == "unchanged")
+        .count();
     assert_eq!(unchanged, finished, "finished cases are not done again");
 }

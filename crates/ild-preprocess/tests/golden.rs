@@ -1,12 +1,15 @@
 //! Arrays equal those of numpy, connected-components-3d, OpenCV and SimpleITK, byte for byte.
 //!
-//! `tests/golden/preproc` holds small inputs and what the Python packages made of them (`export.py` remakes it).
+//! `tests/golden/preproc` holds small inputs and what the Python packages made of them (`export.py`
+//! remakes it).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ild_io::{Images, Voxels};
-use ild_preprocess::{LabelRuns, Neighbours, Scaling, Windowing, keep_large, nearest_indices, spread_mr, window_ct};
+use ild_preprocess::{
+    LabelRuns, Neighbours, Scaling, Windowing, keep_large, nearest_indices, spread_mr, window_ct,
+};
 use ndarray::{Array1, Array3};
 use ndarray_npy::NpzReader;
 
@@ -16,8 +19,16 @@ fn golden() -> PathBuf {
 
 fn open(name: &str) -> (NpzReader<File>, Vec<String>) {
     let path = golden().join(name);
-    let mut npz = NpzReader::new(File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
-    let names = npz.names().unwrap().into_iter().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
+    let mut npz = NpzReader::new(
+        File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    )
+    .unwrap();
+    let names = npz
+        .names()
+        .unwrap()
+        .into_iter()
+        .map(|name| name.trim_end_matches(".npy").to_owned())
+        .collect();
     (npz, names)
 }
 
@@ -41,7 +52,11 @@ fn dust_is_that_of_connected_components_3d() {
         for (ending, neighbours) in [("3d", Neighbours::Volume26), ("2d", Neighbours::Slice8)] {
             let expected: Array3<u8> = npz.by_name(&format!("{stem}_{ending}")).unwrap();
             assert!(expected != labels, "{stem}: the golden removes nothing and proves nothing");
-            assert_eq!(painted(&keep_large(&runs, neighbours, threshold)), expected, "{stem}_{ending}");
+            assert_eq!(
+                painted(&keep_large(&runs, neighbours, threshold)),
+                expected,
+                "{stem}_{ending}"
+            );
             compared += 1;
         }
     }
@@ -57,8 +72,12 @@ fn nearest_takes_the_pixels_that_opencv_takes() {
         let (source, target): (usize, usize) = (source.parse().unwrap(), target.parse().unwrap());
         let expected: Array1<u16> = npz.by_name(name).unwrap();
         let ours = nearest_indices(source, target);
-        assert!(ours.iter().zip(&expected).all(|(&a, &b)| a == usize::from(b)), "{source} -> {target}");
-        unlike_exact += usize::from(ours.iter().enumerate().any(|(i, &index)| index != i * source / target));
+        assert!(
+            ours.iter().zip(&expected).all(|(&a, &b)| a == usize::from(b)),
+            "{source} -> {target}"
+        );
+        unlike_exact +=
+            usize::from(ours.iter().enumerate().any(|(i, &index)| index != i * source / target));
     }
     assert!(unlike_exact >= 60, "only {unlike_exact} sizes test the rounding");
 }
@@ -84,14 +103,21 @@ fn grey_levels_are_numpys_for_every_type_and_window() {
         let volume = voxels(&mut npz, input);
         let kind = input.trim_end_matches("_in");
         let slices: Vec<usize> = (0..volume.shape_zyx()[0]).collect();
-        for name in names.iter().filter(|name| name.starts_with(&format!("{kind}_")) && !name.ends_with("_in")) {
+        for name in names
+            .iter()
+            .filter(|name| name.starts_with(&format!("{kind}_")) && !name.ends_with("_in"))
+        {
             let expected: Array3<u8> = npz.by_name(name).unwrap();
             let parts: Vec<&str> = name.split('_').collect();
             let ours = match parts[1..] {
                 ["mr"] => spread_mr(&volume, &slices).unwrap(),
                 ["ct", level, width] => {
-                    let window = ild_io::Window { level_hu: level.parse().unwrap(), width_hu: width.parse().unwrap() };
-                    window_ct(&volume, &slices, &Windowing::Grey(window), Scaling::ImageRange).images
+                    let window = ild_io::Window {
+                        level_hu: level.parse().unwrap(),
+                        width_hu: width.parse().unwrap(),
+                    };
+                    window_ct(&volume, &slices, &Windowing::Grey(window), Scaling::ImageRange)
+                        .images
                 }
                 _ => panic!("{name}"),
             };
@@ -122,14 +148,22 @@ fn a_hounsfield_unit_has_one_grey_whatever_else_is_in_the_scan() {
 fn the_soft_window_flattens_the_lung_and_the_lung_window_does_not() {
     let ramp: Vec<i16> = (-1000..200).collect();
     let volume = Voxels::I16(Array3::from_shape_vec((1, 30, 40), ramp).unwrap());
-    let share = |name: &str| window_ct(&volume, &[0], &name.parse().unwrap(), Scaling::WindowBounds).flattened.share().unwrap();
+    let share = |name: &str| {
+        window_ct(&volume, &[0], &name.parse().unwrap(), Scaling::WindowBounds)
+            .flattened
+            .share()
+            .unwrap()
+    };
     assert_eq!(share("soft"), 1.0);
     assert_eq!(share("lung"), 0.0);
     assert_eq!(share("rgb"), 0.0);
-    // -910 HU is the lower bound: -950..=-909 is black, 42 of the 751 values; -908 is the first to reach grey level 1 + ...
-    let flattened = window_ct(&volume, &[0], &"medsam-lung".parse().unwrap(), Scaling::WindowBounds).flattened;
+    // -910 HU is the lower bound: -950..=-909 is black, 42 of the 751 values; -908 is the first to
+    // reach grey level 1 + ...
+    let flattened =
+        window_ct(&volume, &[0], &"medsam-lung".parse().unwrap(), Scaling::WindowBounds).flattened;
     assert_eq!(flattened.lung_voxels, 751);
-    let black = (-950..=-200).filter(|hu| (f64::from(hu + 910) / 1500.0 * 255.0) < 1.0).count() as u64;
+    let black =
+        (-950..=-200).filter(|hu| (f64::from(hu + 910) / 1500.0 * 255.0) < 1.0).count() as u64;
     assert_eq!(flattened.flattened_voxels, black);
 }
 
@@ -137,7 +171,15 @@ fn the_soft_window_flattens_the_lung_and_the_lung_window_does_not() {
 fn stage1(output: &Path, flags: &[&str], case: &str) -> ild_io::SliceStack {
     let cases = golden().join("cases");
     let run = std::process::Command::new(env!("CARGO_BIN_EXE_ild-preprocess"))
-        .args(["nii-to-npz", "--parity", "--min-voxels-3d", "200", "--min-pixels-2d", "25", "--quiet"])
+        .args([
+            "nii-to-npz",
+            "--parity",
+            "--min-voxels-3d",
+            "200",
+            "--min-pixels-2d",
+            "25",
+            "--quiet",
+        ])
         .arg("--img-path")
         .arg(cases.join("imgs"))
         .arg("--gt-path")
@@ -156,8 +198,15 @@ fn assert_golden(ours: &ild_io::SliceStack, golden_npz: &str) {
     let (mut npz, _) = open(golden_npz);
     assert_eq!(ours.images, Images::Grey(npz.by_name("imgs").unwrap()), "{golden_npz}: images");
     assert_eq!(ours.labels, Some(npz.by_name("gts").unwrap()), "{golden_npz}: labels");
-    assert_eq!(ours.spacing_xyz_mm.to_vec(), npz.by_name::<_, ndarray::Ix1>("spacing").map(|a: Array1<f64>| a.to_vec()).unwrap());
-    assert_eq!(ours.z_index, Some(npz.by_name("kept").map(|a: Array1<i64>| a.to_vec()).unwrap()), "{golden_npz}: kept slices");
+    assert_eq!(
+        ours.spacing_xyz_mm.to_vec(),
+        npz.by_name::<_, ndarray::Ix1>("spacing").map(|a: Array1<f64>| a.to_vec()).unwrap()
+    );
+    assert_eq!(
+        ours.z_index,
+        Some(npz.by_name("kept").map(|a: Array1<i64>| a.to_vec()).unwrap()),
+        "{golden_npz}: kept slices"
+    );
 }
 
 #[test]
@@ -173,7 +222,13 @@ fn whole_cases_equal_the_python_packages_in_every_voxel_type() {
 fn mr_and_tumour_instances_equal_the_python_packages() {
     let output = tempfile::tempdir().unwrap();
     for case in ["plain", "scaled"] {
-        assert_golden(&stage1(&output.path().join("mr"), &["--modality", "MR"], case), &format!("cases/mr/{case}.npz"));
+        assert_golden(
+            &stage1(&output.path().join("mr"), &["--modality", "MR"], case),
+            &format!("cases/mr/{case}.npz"),
+        );
     }
-    assert_golden(&stage1(&output.path().join("tumor"), &["--window", "lung", "--tumor-id", "3"], "plain"), "cases/tumor/plain.npz");
+    assert_golden(
+        &stage1(&output.path().join("tumor"), &["--window", "lung", "--tumor-id", "3"], "plain"),
+        "cases/tumor/plain.npz",
+    );
 }

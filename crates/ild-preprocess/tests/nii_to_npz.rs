@@ -23,7 +23,14 @@ fn the_npz_holds_the_labelled_slices_and_where_they_lie() {
     const F32_MM: f64 = 1e-5;
     let expected = geometry(SHAPE).affine.0;
     let ours = stack.affine.unwrap().0;
-    assert!(expected.as_flattened().iter().zip(ours.as_flattened()).all(|(a, b)| (a - b).abs() < F32_MM), "{ours:?}");
+    assert!(
+        expected
+            .as_flattened()
+            .iter()
+            .zip(ours.as_flattened())
+            .all(|(a, b)| (a - b).abs() < F32_MM),
+        "{ours:?}"
+    );
 }
 
 #[test]
@@ -32,7 +39,10 @@ fn a_second_run_does_nothing_and_says_so() {
     expect(&mut cohort.nii_to_npz("npz"), 0);
     let before = cohort.files("npz");
     let changed = |path: &str| fs::metadata(cohort.path(path)).unwrap().modified().unwrap();
-    let file = format!("npz/{}", cohort.names("npz").into_iter().find(|name| name.ends_with(".npz")).unwrap());
+    let file = format!(
+        "npz/{}",
+        cohort.names("npz").into_iter().find(|name| name.ends_with(".npz")).unwrap()
+    );
     let time = changed(&file);
     let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 0);
     assert!(table.contains("0 written, 5 unchanged, 0 skipped, 0 rejected, 0 failed"), "{table}");
@@ -69,7 +79,10 @@ fn a_broken_case_is_named_and_the_others_go_on() {
     let (table, log) = expect(&mut cohort.nii_to_npz("npz"), 3);
     assert!(table.contains("2 written, 0 unchanged, 0 skipped, 2 rejected, 0 failed"), "{table}");
     for (case, file) in [("case01", cohort.image("case01")), ("case02", cohort.label("case02"))] {
-        assert!(table.contains(&format!("{case}: rejected: {}: expected", file.display())), "{table}");
+        assert!(
+            table.contains(&format!("{case}: rejected: {}: expected", file.display())),
+            "{table}"
+        );
         assert!(log.contains(&format!("{case}: {}", file.display())), "{log}");
     }
     assert!(log.contains("2 inputs were rejected; all others are done"), "{log}");
@@ -83,9 +96,16 @@ fn a_label_on_another_grid_is_refused_with_the_distance() {
     let cohort = Cohort::of(1);
     let mut moved = geometry(SHAPE);
     moved.affine.0[1][3] += 3.0;
-    write_label_map(&cohort.label("case00"), &ild_io::LabelMap { labels: lesions(), geometry: moved }).unwrap();
+    write_label_map(
+        &cohort.label("case00"),
+        &ild_io::LabelMap { labels: lesions(), geometry: moved },
+    )
+    .unwrap();
     let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 3);
-    assert!(log.contains("expected the CT's grid, found a grid whose corners lie up to 3.00 mm away"), "{log}");
+    assert!(
+        log.contains("expected the CT's grid, found a grid whose corners lie up to 3.00 mm away"),
+        "{log}"
+    );
     // The older scripts compared shapes only; parity mode does as they did, and says what it saw.
     let (table, log) = expect(cohort.nii_to_npz("npz").arg("--parity"), 0);
     assert!(table.contains("1 written") && log.contains("up to 3.00 mm away"), "{table}\n{log}");
@@ -101,13 +121,17 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
     let affine = map.geometry.affine;
     let corner = affine.world_mm([(SHAPE[2] - 1) as f64, 0.0, (SHAPE[0] - 1) as f64]);
     for (row, corner) in corner.into_iter().enumerate() {
-        map.geometry.affine.0[row] = [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner];
+        map.geometry.affine.0[row] =
+            [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner];
     }
     map.geometry.nifti = None;
     write_label_map(&mirrored.label("case00"), &map).unwrap();
     expect(&mut plain.nii_to_npz("npz"), 0);
     let (_, log) = expect(&mut mirrored.nii_to_npz("npz"), 0);
-    assert!(log.contains("the label is stored RPI, the CT LPS: the same voxels, put in the CT's order"), "{log}");
+    assert!(
+        log.contains("the label is stored RPI, the CT LPS: the same voxels, put in the CT's order"),
+        "{log}"
+    );
     let npz = |cohort: &Cohort| read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
     let (plain, mirrored) = (npz(&plain), npz(&mirrored));
     assert_eq!((plain.labels, plain.z_index), (mirrored.labels, mirrored.z_index));
@@ -122,7 +146,10 @@ fn an_empty_label_is_skipped_with_the_reason_and_its_old_npz_goes() {
     cohort.add("case01", &speck);
     let (table, _) = expect(&mut cohort.nii_to_npz("npz"), 0);
     assert!(table.contains("0 written, 1 unchanged, 1 skipped"), "{table}");
-    assert!(table.contains("no label left without components under 20 voxels or 5 pixels in a slice"), "{table}");
+    assert!(
+        table.contains("no label left without components under 20 voxels or 5 pixels in a slice"),
+        "{table}"
+    );
     assert_eq!(cohort.names("npz").iter().filter(|name| name.ends_with(".npz")).count(), 1);
 }
 
@@ -134,8 +161,14 @@ fn files_without_a_partner_and_unknown_ids_are_listed() {
     labels.slice_mut(s![3, 30..40, 0..10]).fill(77);
     cohort.add("case01", &labels);
     let (table, log) = expect(&mut cohort.nii_to_npz("npz"), 0);
-    assert!(table.contains(&format!("{}: label without CT", cohort.label("case00").display())), "{table}");
-    assert!(table.contains(&format!("{}: CT without label", cohort.image("other").display())), "{table}");
+    assert!(
+        table.contains(&format!("{}: label without CT", cohort.label("case00").display())),
+        "{table}"
+    );
+    assert!(
+        table.contains(&format!("{}: CT without label", cohort.image("other").display())),
+        "{table}"
+    );
     assert!(log.contains("label ids without a name in the label table: 77;"), "{log}");
     assert!(table.contains("label 77 (voxels)"), "{table}");
 }
@@ -147,12 +180,24 @@ fn a_flattening_window_is_said_out_loud() {
     let (table, log) = expect(command.args(["--config"]).arg(config(&cohort)), 2);
     assert!(table.is_empty() && log.contains("cannot be used with"), "{log}");
     let mut command = common::binary("nii-to-npz");
-    command.arg("--img-path").arg(cohort.path("imagesTr")).arg("--gt-path").arg(cohort.path("labelsTr"));
-    command.arg("--output").arg(cohort.path("npz")).args(["--min-voxels-3d", "20", "--min-pixels-2d", "5"]);
+    command
+        .arg("--img-path")
+        .arg(cohort.path("imagesTr"))
+        .arg("--gt-path")
+        .arg(cohort.path("labelsTr"));
+    command.arg("--output").arg(cohort.path("npz")).args([
+        "--min-voxels-3d",
+        "20",
+        "--min-pixels-2d",
+        "5",
+    ]);
     let (table, log) = expect(&mut command, 0);
     assert!(log.contains("window 40/400 turns 100.0 % of the lung-range voxels"), "{log}");
     assert!(log.contains("`--window lung` keeps them apart"), "{log}");
-    assert!(table.contains("100.0 % of the lung-range voxels (-950..-200 HU) became black or white"), "{table}");
+    assert!(
+        table.contains("100.0 % of the lung-range voxels (-950..-200 HU) became black or white"),
+        "{table}"
+    );
     assert_eq!(summary(&cohort.path("npz"))["flattened_share"], 1.0);
 }
 
@@ -168,12 +213,25 @@ fn rgb_puts_three_windows_on_three_channels() {
     let mut command = cohort.nii_to_npz("npz");
     expect(command.args(["--ratios", "1,0,0"]), 0);
     let mut command = common::binary("nii-to-npz");
-    command.arg("--img-path").arg(cohort.path("imagesTr")).arg("--gt-path").arg(cohort.path("labelsTr"));
-    command.arg("--output").arg(cohort.path("rgb")).args(["--min-voxels-3d", "20", "--min-pixels-2d", "5", "--window", "rgb"]);
+    command
+        .arg("--img-path")
+        .arg(cohort.path("imagesTr"))
+        .arg("--gt-path")
+        .arg(cohort.path("labelsTr"));
+    command.arg("--output").arg(cohort.path("rgb")).args([
+        "--min-voxels-3d",
+        "20",
+        "--min-pixels-2d",
+        "5",
+        "--window",
+        "rgb",
+    ]);
     expect(&mut command, 0);
     let grey = read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
     let colour = read_npz(&cohort.path("rgb/npz_train/CT_ILD/case00.npz")).unwrap();
-    let (Images::Grey(grey), Images::Rgb(colour)) = (grey.images, colour.images) else { panic!("wrong ranks") };
+    let (Images::Grey(grey), Images::Rgb(colour)) = (grey.images, colour.images) else {
+        panic!("wrong ranks")
+    };
     assert_eq!(colour.index_axis(ndarray::Axis(3), 0), grey, "red is the lung window");
     assert_ne!(colour.index_axis(ndarray::Axis(3), 1), grey);
 }
@@ -199,14 +257,28 @@ fn folds_validate_each_case_once_and_share_files() {
     expect(cohort.nii_to_npz("npz").args(["--folds", "3"]), 0);
     let names = cohort.names("npz");
     for case in 0..6 {
-        let valid = names.iter().filter(|name| name.contains(&format!("npz_valid/CT_ILD/case{case:02}.npz"))).count();
-        let train = names.iter().filter(|name| name.contains(&format!("npz_train/CT_ILD/case{case:02}.npz"))).count();
+        let valid = names
+            .iter()
+            .filter(|name| name.contains(&format!("npz_valid/CT_ILD/case{case:02}.npz")))
+            .count();
+        let train = names
+            .iter()
+            .filter(|name| name.contains(&format!("npz_train/CT_ILD/case{case:02}.npz")))
+            .count();
         assert_eq!((valid, train), (1, 2), "case {case}");
     }
-    let splits: serde_json::Value = serde_json::from_slice(&fs::read(cohort.path("npz/splits_final.json")).unwrap()).unwrap();
+    let splits: serde_json::Value =
+        serde_json::from_slice(&fs::read(cohort.path("npz/splits_final.json")).unwrap()).unwrap();
     assert_eq!(splits.as_array().unwrap().len(), 3);
     // The file it wrote is a file it reads.
-    let (table, _) = expect(cohort.nii_to_npz("one").arg("--splits").arg(cohort.path("npz/splits_final.json")).args(["--fold", "1"]), 0);
+    let (table, _) = expect(
+        cohort
+            .nii_to_npz("one")
+            .arg("--splits")
+            .arg(cohort.path("npz/splits_final.json"))
+            .args(["--fold", "1"]),
+        0,
+    );
     assert!(table.contains("6 written"), "{table}");
     assert_eq!(cohort.names("one").iter().filter(|name| name.starts_with("npz_valid")).count(), 2);
 }
@@ -233,7 +305,10 @@ fn cases_the_split_does_not_name_are_said() {
     fs::write(&splits, r#"{"train": ["case00.nii.gz", "case09"]}"#).unwrap();
     let (table, _) = expect(cohort.nii_to_npz("npz").arg("--splits").arg(&splits), 0);
     assert!(table.contains("case01: skipped: not in the split file"), "{table}");
-    assert!(table.contains("case09: in the split's train part, but there is no such pair of files"), "{table}");
+    assert!(
+        table.contains("case09: in the split's train part, but there is no such pair of files"),
+        "{table}"
+    );
     assert!(cohort.path("npz/npz_train/CT_ILD/case00.npz").exists());
 }
 
@@ -254,7 +329,10 @@ fn single_voxels_and_single_slices_pass() {
     cohort.add("dot", &Array3::from_elem([1, 1, 1], 1));
     cohort.add("line", &Array3::from_elem([1, 1, 300], 2));
     let mut command = cohort.nii_to_npz("npz");
-    let (table, _) = expect(command.args(["--min-voxels-3d", "1", "--min-pixels-2d", "1", "--ratios", "1,0,0"]), 0);
+    let (table, _) = expect(
+        command.args(["--min-voxels-3d", "1", "--min-pixels-2d", "1", "--ratios", "1,0,0"]),
+        0,
+    );
     assert!(table.contains("2 written"), "{table}");
     let (table, _) = expect(&mut cohort.npz_to_npy("npz", "npy"), 0);
     assert!(table.contains("2 written"), "{table}");
@@ -266,7 +344,8 @@ fn single_voxels_and_single_slices_pass() {
 fn the_report_names_inputs_window_and_outputs() {
     let cohort = Cohort::of(2);
     expect(cohort.nii_to_npz("npz").arg("--report").arg(cohort.path("run.json")), 0);
-    let report: serde_json::Value = serde_json::from_slice(&fs::read(cohort.path("run.json")).unwrap()).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(cohort.path("run.json")).unwrap()).unwrap();
     assert_eq!(report["inputs"].as_array().unwrap().len(), 4);
     assert_eq!(report["inputs"][0]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(report["window"]["grey"]["level_hu"], -600.0);
@@ -279,7 +358,11 @@ fn shares_that_are_not_three_numbers_are_wrong_usage() {
     let cohort = Cohort::of(1);
     for shares in ["70,30", "70,10,10,10", "70,10,x", "0,0,0", "70,-10,40", ""] {
         let (_, log) = expect(cohort.nii_to_npz("npz").arg(format!("--ratios={shares}")), 2);
-        assert!(log.contains("expected three shares of 0 or more, e.g. 70,10,20") || log.contains("a value is required"), "{log}");
+        assert!(
+            log.contains("expected three shares of 0 or more, e.g. 70,10,20")
+                || log.contains("a value is required"),
+            "{log}"
+        );
     }
     assert!(!cohort.path("npz").exists(), "nothing is begun");
 }

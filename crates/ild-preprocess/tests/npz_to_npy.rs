@@ -60,7 +60,8 @@ fn a_slice_whose_labels_vanish_at_256_is_left_out_and_counted() {
     // At half the size OpenCV keeps even rows and columns: an odd one is never seen.
     labels[[1, 101, 101]] = 3;
     write_npz(&folder.path().join("npz/a.npz"), &stack(labels)).unwrap();
-    let (table, log) = expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 0);
+    let (table, log) =
+        expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 0);
     assert!(table.contains("1 slices left out: their labels vanish at 256 × 256"), "{table}");
     assert!(log.contains("a-001: left out"), "{log}");
     assert!(folder.path().join("npy/train/gts/a-000.npy").exists());
@@ -75,7 +76,10 @@ fn a_flat_npz_gives_one_slice_without_a_number() {
     flat.is_2d = true;
     write_npz(&folder.path().join("npz/a.npz"), &flat).unwrap();
     expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 0);
-    let label: Array2<u8> = read_npy_u8(&folder.path().join("npy/train/gts/a.npy")).unwrap().into_dimensionality().unwrap();
+    let label: Array2<u8> = read_npy_u8(&folder.path().join("npy/train/gts/a.npy"))
+        .unwrap()
+        .into_dimensionality()
+        .unwrap();
     assert_eq!(label, Array2::<u8>::ones((256, 256)));
 }
 
@@ -84,9 +88,16 @@ fn a_case_to_train_on_and_to_validate_with_is_refused() {
     let cohort = Cohort::of(10);
     expect(&mut cohort.nii_to_npz("npz"), 0);
     let train = cohort.names("npz").into_iter().find(|name| name.starts_with("npz_train")).unwrap();
-    fs::copy(cohort.path("npz").join(&train), cohort.path("npz").join(train.replace("npz_train", "npz_valid"))).unwrap();
+    fs::copy(
+        cohort.path("npz").join(&train),
+        cohort.path("npz").join(train.replace("npz_train", "npz_valid")),
+    )
+    .unwrap();
     let (_, log) = expect(&mut cohort.npz_to_npy("npz", "npy"), 3);
-    assert!(log.contains("expected a case that is only trained on") && log.contains("leak"), "{log}");
+    assert!(
+        log.contains("expected a case that is only trained on") && log.contains("leak"),
+        "{log}"
+    );
     assert!(!cohort.path("npy").exists(), "nothing is begun");
 }
 
@@ -97,8 +108,13 @@ fn npz_of_another_window_are_refused_and_named() {
     write_npz(&folder.path().join("npz/a.npz"), &other).unwrap();
     other.window = Some(Window { level_hu: 40.0, width_hu: 400.0 });
     write_npz(&folder.path().join("npz/b.npz"), &other).unwrap();
-    let (table, _) = expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
-    assert!(table.contains("b.npz: expected the same window as") && table.contains("-600/1500, found 40/400"), "{table}");
+    let (table, _) =
+        expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
+    assert!(
+        table.contains("b.npz: expected the same window as")
+            && table.contains("-600/1500, found 40/400"),
+        "{table}"
+    );
     assert!(table.contains("1 written"), "{table}");
 }
 
@@ -107,14 +123,19 @@ fn no_npz_and_npz_without_labels_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("npz")).unwrap();
     let (_, log) = expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
-    assert!(log.contains("expected NPZ files `*.npz` or `<modality>_<anatomy>/*.npz`, found none"), "{log}");
+    assert!(
+        log.contains("expected NPZ files `*.npz` or `<modality>_<anatomy>/*.npz`, found none"),
+        "{log}"
+    );
     let mut bare = stack(Array3::ones((1, 20, 30)));
     bare.labels = None;
     write_npz(&folder.path().join("npz/a.npz"), &bare).unwrap();
-    let (table, _) = expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
+    let (table, _) =
+        expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
     assert!(table.contains("a.npz: expected labels under the key `gts`, found none"), "{table}");
     fs::write(folder.path().join("npz/a.npz"), b"PK but no zip").unwrap();
-    let (table, _) = expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
+    let (table, _) =
+        expect(&mut convert(&folder.path().join("npz"), &folder.path().join("npy")), 3);
     assert!(table.contains("a.npz: expected an NPZ"), "{table}");
 }
 
@@ -129,8 +150,10 @@ fn slices_of_cases_that_left_are_removed_and_strangers_are_said() {
     fs::remove_file(npz.join("b.npz")).unwrap();
     fs::copy(npy.join("train/gts/a-000.npy"), npy.join("train/gts/mine.npy")).unwrap();
     let (table, _) = expect(&mut convert(&npz, &npy), 0);
-    let mut left: Vec<String> =
-        fs::read_dir(npy.join("train/gts")).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let mut left: Vec<String> = fs::read_dir(npy.join("train/gts"))
+        .unwrap()
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
     left.sort();
     assert_eq!(left, ["a-000.npy", "a-001.npy", "mine.npy"]);
     assert!(table.contains("mine.npy: not from this input"), "{table}");
@@ -141,10 +164,20 @@ fn both_stages_in_one_run_give_the_files_of_two() {
     let cohort = Cohort::of(6);
     expect(&mut cohort.nii_to_npz("npz"), 0);
     expect(&mut cohort.npz_to_npy("npz", "npy"), 0);
-    let (table, _) = expect(cohort.nii_to_npz("one").arg("--npy-dir").arg(cohort.path("one_npy")), 0);
-    assert_eq!(table.matches("written, 0 unchanged, 0 skipped, 0 rejected, 0 failed").count(), 2, "{table}");
-    let arrays =
-        |folder: &str| -> Vec<_> { cohort.files(folder).into_iter().filter(|(path, _)| !path.ends_with("summary.json")).collect() };
+    let (table, _) =
+        expect(cohort.nii_to_npz("one").arg("--npy-dir").arg(cohort.path("one_npy")), 0);
+    assert_eq!(
+        table.matches("written, 0 unchanged, 0 skipped, 0 rejected, 0 failed").count(),
+        2,
+        "{table}"
+    );
+    let arrays = |folder: &str| -> Vec<_> {
+        cohort
+            .files(folder)
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with("summary.json"))
+            .collect()
+    };
     assert!(arrays("npz") == arrays("one"));
     assert!(cohort.files("npy") == cohort.files("one_npy"));
     // What one run made, the second stage alone knows as finished.
@@ -152,6 +185,9 @@ fn both_stages_in_one_run_give_the_files_of_two() {
     assert!(table.contains("0 written, 5 unchanged"), "{table}");
     // Slices asked for later come from the NPZ that are there.
     let (table, _) = expect(cohort.nii_to_npz("npz").arg("--npy-dir").arg(cohort.path("late")), 0);
-    assert!(table.contains("0 written, 6 unchanged") && table.contains("5 written, 0 unchanged"), "{table}");
+    assert!(
+        table.contains("0 written, 6 unchanged") && table.contains("5 written, 0 unchanged"),
+        "{table}"
+    );
     assert!(cohort.files("npy") == cohort.files("late"));
 }

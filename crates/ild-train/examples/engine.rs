@@ -1,13 +1,17 @@
-//! Runs parts of the model on request, so that `tests/peers/model.py` can time it in alternation with other engines.
+//! Runs parts of the model on request, so that `tests/peers/model.py` can time it in alternation
+//! with other engines.
 //!
-//! Each line on stdin is one request (`encode`, `decode`, `forward`, `step`); each answer is one line of JSON with wall and
-//! CPU seconds, the highest memory so far, and a sum by which results can be compared.
+//! Each line on stdin is one request (`encode`, `decode`, `forward`, `step`); each answer is one
+//! line of JSON with wall and CPU seconds, the highest memory so far, and a sum by which results
+//! can be compared.
 
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use ild_model::{Aside, DecodeMode, ImageFeatures, Parameters, Precision, Sam2, Sam2Config, Weights};
+use ild_model::{
+    Aside, DecodeMode, ImageFeatures, Parameters, Precision, Sam2, Sam2Config, Weights,
+};
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
 
 /// Times parts of the model on request.
@@ -25,7 +29,8 @@ struct Cli {
     /// Holds a model that is trained (for `step`) instead of a frozen one (for the rest).
     #[arg(long)]
     train: bool,
-    /// Keeps the inputs of the trunk's blocks only and runs each a second time in the backward pass.
+    /// Keeps the inputs of the trunk's blocks only and runs each a second time in the backward
+    /// pass.
     #[arg(long, requires = "train")]
     recompute: bool,
     /// Precision of the encoder's products.
@@ -39,8 +44,10 @@ struct Cli {
 /// The smooth image of `model.py`: `sin(0.05·x) · cos(0.03·y) · (plane + 1) + 0.1·image`.
 fn images(batch: usize, side: usize) -> Vec<f32> {
     let pixel = |i: usize| {
-        let (x, y, plane, image) = (i % side, i / side % side, i / (side * side) % 3, i / (3 * side * side));
-        ((0.05 * x as f64).sin() * (0.03 * y as f64).cos() * (plane + 1) as f64 + 0.1 * image as f64) as f32
+        let (x, y, plane, image) =
+            (i % side, i / side % side, i / (side * side) % 3, i / (3 * side * side));
+        ((0.05 * x as f64).sin() * (0.03 * y as f64).cos() * (plane + 1) as f64
+            + 0.1 * image as f64) as f32
     };
     (0..batch * 3 * side * side).map(pixel).collect()
 }
@@ -70,7 +77,10 @@ impl Engine {
         }
         let (model, training) = if cli.train {
             let (mut model, parameters, _) = Sam2::trainable(&config, &weights, &Device::Cpu)?;
-            let optimiser = AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default());
+            let optimiser = AdamW::new(
+                parameters.iter().map(|(_, var)| var.clone()).collect(),
+                AdamWConfig::default(),
+            );
             let aside = cli.recompute.then(|| model.image_encoder.trunk.recompute());
             (model, Some(Training { parameters, optimiser, aside }))
         } else {
@@ -81,10 +91,18 @@ impl Engine {
         let side = config.image_size;
         let corner = |share: f64| (share * side as f64) as f32;
         let corners = [corner(0.25), corner(0.25), corner(0.75), corner(0.75)].repeat(cli.batch);
-        let label = |i: usize| f32::from(u8::from((64..192).contains(&(i % 256)) && (64..192).contains(&(i / 256 % 256))));
+        let label = |i: usize| {
+            f32::from(u8::from(
+                (64..192).contains(&(i % 256)) && (64..192).contains(&(i / 256 % 256)),
+            ))
+        };
         let masks: Vec<f32> = (0..cli.batch * 256 * 256).map(label).collect();
         Ok(Self {
-            images: Tensor::from_vec(images(cli.batch, side), (cli.batch, 3, side, side), &Device::Cpu)?,
+            images: Tensor::from_vec(
+                images(cli.batch, side),
+                (cli.batch, 3, side, side),
+                &Device::Cpu,
+            )?,
             boxes: Tensor::from_vec(corners, (cli.batch, 4), &Device::Cpu)?,
             masks: Tensor::from_vec(masks, (cli.batch, 1, 256, 256), &Device::Cpu)?,
             features: None,
@@ -95,7 +113,8 @@ impl Engine {
 
     /// Does what is asked and returns a sum of the result.
     fn run(&mut self, request: &str) -> anyhow::Result<f32> {
-        let sum = |tensor: &Tensor| -> anyhow::Result<f32> { Ok(tensor.abs()?.mean_all()?.to_scalar()?) };
+        let sum =
+            |tensor: &Tensor| -> anyhow::Result<f32> { Ok(tensor.abs()?.mean_all()?.to_scalar()?) };
         match request {
             "encode" => {
                 let features = self.model.encode_image(&self.images)?;
@@ -107,7 +126,8 @@ impl Engine {
                 if self.features.is_none() {
                     self.run("encode")?; // in the first round, which is not counted
                 }
-                let features = self.features.as_ref().ok_or_else(|| anyhow::anyhow!("nothing was encoded"))?;
+                let features =
+                    self.features.as_ref().ok_or_else(|| anyhow::anyhow!("nothing was encoded"))?;
                 sum(&self.model.decode_box(features, &self.boxes, DecodeMode::Train)?.logits)
             }
             "forward" => {
@@ -116,10 +136,14 @@ impl Engine {
             }
             "step" => {
                 let features = self.model.encode_image(&self.images)?;
-                let prediction = self.model.decode_box(&features, &self.boxes, DecodeMode::Train)?;
+                let prediction =
+                    self.model.decode_box(&features, &self.boxes, DecodeMode::Train)?;
                 let loss = dice_and_cross_entropy(&prediction.logits, &self.masks)?.total;
                 drop((features, prediction));
-                let training = self.training.as_mut().ok_or_else(|| anyhow::anyhow!("expected --train for step, found none"))?;
+                let training = self
+                    .training
+                    .as_mut()
+                    .ok_or_else(|| anyhow::anyhow!("expected --train for step, found none"))?;
                 let mut store = loss.backward()?;
                 if let Some(aside) = &training.aside {
                     store.extend(aside.take())?;
@@ -143,7 +167,9 @@ fn main() -> std::process::ExitCode {
         |cli: &Cli| &cli.common,
         |cli| {
             std::thread::scope(|scope| {
-                let worker = std::thread::Builder::new().stack_size(256 << 20).spawn_scoped(scope, || serve(&cli))?;
+                let worker = std::thread::Builder::new()
+                    .stack_size(256 << 20)
+                    .spawn_scoped(scope, || serve(&cli))?;
                 worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the engine panicked")))
             })
         },

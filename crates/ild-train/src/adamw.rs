@@ -1,4 +1,5 @@
-//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), in the operation order of PyTorch's single-tensor loop.
+//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), in the operation
+//! order of PyTorch's single-tensor loop.
 
 use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, bail};
 use ild_model::ops::gpu::{self, AdamWStep};
@@ -67,7 +68,11 @@ impl AdamW {
             if let Some(m) = &new
                 && (m.exp_avg.shape() != var.shape() || m.exp_avg_sq.shape() != var.shape())
             {
-                bail!("moments of shape {:?} for a parameter of shape {:?}", m.exp_avg.shape(), var.shape());
+                bail!(
+                    "moments of shape {:?} for a parameter of shape {:?}",
+                    m.exp_avg.shape(),
+                    var.shape()
+                );
             }
             *slot = new;
         }
@@ -76,7 +81,8 @@ impl AdamW {
 
     /// One update with learning rate `lr`; `gradients` are in the parameters' order.
     ///
-    /// A parameter whose gradient is `None` is left alone; one whose gradient is zero still decays. Both as in PyTorch.
+    /// A parameter whose gradient is `None` is left alone; one whose gradient is zero still decays.
+    /// Both as in PyTorch.
     ///
     /// # Errors
     /// When a gradient has another shape or type than its parameter.
@@ -99,7 +105,13 @@ impl AdamW {
     }
 }
 
-fn update(var: &Var, moments: &mut Moments, gradient: &Tensor, lr: f64, config: &AdamWConfig) -> Result<()> {
+fn update(
+    var: &Var,
+    moments: &mut Moments,
+    gradient: &Tensor,
+    lr: f64,
+    config: &AdamWConfig,
+) -> Result<()> {
     let step = i32::try_from(moments.step).unwrap_or(i32::MAX);
     let move_by = Move {
         keep: 1.0 - lr * config.weight_decay,
@@ -110,8 +122,21 @@ fn update(var: &Var, moments: &mut Moments, gradient: &Tensor, lr: f64, config: 
     let gradient = gradient.contiguous()?;
     if gpu::runs_on(var.device()) {
         let Move { keep, step_size, root_correction, eps } = move_by;
-        let step = AdamWStep { beta1: config.beta1, beta2: config.beta2, keep, step_size, root_correction, eps };
-        return gpu::adamw(var.as_tensor(), &moments.exp_avg, &moments.exp_avg_sq, &gradient, &step);
+        let step = AdamWStep {
+            beta1: config.beta1,
+            beta2: config.beta2,
+            keep,
+            step_size,
+            root_correction,
+            eps,
+        };
+        return gpu::adamw(
+            var.as_tensor(),
+            &moments.exp_avg,
+            &moments.exp_avg_sq,
+            &gradient,
+            &step,
+        );
     }
     moments.exp_avg.inplace_op2(&gradient, &Lerp(1.0 - config.beta1))?;
     moments.exp_avg_sq.inplace_op2(&gradient, &LerpSquare(config.beta2))?;
@@ -173,15 +198,25 @@ impl InplaceOp3 for Move {
         "adamw"
     }
 
-    fn cpu_fwd(&self, p: &mut CpuStorage, lp: &Layout, m: &CpuStorage, lm: &Layout, v: &CpuStorage, lv: &Layout) -> Result<()> {
+    fn cpu_fwd(
+        &self,
+        p: &mut CpuStorage,
+        lp: &Layout,
+        m: &CpuStorage,
+        lm: &Layout,
+        v: &CpuStorage,
+        lv: &Layout,
+    ) -> Result<()> {
         let (p, m, v) = (floats_mut(p, lp)?, floats(m, lm)?, floats(v, lv)?);
         let (keep, step_size) = (self.keep as f32, self.step_size as f32);
         let (root_correction, eps) = (self.root_correction as f32, self.eps as f32);
-        p.par_chunks_mut(CHUNK).zip(m.par_chunks(CHUNK).zip(v.par_chunks(CHUNK))).for_each(|(p, (m, v))| {
-            for (p, (&m, &v)) in p.iter_mut().zip(m.iter().zip(v)) {
-                *p = *p * keep - step_size * m / (v.sqrt() / root_correction + eps);
-            }
-        });
+        p.par_chunks_mut(CHUNK).zip(m.par_chunks(CHUNK).zip(v.par_chunks(CHUNK))).for_each(
+            |(p, (m, v))| {
+                for (p, (&m, &v)) in p.iter_mut().zip(m.iter().zip(v)) {
+                    *p = *p * keep - step_size * m / (v.sqrt() / root_correction + eps);
+                }
+            },
+        );
         Ok(())
     }
 }

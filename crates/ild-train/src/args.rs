@@ -11,13 +11,15 @@ use crate::recipe::Recipe;
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// Folder with `train/` and, if there is one, `valid/`, each with `imgs/` and `gts/` (made by ild-preprocess npz-to-npy).
+    /// Folder with `train/` and, if there is one, `valid/`, each with `imgs/` and `gts/` (made by
+    /// ild-preprocess npz-to-npy).
     #[arg(long, alias = "tr-npy-path", value_name = "DIR")]
     pub npy_dir: PathBuf,
     /// Size of the model, or a TOML file that describes one.
     #[arg(long, alias = "model-cfg", default_value = "t", value_name = "t|s|b+|l|nano|FILE.toml")]
     pub model: String,
-    /// Weights to start from: Meta's .pt, a fine-tuned .pth or .safetensors. Without it training starts from seeded random weights.
+    /// Weights to start from: Meta's .pt, a fine-tuned .pth or .safetensors. Without it training
+    /// starts from seeded random weights.
     #[arg(long, alias = "pretrain-model-path", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
@@ -42,7 +44,8 @@ pub struct TrainArgs {
     /// Threads that prepare slices while the model works.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub loader_threads: u16,
-    /// Save the state every N steps as well as after each epoch, for machines that may go away; 0 is off.
+    /// Save the state every N steps as well as after each epoch, for machines that may go away; 0
+    /// is off.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub save_every_steps: u64,
     /// How to train.

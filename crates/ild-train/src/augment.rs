@@ -14,23 +14,40 @@ pub struct Augmentation {
     #[serde(rename = "augment-flip")]
     pub flip: bool,
     /// Rotate by up to this many degrees either way.
-    #[arg(long = "augment-rotate-deg", default_value_t = 0.0, value_name = "DEGREES", help_heading = "Augmentation")]
+    #[arg(
+        long = "augment-rotate-deg",
+        default_value_t = 0.0,
+        value_name = "DEGREES",
+        help_heading = "Augmentation"
+    )]
     #[serde(rename = "augment-rotate-deg")]
     pub rotate_deg: f64,
     /// Enlarge or shrink by up to this share (0.1 = 90 to 110 %).
-    #[arg(long = "augment-scale", default_value_t = 0.0, value_name = "SHARE", help_heading = "Augmentation")]
+    #[arg(
+        long = "augment-scale",
+        default_value_t = 0.0,
+        value_name = "SHARE",
+        help_heading = "Augmentation"
+    )]
     #[serde(rename = "augment-scale")]
     pub scale: f64,
     /// Change contrast by up to this share and brightness by up to this share of the grey range.
-    #[arg(long = "augment-intensity", default_value_t = 0.0, value_name = "SHARE", help_heading = "Augmentation")]
+    #[arg(
+        long = "augment-intensity",
+        default_value_t = 0.0,
+        value_name = "SHARE",
+        help_heading = "Augmentation"
+    )]
     #[serde(rename = "augment-intensity")]
     pub intensity: f64,
 }
 
 impl Augmentation {
-    /// Draws a change. Draws no number for a part that is off, so that turning one on leaves the others' draws alone.
+    /// Draws a change. Draws no number for a part that is off, so that turning one on leaves the
+    /// others' draws alone.
     pub fn draw(&self, rng: &mut impl Rng) -> Warp {
-        let mut around = |limit: f64| if limit > 0.0 { rng.random_range(-limit..=limit) } else { 0.0 };
+        let mut around =
+            |limit: f64| if limit > 0.0 { rng.random_range(-limit..=limit) } else { 0.0 };
         let (angle, zoom) = (around(self.rotate_deg).to_radians(), 1.0 + around(self.scale));
         let (gain, offset) = (1.0 + around(self.intensity), 255.0 * around(self.intensity));
         let mirror = self.flip && rng.random_bool(0.5);
@@ -55,7 +72,8 @@ pub struct Warp {
 
 impl Warp {
     /// Changes nothing.
-    pub const IDENTITY: Self = Self { angle: 0.0, zoom: 1.0, mirror: false, gain: 1.0, offset: 0.0 };
+    pub const IDENTITY: Self =
+        Self { angle: 0.0, zoom: 1.0, mirror: false, gain: 1.0, offset: 0.0 };
 
     /// Whether nothing would change.
     #[must_use]
@@ -63,7 +81,8 @@ impl Warp {
         *self == Self::IDENTITY
     }
 
-    /// Where output position `(u, v)` comes from; positions run from −½ to ½, `aspect` is width over height.
+    /// Where output position `(u, v)` comes from; positions run from −½ to ½, `aspect` is width
+    /// over height.
     fn source(&self, u: f64, v: f64, aspect: f64) -> (f64, f64) {
         let (sin, cos) = self.angle.sin_cos();
         let (x, y) = (u * aspect / self.zoom, v / self.zoom);
@@ -83,7 +102,11 @@ impl Warp {
         };
         let mut out = Array3::zeros((height, width, channels));
         for ((y, x), mut pixel) in indexed_pixels(&mut out) {
-            let (u, v) = self.source((x as f64 + 0.5) / width as f64 - 0.5, (y as f64 + 0.5) / height as f64 - 0.5, aspect);
+            let (u, v) = self.source(
+                (x as f64 + 0.5) / width as f64 - 0.5,
+                (y as f64 + 0.5) / height as f64 - 0.5,
+                aspect,
+            );
             let (sx, sy) = ((u + 0.5) * width as f64 - 0.5, (v + 0.5) * height as f64 - 0.5);
             let (x0, y0) = (sx.floor(), sy.floor());
             let (fx, fy) = (sx - x0, sy - y0);
@@ -92,18 +115,25 @@ impl Warp {
                 let top = at(y0, x0, c) * (1.0 - fx) + at(y0, x0 + 1, c) * fx;
                 let bottom = at(y0 + 1, x0, c) * (1.0 - fx) + at(y0 + 1, x0 + 1, c) * fx;
                 let grey = top * (1.0 - fy) + bottom * fy;
-                *value = ((grey - 127.5) * self.gain + 127.5 + self.offset).round().clamp(0.0, 255.0) as u8;
+                *value = ((grey - 127.5) * self.gain + 127.5 + self.offset)
+                    .round()
+                    .clamp(0.0, 255.0) as u8;
             }
         }
         out
     }
 
-    /// The changed label (nearest neighbour, background outside), `[y, x]`; `aspect` is that of the image it belongs to.
+    /// The changed label (nearest neighbour, background outside), `[y, x]`; `aspect` is that of the
+    /// image it belongs to.
     #[must_use]
     pub fn label(&self, label: ArrayView2<u8>, aspect: f64) -> Array2<u8> {
         let (height, width) = label.dim();
         Array2::from_shape_fn((height, width), |(y, x)| {
-            let (u, v) = self.source((x as f64 + 0.5) / width as f64 - 0.5, (y as f64 + 0.5) / height as f64 - 0.5, aspect);
+            let (u, v) = self.source(
+                (x as f64 + 0.5) / width as f64 - 0.5,
+                (y as f64 + 0.5) / height as f64 - 0.5,
+                aspect,
+            );
             let (sx, sy) = ((u + 0.5) * width as f64, (v + 0.5) * height as f64);
             let inside = sx >= 0.0 && sy >= 0.0;
             if inside { label.get((sy as usize, sx as usize)).copied().unwrap_or(0) } else { 0 }
@@ -111,9 +141,15 @@ impl Warp {
     }
 }
 
-fn indexed_pixels(image: &mut Array3<u8>) -> impl Iterator<Item = ((usize, usize), ndarray::ArrayViewMut1<'_, u8>)> {
+fn indexed_pixels(
+    image: &mut Array3<u8>,
+) -> impl Iterator<Item = ((usize, usize), ndarray::ArrayViewMut1<'_, u8>)> {
     let width = image.dim().1;
-    image.lanes_mut(ndarray::Axis(2)).into_iter().enumerate().map(move |(i, pixel)| ((i / width, i % width), pixel))
+    image
+        .lanes_mut(ndarray::Axis(2))
+        .into_iter()
+        .enumerate()
+        .map(move |(i, pixel)| ((i / width, i % width), pixel))
 }
 
 #[cfg(test)]
@@ -122,8 +158,13 @@ mod tests {
     use crate::random::{Purpose, stream};
 
     fn slice() -> (Array3<u8>, Array2<u8>) {
-        let label = Array2::from_shape_fn((64, 64), |(y, x)| u8::from((20..30).contains(&y) && (35..55).contains(&x)) * 3);
-        let image = Array3::from_shape_fn((64, 64, 3), |(y, x, _)| if label[[y, x]] > 0 { 200 } else { 40 });
+        let label = Array2::from_shape_fn((64, 64), |(y, x)| {
+            u8::from((20..30).contains(&y) && (35..55).contains(&x)) * 3
+        });
+        let image = Array3::from_shape_fn(
+            (64, 64, 3),
+            |(y, x, _)| if label[[y, x]] > 0 { 200 } else { 40 },
+        );
         (image, label)
     }
 
@@ -131,7 +172,11 @@ mod tests {
     fn nothing_is_drawn_when_everything_is_off() {
         let mut rng = stream(1, Purpose::Item, 0, 0);
         assert!(Augmentation::default().draw(&mut rng).is_identity());
-        assert_eq!(rng, stream(1, Purpose::Item, 0, 0), "an unused augmentation must not move the random numbers");
+        assert_eq!(
+            rng,
+            stream(1, Purpose::Item, 0, 0),
+            "an unused augmentation must not move the random numbers"
+        );
     }
 
     #[test]
@@ -150,11 +195,17 @@ mod tests {
             Warp { angle: -0.3, zoom: 0.9, mirror: true, ..Warp::IDENTITY },
         ] {
             let (moved, moved_label) = (warp.image(image.view()), warp.label(label.view(), 1.0));
-            let agree = moved_label.indexed_iter().filter(|((y, x), id)| (moved[[*y, *x, 0]] > 120) == (**id == 3)).count();
+            let agree = moved_label
+                .indexed_iter()
+                .filter(|((y, x), id)| (moved[[*y, *x, 0]] > 120) == (**id == 3))
+                .count();
             assert!(agree as f64 > 0.99 * 4096.0, "{warp:?}: {agree} of 4096 pixels agree");
             assert!(moved_label != label);
             let area = moved_label.iter().filter(|&&id| id == 3).count() as f64 / 200.0;
-            assert!((area / (warp.zoom * warp.zoom) - 1.0).abs() < 0.1, "{warp:?}: area changed by {area}");
+            assert!(
+                (area / (warp.zoom * warp.zoom) - 1.0).abs() < 0.1,
+                "{warp:?}: area changed by {area}"
+            );
         }
     }
 

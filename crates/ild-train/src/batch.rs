@@ -22,10 +22,15 @@ impl Batch {
     /// When the items are of different sizes.
     pub fn new(samples: &[Sample], device: &Device) -> Result<Self> {
         let b = samples.len();
-        let (channels, height, width) = samples.first().map_or((3, 0, 0), |sample| sample.image.dim());
-        let images: Vec<f32> = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
+        let (channels, height, width) =
+            samples.first().map_or((3, 0, 0), |sample| sample.image.dim());
+        let images: Vec<f32> =
+            samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
         let boxes: Vec<f32> = samples.iter().flat_map(|sample| sample.box_px).collect();
-        let masks: Vec<f32> = samples.iter().flat_map(|sample| sample.mask.iter().map(|&inside| f32::from(inside))).collect();
+        let masks: Vec<f32> = samples
+            .iter()
+            .flat_map(|sample| sample.mask.iter().map(|&inside| f32::from(inside)))
+            .collect();
         Ok(Self {
             images: Tensor::from_vec(images, (b, channels, height, width), device)?,
             boxes: Tensor::from_vec(boxes, (b, 4), device)?,

@@ -34,20 +34,25 @@ impl Callback for Console {
 
     fn stepped(&mut self, step: &StepRecord, position: Position) -> Result<()> {
         self.bar.set_position(((step.epoch - 1) * position.items + position.items_done) as u64);
-        self.bar.set_message(format!("epoch {}/{} loss {:.4}", step.epoch, self.epochs, position.mean_loss));
+        self.bar.set_message(format!(
+            "epoch {}/{} loss {:.4}",
+            step.epoch, self.epochs, position.mean_loss
+        ));
         Ok(())
     }
 
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
         let Some(epoch) = history.last() else { return Ok(()) };
-        let mut line = format!("epoch {}/{}: train loss {:.4}", epoch.epoch, self.epochs, epoch.train.total());
+        let mut line =
+            format!("epoch {}/{}: train loss {:.4}", epoch.epoch, self.epochs, epoch.train.total());
         if let Some(validation) = &epoch.validation {
             line += &format!(", valid loss {:.4}, Dice", validation.loss.total());
             for (id, dice) in &validation.dice_of_class {
                 line += &format!(" {} {:.3}", self.table.name(*id), dice.mean());
             }
         }
-        let (speed, waiting, seconds) = (epoch.items_per_second, 100.0 * epoch.waiting_share, epoch.total_seconds());
+        let (speed, waiting, seconds) =
+            (epoch.items_per_second, 100.0 * epoch.waiting_share, epoch.total_seconds());
         line += &format!(", {seconds:.0} s, {speed:.1} slices/s, {waiting:.0} % waiting for data");
         tracing::info!("{line}{}", if epoch.is_best { ", best so far" } else { "" });
         Ok(())

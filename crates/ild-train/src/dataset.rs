@@ -43,7 +43,8 @@ pub struct Sample {
 pub struct ItemDraw {
     /// Which label.
     pub label: u8,
-    /// How far each side of the box moves outward, pixels of the 256² label: `x_min, x_max, y_min, y_max`.
+    /// How far each side of the box moves outward, pixels of the 256² label: `x_min, x_max, y_min,
+    /// y_max`.
     pub shift_px: [usize; 4],
     /// How image and label are changed together; the identity unless augmentation is on.
     pub warp: Warp,
@@ -63,7 +64,8 @@ pub struct SliceDataset {
 impl SliceDataset {
     /// Looks at every label file of `folder` (`gts/*.npy`), in parallel.
     ///
-    /// Slices whose labels are all zero at 256² are counted and left out. A folder without any usable slice is an empty dataset.
+    /// Slices whose labels are all zero at 256² are counted and left out. A folder without any
+    /// usable slice is an empty dataset.
     ///
     /// # Errors
     /// When a label is not `(256, 256) u8`, or a label has no image.
@@ -72,10 +74,20 @@ impl SliceDataset {
         let images = npy_names(&folder.join("imgs"))?;
         if let Some(orphan) = names.iter().find(|name| images.binary_search(name).is_err()) {
             let missing = folder.join("imgs").join(format!("{orphan}.npy"));
-            return Err(FileError::rejected(missing, "the image of a label", "no such file", "run npz-to-npy again").into());
+            return Err(FileError::rejected(
+                missing,
+                "the image of a label",
+                "no such file",
+                "run npz-to-npy again",
+            )
+            .into());
         }
-        let without_label_file = images.iter().filter(|name| names.binary_search(name).is_err()).cloned().collect();
-        let labels: Vec<Vec<u8>> = names.par_iter().map(|name| Ok(ids_in(&read_label(folder, name)?))).collect::<Result<_>>()?;
+        let without_label_file =
+            images.iter().filter(|name| names.binary_search(name).is_err()).cloned().collect();
+        let labels: Vec<Vec<u8>> = names
+            .par_iter()
+            .map(|name| Ok(ids_in(&read_label(folder, name)?)))
+            .collect::<Result<_>>()?;
         let (mut slices, mut without_label) = (Vec::new(), Vec::new());
         for (name, labels) in names.into_iter().zip(labels) {
             if labels.is_empty() {
@@ -99,8 +111,16 @@ impl SliceDataset {
         self.slices.iter().map(|slice| slice.labels.as_slice()).collect()
     }
 
-    /// The random part of an item of slice `index`: label (unless given), four box shifts of 0..=`bbox_shift`, augmentation.
-    pub fn draw(&self, index: usize, label: Option<u8>, bbox_shift: usize, augmentation: &Augmentation, rng: &mut impl Rng) -> ItemDraw {
+    /// The random part of an item of slice `index`: label (unless given), four box shifts of
+    /// 0..=`bbox_shift`, augmentation.
+    pub fn draw(
+        &self,
+        index: usize,
+        label: Option<u8>,
+        bbox_shift: usize,
+        augmentation: &Augmentation,
+        rng: &mut impl Rng,
+    ) -> ItemDraw {
         let present = &self.slices[index].labels;
         let label = label.unwrap_or_else(|| present[rng.random_range(0..present.len())]);
         let shift_px = std::array::from_fn(|_| rng.random_range(0..=bbox_shift));
@@ -118,7 +138,8 @@ impl SliceDataset {
         if !draw.warp.is_identity() {
             let (height, width, _) = image.dim();
             let warped = draw.warp.label(label.view(), width as f64 / height as f64);
-            // A lesion that the warp pushed out of the picture would leave no box: that item stays as it is.
+            // A lesion that the warp pushed out of the picture would leave no box: that item stays
+            // as it is.
             if warped.iter().any(|&id| id == draw.label) {
                 label = warped;
                 image = draw.warp.image(image.view());
@@ -135,15 +156,28 @@ impl SliceDataset {
             .into());
         };
         let scale = image_size as f64 / LABEL_SIZE as f64;
-        let box_px = tight.prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE).map(|side| (side * scale) as f32);
-        Ok(Sample { name: name.clone(), label: draw.label, image: ild_model::image_to_input(image.view(), image_size), box_px, mask })
+        let box_px = tight
+            .prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE)
+            .map(|side| (side * scale) as f32);
+        Ok(Sample {
+            name: name.clone(),
+            label: draw.label,
+            image: ild_model::image_to_input(image.view(), image_size),
+            box_px,
+            mask,
+        })
     }
 
-    /// Identifies the set of slices and their labels, so that a resumed run can tell whether they are still the same (FNV-1a, 64 bit).
+    /// Identifies the set of slices and their labels, so that a resumed run can tell whether they
+    /// are still the same (FNV-1a, 64 bit).
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let bytes = self.slices.iter().flat_map(|slice| slice.name.bytes().chain([0]).chain(slice.labels.iter().copied()).chain([0]));
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        let bytes = self.slices.iter().flat_map(|slice| {
+            slice.name.bytes().chain([0]).chain(slice.labels.iter().copied()).chain([0])
+        });
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     /// Image of slice `index` as stored, `[y, x, 3]`.
@@ -167,7 +201,13 @@ fn npy_names(folder: &Path) -> Result<Vec<String>> {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "npy") {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
-                return Err(FileError::rejected(path, "a file name in UTF-8", "another encoding", "rename the file").into());
+                return Err(FileError::rejected(
+                    path,
+                    "a file name in UTF-8",
+                    "another encoding",
+                    "rename the file",
+                )
+                .into());
             };
             names.push(name.to_owned());
         }
@@ -186,10 +226,13 @@ fn read_label(folder: &Path, name: &str) -> Result<Array2<u8>> {
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix2>() {
         Ok(label) if label.dim() == (LABEL_SIZE, LABEL_SIZE) => Ok(label),
-        _ => {
-            Err(FileError::rejected(path, "a label of shape (256, 256)", format!("{shape:?}"), "make it with ild-preprocess npz-to-npy")
-                .into())
-        }
+        _ => Err(FileError::rejected(
+            path,
+            "a label of shape (256, 256)",
+            format!("{shape:?}"),
+            "make it with ild-preprocess npz-to-npy",
+        )
+        .into()),
     }
 }
 

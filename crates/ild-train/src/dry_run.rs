@@ -36,13 +36,20 @@ impl Trainer {
         let draws = draws_of_epoch(&train.labels_present(), recipe.draw, self.setup.seed, 0);
         let items = draws.len();
         let first = (0..recipe.items_per_step().min(items)).collect();
-        let samples: Vec<Sample> = self.items().load(&train, draws, first, Purpose::Item, 0).collect::<Result<_>>()?;
+        let samples: Vec<Sample> =
+            self.items().load(&train, draws, first, Purpose::Item, 0).collect::<Result<_>>()?;
         let started = Instant::now();
         let loss = self.step(&samples, samples.len())?.loss;
         let step = started.elapsed();
         // A forward pass is about a third of a step.
         let validation = self.setup.valid.as_ref().map_or(0, |valid| every_label(valid).len());
-        let steps = items as f64 / samples.len() as f64 + validation as f64 / (3 * samples.len()) as f64;
-        Ok(DryRun { loss, step, epoch: step.mul_f64(steps), peak_memory_bytes: ild_cli::peak_memory_bytes() })
+        let steps =
+            items as f64 / samples.len() as f64 + validation as f64 / (3 * samples.len()) as f64;
+        Ok(DryRun {
+            loss,
+            step,
+            epoch: step.mul_f64(steps),
+            peak_memory_bytes: ild_cli::peak_memory_bytes(),
+        })
     }
 }

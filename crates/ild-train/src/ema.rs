@@ -1,4 +1,5 @@
-//! A moving average of the weights, which often validates better than the weights themselves (Polyak and Juditsky 1992).
+//! A moving average of the weights, which often validates better than the weights themselves
+//! (Polyak and Juditsky 1992).
 
 use candle_core::{Result, Tensor, Var};
 
@@ -21,11 +22,13 @@ impl Ema {
     /// # Errors
     /// When memory runs out.
     pub fn new<'a>(parameters: impl Iterator<Item = &'a Var>, decay: f64) -> Result<Self> {
-        let shadows = parameters.map(|var| var.as_detached_tensor().copy()).collect::<Result<_>>()?;
+        let shadows =
+            parameters.map(|var| var.as_detached_tensor().copy()).collect::<Result<_>>()?;
         Ok(Self { decay, updates: 0, shadows })
     }
 
-    /// Moves the averages towards the parameters; faster in the first steps, so that the start is forgotten.
+    /// Moves the averages towards the parameters; faster in the first steps, so that the start is
+    /// forgotten.
     ///
     /// # Errors
     /// When the parameters are not those it was made of.
@@ -63,7 +66,10 @@ mod tests {
             expected = decay * expected + (1.0 - decay);
         }
         let average = ema.shadows[0].to_vec1::<f32>().unwrap();
-        assert!((f64::from(average[0]) - expected).abs() < 1e-6 && (average[1] - 10.0).abs() < 1e-6, "{average:?}");
+        assert!(
+            (f64::from(average[0]) - expected).abs() < 1e-6 && (average[1] - 10.0).abs() < 1e-6,
+            "{average:?}"
+        );
         assert_eq!(var.to_vec1::<f32>().unwrap(), [1.0, 10.0]);
     }
 }

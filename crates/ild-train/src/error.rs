@@ -31,7 +31,9 @@ pub enum Error {
         next: &'static str,
     },
     /// The loss, the gradient or a weight is no longer a number.
-    #[error("{what} is {value} at step {step} (epoch {epoch}); {saved}; lower --lr, or set --clip-norm 1")]
+    #[error(
+        "{what} is {value} at step {step} (epoch {epoch}); {saved}; lower --lr, or set --clip-norm 1"
+    )]
     NotFinite {
         /// What was looked at.
         what: String,
@@ -105,6 +107,8 @@ impl Error {
     /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
     #[must_use]
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection) || ild_io::Error::rejects(error) || ild_model::Error::rejects(error)
+        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
+            || ild_io::Error::rejects(error)
+            || ild_model::Error::rejects(error)
     }
 }

@@ -1,4 +1,5 @@
-//! `f64` in JSON as its bits: the default reader of `serde_json` may be one unit in the last place off, and a resumed run must not be.
+//! `f64` in JSON as its bits: the default reader of `serde_json` may be one unit in the last place
+//! off, and a resumed run must not be.
 
 use serde::{Deserialize, Deserializer, Serializer};
 

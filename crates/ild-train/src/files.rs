@@ -1,4 +1,5 @@
-//! The files a person looks at during and after a run: `history.csv`, `steps.csv`, `loss.png`, TensorBoard events.
+//! The files a person looks at during and after a run: `history.csv`, `steps.csv`, `loss.png`,
+//! TensorBoard events.
 
 use std::path::PathBuf;
 
@@ -38,13 +39,22 @@ impl Callback for RunFiles {
     fn stepped(&mut self, step: &StepRecord, _: Position) -> Result<()> {
         let Some((steps, events)) = &mut self.open else { return Ok(()) };
         steps.push(step)?;
-        events.scalars(step.step, [("step/loss", step.loss), ("step/lr", step.lr), ("step/gradient_norm", step.gradient_norm)])
+        events.scalars(
+            step.step,
+            [
+                ("step/loss", step.loss),
+                ("step/lr", step.lr),
+                ("step/gradient_norm", step.gradient_norm),
+            ],
+        )
     }
 
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
         write_history(&self.folder.join("history.csv"), history, &self.table)?;
         loss_curve(&self.folder.join("loss.png"), history)?;
-        let (Some((_, events)), Some(epoch)) = (&mut self.open, history.last()) else { return Ok(()) };
+        let (Some((_, events)), Some(epoch)) = (&mut self.open, history.last()) else {
+            return Ok(());
+        };
         let mut values = vec![
             ("train/loss".to_owned(), epoch.train.total()),
             ("train/dice_loss".to_owned(), epoch.train.dice()),
@@ -56,7 +66,11 @@ impl Callback for RunFiles {
             values.push(("valid/loss".to_owned(), validation.loss.total()));
             values.extend(validation.mean_dice().map(|dice| ("valid/dice".to_owned(), dice)));
             let classes = validation.dice_of_class.iter();
-            values.extend(classes.map(|(id, dice)| (format!("valid/dice/{}", self.table.name(*id)), dice.mean())));
+            values.extend(
+                classes.map(|(id, dice)| {
+                    (format!("valid/dice/{}", self.table.name(*id)), dice.mean())
+                }),
+            );
         }
         events.scalars(epoch.epoch as u64, values.iter().map(|(tag, value)| (tag.as_str(), *value)))
     }
@@ -69,13 +83,19 @@ impl Callback for RunFiles {
 pub fn loss_curve(path: &std::path::Path, history: &[EpochRecord]) -> Result<()> {
     let line = |name: &str, value: &dyn Fn(&EpochRecord) -> Option<f64>| Series {
         name: name.to_owned(),
-        points: history.iter().filter_map(|epoch| value(epoch).map(|loss| (epoch.epoch as f64, loss))).collect(),
+        points: history
+            .iter()
+            .filter_map(|epoch| value(epoch).map(|loss| (epoch.epoch as f64, loss)))
+            .collect(),
     };
     let mut series = vec![line("training", &|epoch| Some(epoch.train.total()))];
     if history.iter().any(|epoch| epoch.validation.is_some()) {
         series.push(line("validation", &|epoch| epoch.validation.as_ref().map(|v| v.loss.total())));
-        series.push(line("validation Dice", &|epoch| epoch.validation.as_ref().and_then(|v| v.mean_dice())));
+        series.push(line("validation Dice", &|epoch| {
+            epoch.validation.as_ref().and_then(|v| v.mean_dice())
+        }));
     }
-    let drawn = line_chart(path, "Loss (Dice + cross-entropy) and validation Dice", "epoch", "", &series);
+    let drawn =
+        line_chart(path, "Loss (Dice + cross-entropy) and validation Dice", "epoch", "", &series);
     drawn.map_err(|source| Error::Picture { path: path.to_owned(), source: Box::new(source) })
 }

@@ -10,21 +10,30 @@ use crate::peers::Peers;
 #[derive(Clone, Debug)]
 pub struct Gradients(Vec<Option<Tensor>>);
 
-/// The mask tokens that training never selects: PyTorch computes their masks and then drops them, so their gradient is zero, not absent.
+/// The mask tokens that training never selects: PyTorch computes their masks and then drops them,
+/// so their gradient is zero, not absent.
 fn unused_mask_token(name: &str) -> bool {
-    ["1", "2", "3"].iter().any(|token| name.starts_with(&format!("sam_mask_decoder.output_hypernetworks_mlps.{token}.")))
+    ["1", "2", "3"].iter().any(|token| {
+        name.starts_with(&format!("sam_mask_decoder.output_hypernetworks_mlps.{token}."))
+    })
 }
 
 impl Gradients {
-    /// Takes the gradients of `parameters` out of `store`, cut off from the graph that made them (which would pin every activation).
+    /// Takes the gradients of `parameters` out of `store`, cut off from the graph that made them
+    /// (which would pin every activation).
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn take<'a>(store: &mut GradStore, parameters: impl Iterator<Item = (&'a str, &'a Var)>) -> Result<Self> {
+    pub fn take<'a>(
+        store: &mut GradStore,
+        parameters: impl Iterator<Item = (&'a str, &'a Var)>,
+    ) -> Result<Self> {
         parameters
             .map(|(name, var)| match store.remove(var.as_tensor()) {
                 Some(gradient) => Ok(Some(gradient.detach())),
-                None if unused_mask_token(name) => var.zeros_like().map(|zeros| Some(zeros.detach())),
+                None if unused_mask_token(name) => {
+                    var.zeros_like().map(|zeros| Some(zeros.detach()))
+                }
                 None => Ok(None),
             })
             .collect::<Result<_>>()
@@ -46,11 +55,18 @@ impl Gradients {
     ///
     /// # Errors
     /// When a gradient is not `f32`.
-    pub(crate) fn sum_over<'a>(self, parameters: impl Iterator<Item = &'a Var>, peers: &dyn Peers) -> Result<Self> {
-        let mut present: Vec<f64> = self.0.iter().map(|gradient| f64::from(u8::from(gradient.is_some()))).collect();
+    pub(crate) fn sum_over<'a>(
+        self,
+        parameters: impl Iterator<Item = &'a Var>,
+        peers: &dyn Peers,
+    ) -> Result<Self> {
+        let mut present: Vec<f64> =
+            self.0.iter().map(|gradient| f64::from(u8::from(gradient.is_some()))).collect();
         peers.sum_f64(&mut present);
-        let vars: Vec<Option<&Var>> = parameters.zip(&present).map(|(var, &n)| (n > 0.0).then_some(var)).collect();
-        let mut values: Vec<f32> = Vec::with_capacity(vars.iter().flatten().map(|var| var.elem_count()).sum());
+        let vars: Vec<Option<&Var>> =
+            parameters.zip(&present).map(|(var, &n)| (n > 0.0).then_some(var)).collect();
+        let mut values: Vec<f32> =
+            Vec::with_capacity(vars.iter().flatten().map(|var| var.elem_count()).sum());
         for (gradient, var) in self.0.iter().zip(&vars) {
             match (gradient, var) {
                 (Some(gradient), _) => values.extend(gradient.flatten_all()?.to_vec1::<f32>()?),
@@ -76,7 +92,11 @@ impl Gradients {
         if factor == 1.0 {
             return Ok(self);
         }
-        self.0.into_iter().map(|g| g.map(|g| g * factor).transpose()).collect::<Result<_>>().map(Self)
+        self.0
+            .into_iter()
+            .map(|g| g.map(|g| g * factor).transpose())
+            .collect::<Result<_>>()
+            .map(Self)
     }
 
     /// Sum of two gradients of the same parameters.
@@ -96,17 +116,26 @@ impl Gradients {
     /// # Errors
     /// When a gradient is not `f32`.
     pub fn norm(&self) -> Result<f64> {
-        let (here, elsewhere): (Vec<&Tensor>, Vec<&Tensor>) = self.0.iter().flatten().partition(|gradient| gradient.device().is_cpu());
+        let (here, elsewhere): (Vec<&Tensor>, Vec<&Tensor>) =
+            self.0.iter().flatten().partition(|gradient| gradient.device().is_cpu());
         let mut sum = here.into_iter().map(sum_of_squares).sum::<Result<f64>>()?;
         if !elsewhere.is_empty() {
             // One number of each leaves the device.
-            let squares = elsewhere.into_iter().map(|gradient| gradient.sqr()?.sum_all()).collect::<Result<Vec<_>>>()?;
-            sum += Tensor::stack(&squares, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
+            let squares = elsewhere
+                .into_iter()
+                .map(|gradient| gradient.sqr()?.sum_all())
+                .collect::<Result<Vec<_>>>()?;
+            sum += Tensor::stack(&squares, 0)?
+                .to_vec1::<f32>()?
+                .into_iter()
+                .map(f64::from)
+                .sum::<f64>();
         }
         Ok(sum.sqrt())
     }
 
-    /// Shortened to length `limit` if longer, as PyTorch's `clip_grad_norm_`; `norm` is what [`Gradients::norm`] gave.
+    /// Shortened to length `limit` if longer, as PyTorch's `clip_grad_norm_`; `norm` is what
+    /// [`Gradients::norm`] gave.
     ///
     /// # Errors
     /// When memory runs out.
@@ -120,7 +149,9 @@ fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
     const PIECE: usize = 1 << 14;
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { candle_core::bail!("expected a tensor on the CPU") };
+    let Storage::Cpu(storage) = &*storage else {
+        candle_core::bail!("expected a tensor on the CPU")
+    };
     let start = layout.start_offset();
     let values = &storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()];
     let square = |piece: &[f32]| piece.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
@@ -167,7 +198,8 @@ mod tests {
             ("sam_mask_decoder.iou_prediction_head.layers.0.bias", &head),
         ];
         let taken = Gradients::take(&mut store, named.into_iter()).unwrap();
-        let values: Vec<Option<f32>> = taken.0.iter().map(|g| g.as_ref().map(|g| g.to_scalar().unwrap())).collect();
+        let values: Vec<Option<f32>> =
+            taken.0.iter().map(|g| g.as_ref().map(|g| g.to_scalar().unwrap())).collect();
         assert_eq!(values, [Some(4.0), Some(0.0), None]);
     }
 }

@@ -101,7 +101,15 @@ impl Validation {
             (sums[usize::from(id)], sums[256 + usize::from(id)]) = (dice.sum, dice.masks as f64);
         }
         peers.sum_f64(&mut sums);
-        let found = (0..=u8::MAX).map(|id| (id, ClassDice { sum: sums[usize::from(id)], masks: sums[256 + usize::from(id)] as usize }));
+        let found = (0..=u8::MAX).map(|id| {
+            (
+                id,
+                ClassDice {
+                    sum: sums[usize::from(id)],
+                    masks: sums[256 + usize::from(id)] as usize,
+                },
+            )
+        });
         self.dice_of_class = found.filter(|(_, dice)| dice.masks > 0).collect();
     }
 
@@ -184,25 +192,44 @@ impl EpochRecord {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) -> Result<()> {
-    let mut text = String::from("epoch,step,lr,train_loss,train_dice_loss,train_bce,valid_loss,valid_dice_loss,valid_bce,valid_dice");
+    let mut text = String::from(
+        "epoch,step,lr,train_loss,train_dice_loss,train_bce,valid_loss,valid_dice_loss,valid_bce,valid_dice",
+    );
     for id in table.0.keys() {
         let _ = write!(text, ",valid_dice_{}", table.name(*id).replace([',', '"'], " "));
     }
     text.push_str(",best,seconds,items_per_second,waiting_share\n");
     for e in epochs {
-        let _ = write!(text, "{},{},{},{},{},{}", e.epoch, e.step, e.lr, e.train.total(), e.train.dice(), e.train.bce());
+        let _ = write!(
+            text,
+            "{},{},{},{},{},{}",
+            e.epoch,
+            e.step,
+            e.lr,
+            e.train.total(),
+            e.train.dice(),
+            e.train.bce()
+        );
         match &e.validation {
             None => text.push_str(",,,,"),
             Some(v) => {
                 let mean = v.mean_dice().map_or(String::new(), |dice| dice.to_string());
-                let _ = write!(text, ",{},{},{},{mean}", v.loss.total(), v.loss.dice(), v.loss.bce());
+                let _ =
+                    write!(text, ",{},{},{},{mean}", v.loss.total(), v.loss.dice(), v.loss.bce());
             }
         }
         for id in table.0.keys() {
             let dice = e.validation.as_ref().and_then(|v| v.dice_of_class.get(id));
             let _ = write!(text, ",{}", dice.map_or(String::new(), |dice| dice.mean().to_string()));
         }
-        let _ = writeln!(text, ",{},{:.3},{:.3},{:.4}", u8::from(e.is_best), e.total_seconds(), e.items_per_second, e.waiting_share);
+        let _ = writeln!(
+            text,
+            ",{},{:.3},{:.3},{:.4}",
+            u8::from(e.is_best),
+            e.total_seconds(),
+            e.items_per_second,
+            e.waiting_share
+        );
     }
     Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
 }
@@ -230,7 +257,11 @@ mod tests {
             values.iter().for_each(|&v| dice.add(v));
             dice
         };
-        let validation = Validation { loss: train, dice_of_class: [(2, dice(&[1.0, 0.8])), (5, dice(&[0.7]))].into(), seconds: 0.5 };
+        let validation = Validation {
+            loss: train,
+            dice_of_class: [(2, dice(&[1.0, 0.8])), (5, dice(&[0.7]))].into(),
+            seconds: 0.5,
+        };
         assert!((validation.mean_dice().unwrap() - 0.8).abs() < 1e-12);
         let epoch = EpochRecord {
             epoch: 1,
@@ -247,9 +278,18 @@ mod tests {
         write_history(&path, &[epoch], &LabelTable::default()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let (head, row) = text.trim_end().split_once('\n').unwrap();
-        let cell = |name: &str| row.split(',').nth(head.split(',').position(|h| h == name).unwrap()).unwrap();
+        let cell = |name: &str| {
+            row.split(',').nth(head.split(',').position(|h| h == name).unwrap()).unwrap()
+        };
         assert_eq!(head.split(',').count(), row.split(',').count());
-        assert_eq!((cell("valid_dice_Reticulation"), cell("valid_dice_Honeycombing"), cell("valid_dice_ILD1")), ("0.9", "0.7", ""));
+        assert_eq!(
+            (
+                cell("valid_dice_Reticulation"),
+                cell("valid_dice_Honeycombing"),
+                cell("valid_dice_ILD1")
+            ),
+            ("0.9", "0.7", "")
+        );
         assert_eq!((cell("train_loss"), cell("best")), ("0.75", "1"));
     }
 }

@@ -25,8 +25,8 @@ pub struct ItemSettings {
 }
 
 impl ItemSettings {
-    /// The items at `positions` of `draws`; item `i` of an epoch gets the random numbers of `(seed, epoch, i)`, whichever thread
-    /// or process makes it.
+    /// The items at `positions` of `draws`; item `i` of an epoch gets the random numbers of `(seed,
+    /// epoch, i)`, whichever thread or process makes it.
     #[must_use]
     pub fn load(
         &self,
@@ -41,7 +41,8 @@ impl ItemSettings {
             let position = positions[i];
             let Draw { slice, label } = draws[position];
             let mut rng = stream(settings.seed, purpose, epoch, position);
-            let item = data.draw(slice, label, settings.bbox_shift, &settings.augmentation, &mut rng);
+            let item =
+                data.draw(slice, label, settings.bbox_shift, &settings.augmentation, &mut rng);
             data.sample(slice, &item, settings.image_size)
         })
     }
@@ -50,7 +51,8 @@ impl ItemSettings {
 /// Every label of every slice once: what validation looks at.
 #[must_use]
 pub fn every_label(data: &SliceDataset) -> Vec<Draw> {
-    let of_slice =
-        |(slice, labels): (usize, &&[u8])| labels.iter().map(move |&label| Draw { slice, label: Some(label) }).collect::<Vec<_>>();
+    let of_slice = |(slice, labels): (usize, &&[u8])| {
+        labels.iter().map(move |&label| Draw { slice, label: Some(label) }).collect::<Vec<_>>()
+    };
     data.labels_present().iter().enumerate().flat_map(of_slice).collect()
 }

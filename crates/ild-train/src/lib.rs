@@ -7,8 +7,8 @@
 //! callback ─ files ─ console             what a person sees
 //! ```
 //!
-//! The numbers of a run depend on data, recipe, seed and starting weights; not on loader threads, nor on whether and
-//! where it was interrupted. See [`Trainer`] for the use as a library.
+//! The numbers of a run depend on data, recipe, seed and starting weights; not on loader threads,
+//! nor on whether and where it was interrupted. See [`Trainer`] for the use as a library.
 
 mod adamw;
 mod args;

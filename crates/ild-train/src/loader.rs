@@ -10,8 +10,8 @@ const AHEAD: usize = 4;
 
 /// Makes item `i` for `i` in a range, on several threads, and hands them out in order.
 ///
-/// Thread `k` of `n` makes items `k, k+n, k+2n, …`, so that order, memory and (when `make` depends on `i` only) content
-/// do not depend on how fast each thread is.
+/// Thread `k` of `n` makes items `k, k+n, k+2n, …`, so that order, memory and (when `make` depends
+/// on `i` only) content do not depend on how fast each thread is.
 pub struct Loader<T> {
     lanes: Vec<Receiver<T>>,
     threads: Vec<JoinHandle<()>>,
@@ -22,7 +22,11 @@ pub struct Loader<T> {
 
 impl<T: Send + 'static> Loader<T> {
     /// Starts `threads` (at least one) threads on items `0..count`.
-    pub fn start(count: usize, threads: usize, make: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
+    pub fn start(
+        count: usize,
+        threads: usize,
+        make: impl Fn(usize) -> T + Send + Sync + 'static,
+    ) -> Self {
         let threads = threads.clamp(1, count.max(1));
         let make = Arc::new(make);
         let (lanes, threads) = (0..threads)
@@ -31,7 +35,10 @@ impl<T: Send + 'static> Loader<T> {
                 let make = Arc::clone(&make);
                 let work = move || {
                     // A closed channel means that nobody wants more: the run ended early.
-                    (lane..count).step_by(threads).map(|i| make(i)).all(|item| sender.send(item).is_ok());
+                    (lane..count)
+                        .step_by(threads)
+                        .map(|i| make(i))
+                        .all(|item| sender.send(item).is_ok());
                 };
                 (receiver, std::thread::spawn(work))
             })
@@ -67,7 +74,8 @@ impl<T> Iterator for Loader<T> {
 }
 
 impl<T> Loader<T> {
-    /// A lane that closed too early died of a panic: a programming error, passed on to the caller's thread.
+    /// A lane that closed too early died of a panic: a programming error, passed on to the caller's
+    /// thread.
     fn raise_panic_of(&mut self, lane: usize) -> Option<T> {
         if let Err(panic) = self.threads.swap_remove(lane).join() {
             std::panic::resume_unwind(panic);

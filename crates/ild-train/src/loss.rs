@@ -18,7 +18,8 @@ pub struct Loss {
 
 /// Loss of `logits` against binary masks; both parts are means over the batch.
 ///
-/// - Dice: `1 − (2·Σpt + 1e-5) / (Σp² + Σt² + 1e-5)` with `p = sigmoid(logits)`, MONAI's `DiceLoss(sigmoid=True, squared_pred=True)`;
+/// - Dice: `1 − (2·Σpt + 1e-5) / (Σp² + Σt² + 1e-5)` with `p = sigmoid(logits)`, MONAI's
+///   `DiceLoss(sigmoid=True, squared_pred=True)`;
 /// - cross-entropy: PyTorch's `BCEWithLogitsLoss`, which stays finite for any finite logit.
 ///
 /// Logits smaller than the masks are enlarged first, see [`enlarge`].
@@ -42,7 +43,8 @@ pub fn dice_and_cross_entropy(logits: &Tensor, masks: &Tensor) -> Result<Loss> {
     Ok(Loss { total, dice, bce })
 }
 
-/// Bilinear resize (`align_corners=False`, no antialias) of `[b, c, h, w]` to `[b, c, height, width]`; the same size is returned untouched.
+/// Bilinear resize (`align_corners=False`, no antialias) of `[b, c, h, w]` to `[b, c, height,
+/// width]`; the same size is returned untouched.
 ///
 /// Written as two products with fixed matrices, because Candle's own upsampling has no gradient.
 ///
@@ -59,7 +61,8 @@ pub fn enlarge(logits: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     rows.broadcast_matmul(&wide.reshape((b * c, h, width))?)?.reshape((b, c, height, width))
 }
 
-/// `[to, from]`: each row holds the two weights with which an output pixel looks at the input pixels.
+/// `[to, from]`: each row holds the two weights with which an output pixel looks at the input
+/// pixels.
 fn interpolation(from: usize, to: usize, device: &Device) -> Result<Tensor> {
     let mut weights = vec![0f32; to * from];
     for (i, row) in weights.chunks_exact_mut(from).enumerate() {
@@ -86,7 +89,16 @@ mod tests {
         let loss = dice_and_cross_entropy(x.as_tensor(), &t).unwrap();
         let bce = loss.bce.to_vec1::<f32>().unwrap()[0];
         assert!((bce - (200.0 + 200.0 + std::f32::consts::LN_2) / 4.0).abs() < 1e-4, "{bce}");
-        let gradient = loss.total.backward().unwrap().get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let gradient = loss
+            .total
+            .backward()
+            .unwrap()
+            .get(&x)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
         assert!((gradient[0] - 0.25).abs() < 1e-6 && (gradient[1] + 0.25).abs() < 1e-6);
     }
@@ -94,7 +106,8 @@ mod tests {
     #[test]
     fn a_perfect_mask_costs_nothing_and_an_empty_one_a_whole_dice() {
         let t = Tensor::new(&[[[[0f32, 1.0], [1.0, 0.0]]]], &Device::Cpu).unwrap();
-        let dice = |x: &Tensor| dice_and_cross_entropy(x, &t).unwrap().dice.to_vec1::<f32>().unwrap()[0];
+        let dice =
+            |x: &Tensor| dice_and_cross_entropy(x, &t).unwrap().dice.to_vec1::<f32>().unwrap()[0];
         let right = ((&t * 80.0).unwrap() - 40.0).unwrap();
         assert!(dice(&right).abs() < 1e-5);
         assert!((dice(&Tensor::full(-40f32, t.shape(), &Device::Cpu).unwrap()) - 1.0).abs() < 1e-5);
@@ -105,7 +118,12 @@ mod tests {
         let flat = Tensor::full(3f32, (2, 1, 5, 7), &Device::Cpu).unwrap();
         let big = enlarge(&flat, 20, 28).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert!(big.iter().all(|v| (v - 3.0).abs() < 1e-6));
-        let ramp = Tensor::arange(0f32, 8.0, &Device::Cpu).unwrap().reshape((1, 1, 1, 8)).unwrap().repeat((1, 1, 4, 1)).unwrap();
+        let ramp = Tensor::arange(0f32, 8.0, &Device::Cpu)
+            .unwrap()
+            .reshape((1, 1, 1, 8))
+            .unwrap()
+            .repeat((1, 1, 4, 1))
+            .unwrap();
         let big = enlarge(&ramp, 8, 16).unwrap().i_row();
         assert!((big[4] - 1.75).abs() < 1e-6 && (big[5] - 2.25).abs() < 1e-6, "{big:?}");
     }

@@ -5,8 +5,9 @@ use ild_train::{Error, TrainArgs, run};
 
 /// Fine-tunes SAM 2 to segment lesions inside a box, on slices of chest CT.
 ///
-/// Image encoder and mask decoder are trained, the prompt encoder is not. Everything beyond the reference's recipe
-/// (schedule, accumulation, clipping, moving average, augmentation, early stopping) is off unless asked for.
+/// Image encoder and mask decoder are trained, the prompt encoder is not. Everything beyond the
+/// reference's recipe (schedule, accumulation, clipping, moving average, augmentation, early
+/// stopping) is off unless asked for.
 #[derive(Parser)]
 #[command(name = "ild-train", version, after_help = EXAMPLES)]
 struct Cli {

@@ -20,10 +20,12 @@ impl MpiPeers {
     /// When MPI was started before, or cannot be called from the thread that trains.
     pub fn join() -> Result<Self> {
         let failed = |what: &str| Error::Settings(format!("MPI: {what}"));
-        let (universe, threading) =
-            mpi::initialize_with_threading(mpi::Threading::Serialized).ok_or_else(|| failed("it was started before"))?;
+        let (universe, threading) = mpi::initialize_with_threading(mpi::Threading::Serialized)
+            .ok_or_else(|| failed("it was started before"))?;
         if threading < mpi::Threading::Serialized {
-            return Err(failed("this library only allows calls from the main thread; use one built with thread support"));
+            return Err(failed(
+                "this library only allows calls from the main thread; use one built with thread support",
+            ));
         }
         Ok(Self { universe })
     }

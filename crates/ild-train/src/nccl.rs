@@ -4,7 +4,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaStream, DeviceRepr, ValidAsZeroBits};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, CudaStream, DeviceRepr, ValidAsZeroBits,
+};
 use candle_core::cuda_backend::cudarc::nccl::{Comm, Id, NcclType, ReduceOp};
 
 use crate::error::{Error, Result};
@@ -24,7 +26,8 @@ const ID_BYTES: usize = 128;
 
 struct Connection(Comm);
 
-// SAFETY: NCCL lets any thread use a communicator as long as one does at a time, which the mutex sees to.
+// SAFETY: NCCL lets any thread use a communicator as long as one does at a time, which the mutex
+// sees to.
 unsafe impl Send for Connection {}
 
 impl NcclPeers {
@@ -34,7 +37,8 @@ impl NcclPeers {
     /// When the GPU is not there, or NCCL does not reach the others.
     pub(crate) fn join(processes: MpiPeers, gpu: usize) -> Result<Self> {
         let failed = |what: &str| Error::Settings(format!("NCCL: {what}"));
-        let context = CudaContext::new(gpu).map_err(|error| failed(&format!("no GPU {gpu}: {error:?}")))?;
+        let context =
+            CudaContext::new(gpu).map_err(|error| failed(&format!("no GPU {gpu}: {error:?}")))?;
         let stream = context.new_stream().map_err(|error| failed(&format!("{error:?}")))?;
         // The others add zeros, so that all get the id that the first process made.
         let mut bytes = [0f32; ID_BYTES];
@@ -45,7 +49,8 @@ impl NcclPeers {
         processes.sum_f32(&mut bytes);
         let id = Id::uninit(bytes.map(|byte| byte as u8 as std::ffi::c_char));
         let (rank, count) = (processes.rank(), processes.count());
-        let connection = Comm::from_rank(Arc::clone(&stream), rank, count, id).map_err(|error| failed(&format!("{error:?}")))?;
+        let connection = Comm::from_rank(Arc::clone(&stream), rank, count, id)
+            .map_err(|error| failed(&format!("{error:?}")))?;
         Ok(Self { processes, context, stream, connection: Mutex::new(Connection(connection)) })
     }
 
@@ -60,12 +65,18 @@ impl NcclPeers {
         }
     }
 
-    fn try_sum<T: NcclType + DeviceRepr + ValidAsZeroBits>(&self, values: &mut [T]) -> std::result::Result<(), String> {
+    fn try_sum<T: NcclType + DeviceRepr + ValidAsZeroBits>(
+        &self,
+        values: &mut [T],
+    ) -> std::result::Result<(), String> {
         let said = |error| format!("{error:?}");
         self.context.bind_to_thread().map_err(said)?;
         let mut there = self.stream.clone_htod(&*values).map_err(said)?;
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.0.all_reduce_in_place(&mut there, &ReduceOp::Sum).map_err(|error| format!("{error:?}"))?;
+        connection
+            .0
+            .all_reduce_in_place(&mut there, &ReduceOp::Sum)
+            .map_err(|error| format!("{error:?}"))?;
         self.stream.memcpy_dtoh(&there, values).map_err(said)?;
         self.stream.synchronize().map_err(said)
     }

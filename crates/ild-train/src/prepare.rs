@@ -1,4 +1,5 @@
-//! From flags to a [`Setup`]: data looked through, weights read, and everything worth a word said before the first step.
+//! From flags to a [`Setup`]: data looked through, weights read, and everything worth a word said
+//! before the first step.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,8 +52,14 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
     })
 }
 
-/// Weights the model is built from: those of the run that goes on, else the pretrained, else random ones.
-fn starting_weights(args: &TrainArgs, config: &Sam2Config, seed: u64, start: &Start) -> Result<Weights> {
+/// Weights the model is built from: those of the run that goes on, else the pretrained, else random
+/// ones.
+fn starting_weights(
+    args: &TrainArgs,
+    config: &Sam2Config,
+    seed: u64,
+    start: &Start,
+) -> Result<Weights> {
     let given = match start {
         Start::Resume(state) => return read_state_weights(state),
         Start::ResumeReference(checkpoint) => Some(checkpoint),
@@ -65,7 +72,9 @@ fn starting_weights(args: &TrainArgs, config: &Sam2Config, seed: u64, start: &St
     }
     if args.model != "nano" {
         let model = &args.model;
-        tracing::warn!("no --pretrained: model {model} starts from random weights, which takes far more data than fine-tuning");
+        tracing::warn!(
+            "no --pretrained: model {model} starts from random weights, which takes far more data than fine-tuning"
+        );
     }
     Ok(Weights::random(config, seed)?)
 }
@@ -86,7 +95,10 @@ fn training_slices(npy_dir: &Path, table: &LabelTable) -> Result<SliceDataset> {
     }
     let classes = slices_of_class(&train.labels_present());
     for (id, _) in table.0.iter().filter(|(id, _)| !classes.contains_key(id)) {
-        tracing::warn!("label {id} ({}) is on no training slice: the model will not learn it", table.name(*id));
+        tracing::warn!(
+            "label {id} ({}) is on no training slice: the model will not learn it",
+            table.name(*id)
+        );
     }
     for id in classes.keys().filter(|id| !table.0.contains_key(id)) {
         tracing::warn!("label {id} is on training slices but not in the label table");
@@ -98,7 +110,10 @@ fn validation_slices(npy_dir: &Path) -> Result<Option<SliceDataset>> {
     let valid = SliceDataset::open(&npy_dir.join("valid"))?;
     say_what_is_left_out(&valid, "validation");
     if valid.slices().is_empty() {
-        tracing::warn!("no validation slices in {}: the best epoch is chosen by the training loss", npy_dir.join("valid").display());
+        tracing::warn!(
+            "no validation slices in {}: the best epoch is chosen by the training loss",
+            npy_dir.join("valid").display()
+        );
         return Ok(None);
     }
     Ok(Some(valid))
@@ -106,9 +121,15 @@ fn validation_slices(npy_dir: &Path) -> Result<Option<SliceDataset>> {
 
 fn say_what_is_left_out(data: &SliceDataset, what: &str) {
     if let [first, ..] = &data.without_label[..] {
-        tracing::warn!("{} {what} slices hold no label at 256² and are left out, {first} first", data.without_label.len());
+        tracing::warn!(
+            "{} {what} slices hold no label at 256² and are left out, {first} first",
+            data.without_label.len()
+        );
     }
     if let [first, ..] = &data.without_label_file[..] {
-        tracing::warn!("{} {what} images have no label file and are left out, {first} first", data.without_label_file.len());
+        tracing::warn!(
+            "{} {what} images have no label file and are left out, {first} first",
+            data.without_label_file.len()
+        );
     }
 }

@@ -114,7 +114,10 @@ mod tests {
         for (n, loss) in [(1, 0.9), (2, 0.5), (3, 0.5), (4, 0.7)] {
             progress.close_epoch(epoch(n, loss));
         }
-        assert_eq!(progress.history.iter().map(|e| e.is_best).collect::<Vec<_>>(), [true, true, false, false]);
+        assert_eq!(
+            progress.history.iter().map(|e| e.is_best).collect::<Vec<_>>(),
+            [true, true, false, false]
+        );
         assert_eq!((progress.best.unwrap().epoch, progress.epochs_without_better()), (2, 2));
         assert_eq!(progress.drawn(), [(3, 8)].into());
     }

@@ -21,7 +21,9 @@ pub enum Purpose {
 #[must_use]
 pub fn stream(seed: u64, purpose: Purpose, epoch: usize, position: usize) -> ChaCha8Rng {
     let mut key = [0u8; 32];
-    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch as u64, position as u64]) {
+    for (bytes, word) in
+        key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch as u64, position as u64])
+    {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)
@@ -36,7 +38,12 @@ mod tests {
     #[test]
     fn every_item_of_every_epoch_has_its_own_numbers() {
         let first = |purpose, epoch, position| stream(7, purpose, epoch, position).random::<u64>();
-        let all = [first(Purpose::Item, 0, 0), first(Purpose::Item, 0, 1), first(Purpose::Item, 1, 0), first(Purpose::Order, 0, 0)];
+        let all = [
+            first(Purpose::Item, 0, 0),
+            first(Purpose::Item, 0, 1),
+            first(Purpose::Item, 1, 0),
+            first(Purpose::Order, 0, 0),
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a != b));
         }

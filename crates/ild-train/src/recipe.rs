@@ -1,4 +1,5 @@
-//! The settings that decide which numbers a training run produces. Everything beyond the reference's recipe is off by default.
+//! The settings that decide which numbers a training run produces. Everything beyond the
+//! reference's recipe is off by default.
 
 use candle_core::Device;
 use clap::Args;
@@ -16,7 +17,13 @@ use crate::schedule::{Decay, Schedule};
 #[serde(rename_all = "kebab-case")]
 pub struct Recipe {
     /// Passes over the training slices.
-    #[arg(long, alias = "num-epochs", default_value_t = 500, value_name = "N", help_heading = "Recipe")]
+    #[arg(
+        long,
+        alias = "num-epochs",
+        default_value_t = 500,
+        value_name = "N",
+        help_heading = "Recipe"
+    )]
     pub epochs: usize,
     /// Slices per step (of each process, when several train together).
     #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Recipe")]
@@ -45,10 +52,12 @@ pub struct Recipe {
     /// Exponent of the poly decay.
     #[arg(long, default_value_t = 0.9, value_name = "POWER", help_heading = "Schedule")]
     pub poly_power: f64,
-    /// Batches whose gradients are averaged into one step: the memory of one batch, the step of several.
+    /// Batches whose gradients are averaged into one step: the memory of one batch, the step of
+    /// several.
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Memory and stability")]
     pub accumulate: usize,
-    /// Keep only the input of each encoder block and compute the rest again in the backward pass: less memory, more time.
+    /// Keep only the input of each encoder block and compute the rest again in the backward pass:
+    /// less memory, more time.
     #[arg(long, help_heading = "Memory and stability")]
     pub recompute_activations: bool,
     /// What the image encoder computes in; weights, moments and sums are f32 in any case.
@@ -56,10 +65,21 @@ pub struct Recipe {
     #[serde(default)]
     pub precision: Precision,
     /// Shorten the gradient to this length if it is longer; 0 is off.
-    #[arg(long, default_value_t = 0.0, value_name = "LENGTH", help_heading = "Memory and stability")]
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "LENGTH",
+        help_heading = "Memory and stability"
+    )]
     pub clip_norm: f64,
-    /// Validate and save a moving average of the weights with this decay (0.999 is usual); 0 is off.
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE", help_heading = "Memory and stability")]
+    /// Validate and save a moving average of the weights with this decay (0.999 is usual); 0 is
+    /// off.
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "SHARE",
+        help_heading = "Memory and stability"
+    )]
     pub ema_decay: f64,
     /// Stop after this many epochs without a better validation loss; 0 is off.
     #[arg(long, default_value_t = 0, value_name = "EPOCHS", help_heading = "Memory and stability")]
@@ -93,16 +113,43 @@ impl Recipe {
             ("batch-size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("accumulate", self.accumulate as f64, self.accumulate > 0, "at least 1"),
             ("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0"),
-            ("weight-decay", self.weight_decay, self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "0 or more"),
+            (
+                "weight-decay",
+                self.weight_decay,
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "0 or more",
+            ),
             ("bbox-shift", self.bbox_shift as f64, self.bbox_shift < 256, "0 to 255"),
-            ("warmup-epochs", self.warmup_epochs, self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite(), "0 or more"),
-            ("final-lr-share", self.final_lr_share, (0.0..=1.0).contains(&self.final_lr_share), "0 to 1"),
-            ("clip-norm", self.clip_norm, self.clip_norm >= 0.0 && self.clip_norm.is_finite(), "0 (off) or more"),
+            (
+                "warmup-epochs",
+                self.warmup_epochs,
+                self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite(),
+                "0 or more",
+            ),
+            (
+                "final-lr-share",
+                self.final_lr_share,
+                (0.0..=1.0).contains(&self.final_lr_share),
+                "0 to 1",
+            ),
+            (
+                "clip-norm",
+                self.clip_norm,
+                self.clip_norm >= 0.0 && self.clip_norm.is_finite(),
+                "0 (off) or more",
+            ),
             ("ema-decay", self.ema_decay, share.contains(&self.ema_decay), "0 (off) to below 1"),
-            ("augment-scale", self.augmentation.scale, (0.0..0.9).contains(&self.augmentation.scale), "0 (off) to below 0.9"),
+            (
+                "augment-scale",
+                self.augmentation.scale,
+                (0.0..0.9).contains(&self.augmentation.scale),
+                "0 (off) to below 0.9",
+            ),
         ];
         match rules.iter().find(|(_, _, fine, _)| !fine) {
-            Some((name, value, _, allowed)) => Err(Error::Settings(format!("--{name}: expected {allowed}, found {value}"))),
+            Some((name, value, _, allowed)) => {
+                Err(Error::Settings(format!("--{name}: expected {allowed}, found {value}")))
+            }
             None => Ok(()),
         }
     }
@@ -128,7 +175,8 @@ impl Recipe {
         self.batch_size * self.accumulate
     }
 
-    /// Optimiser steps of one epoch over `items` items on this many processes; the last may be smaller.
+    /// Optimiser steps of one epoch over `items` items on this many processes; the last may be
+    /// smaller.
     #[must_use]
     pub fn steps_per_epoch(&self, items: usize, processes: usize) -> u64 {
         items.div_ceil(self.items_per_step() * processes) as u64
@@ -161,8 +209,14 @@ mod tests {
     #[test]
     fn the_defaults_are_the_references_recipe() {
         let recipe = Recipe::default();
-        assert_eq!((recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.bbox_shift), (500, 16, 1e-5, 0.01, 5));
-        assert_eq!((recipe.accumulate, recipe.clip_norm, recipe.ema_decay, recipe.patience), (1, 0.0, 0.0, 0));
+        assert_eq!(
+            (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.bbox_shift),
+            (500, 16, 1e-5, 0.01, 5)
+        );
+        assert_eq!(
+            (recipe.accumulate, recipe.clip_norm, recipe.ema_decay, recipe.patience),
+            (1, 0.0, 0.0, 0)
+        );
         assert_eq!((recipe.decay, recipe.warmup_epochs), (Decay::Constant, 0.0));
         assert_eq!(recipe.augmentation, Augmentation::default());
         assert_eq!(recipe.precision, Precision::F32);
@@ -171,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_meant_is_named() {
-        let message = Recipe { batch_size: 0, ..Recipe::default() }.check().unwrap_err().to_string();
+        let message =
+            Recipe { batch_size: 0, ..Recipe::default() }.check().unwrap_err().to_string();
         assert_eq!(message, "--batch-size: expected at least 1, found 0");
         assert!(Recipe { lr: f64::NAN, ..Recipe::default() }.check().is_err());
     }

@@ -28,7 +28,8 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     }
     let (peers, device) = join_peers(common.device)?;
     let common = &Common { device, ..common.clone() };
-    let result = if peers.rank() == 0 { lead(common, args, &peers) } else { follow(common, args, &peers) };
+    let result =
+        if peers.rank() == 0 { lead(common, args, &peers) } else { follow(common, args, &peers) };
     match result {
         // All processes stop together when asked to; of anything else only one may know.
         Err(error) if peers.count() > 1 && !matches!(error, Error::Interrupted { .. }) => {
@@ -48,7 +49,10 @@ fn join_peers(device: DeviceChoice) -> Result<(Arc<dyn Peers>, DeviceChoice)> {
         #[cfg(feature = "nccl")]
         if processes.count() > 1 && device != DeviceChoice::Cpu {
             let gpu = processes.local_rank();
-            return Ok((Arc::new(crate::nccl::NcclPeers::join(processes, gpu)?), DeviceChoice::Cuda(gpu)));
+            return Ok((
+                Arc::new(crate::nccl::NcclPeers::join(processes, gpu)?),
+                DeviceChoice::Cuda(gpu),
+            ));
         }
         Ok((Arc::new(processes), device))
     }
@@ -70,7 +74,11 @@ fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()>
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let (folder, start) = decide(args, common.seed, common.force)?;
     if let Start::Done(header) = &start {
-        println!("{}: already trained for {} epochs (--force trains again)", folder.display(), header.progress.epochs_done);
+        println!(
+            "{}: already trained for {} epochs (--force trains again)",
+            folder.display(),
+            header.progress.epochs_done
+        );
         return Ok(());
     }
     let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
@@ -96,7 +104,8 @@ fn follow(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<(
     let silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
     drop(silent);
-    let scratch = tempfile::tempdir().map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
     let mut trainer = Trainer::new(setup, RunFolder::open(scratch.path())?)?;
     match &start {
         Start::Resume(state) => trainer.resume(state)?,
@@ -120,19 +129,30 @@ struct Resolved<'a> {
 
 fn begin(setup: Setup, folder: RunFolder, start: &Start) -> Result<Trainer> {
     let table = setup.label_table.clone();
-    let mut trainer = Trainer::new(setup, folder)?.watched_by(RunFiles::new(table.clone())).watched_by(Console::new(table));
+    let mut trainer = Trainer::new(setup, folder)?
+        .watched_by(RunFiles::new(table.clone()))
+        .watched_by(Console::new(table));
     say_sizes(&trainer);
     match start {
         Start::Resume(state) => trainer.resume(state)?,
         Start::ResumeReference(checkpoint) => trainer.resume_reference(checkpoint)?,
         Start::Fresh | Start::Done(_) => {
             let path = trainer.folder.path().join("data_sanitycheck.png");
-            sanity_picture(&path, &trainer.setup.train, &trainer.items(), &trainer.setup.label_table)?;
+            sanity_picture(
+                &path,
+                &trainer.setup.train,
+                &trainer.items(),
+                &trainer.setup.label_table,
+            )?;
         }
     }
     let progress = trainer.progress();
     if progress.steps_done > 0 || progress.epochs_done > 0 {
-        tracing::info!("going on in epoch {} after step {}", progress.epochs_done + 1, progress.steps_done);
+        tracing::info!(
+            "going on in epoch {} after step {}",
+            progress.epochs_done + 1,
+            progress.steps_done
+        );
     }
     Ok(trainer)
 }
@@ -140,13 +160,24 @@ fn begin(setup: Setup, folder: RunFolder, start: &Start) -> Result<Trainer> {
 fn say_sizes(trainer: &Trainer) {
     let setup = &trainer.setup;
     let (total, trained) = (setup.weights.elements(), trainer.parameters.elements());
-    tracing::info!("model {}: {total} parameters, {trained} of them trained ({} tensors)", setup.model, trainer.parameters.len());
+    tracing::info!(
+        "model {}: {total} parameters, {trained} of them trained ({} tensors)",
+        setup.model,
+        trainer.parameters.len()
+    );
     let valid = setup.valid.as_ref().map_or(0, |valid| valid.slices().len());
-    tracing::info!("{} training and {valid} validation slices, on {}", setup.train.slices().len(), device_name(&trainer.model));
+    tracing::info!(
+        "{} training and {valid} validation slices, on {}",
+        setup.train.slices().len(),
+        device_name(&trainer.model)
+    );
     let processes = setup.peers.count();
     if processes > 1 {
         let items = processes * setup.recipe.items_per_step();
-        tracing::info!("{processes} processes with {} slices per step each: {items} in all", setup.recipe.items_per_step());
+        tracing::info!(
+            "{processes} processes with {} slices per step each: {items} in all",
+            setup.recipe.items_per_step()
+        );
     }
 }
 
@@ -154,7 +185,12 @@ fn device_name(model: &Sam2) -> String {
     format!("{:?}", model.device().location()).to_lowercase()
 }
 
-fn sum_up(trainer: &Trainer, outcome: Outcome, mut report: RunReport, common: &Common) -> Result<()> {
+fn sum_up(
+    trainer: &Trainer,
+    outcome: Outcome,
+    mut report: RunReport,
+    common: &Common,
+) -> Result<()> {
     let (progress, folder) = (trainer.progress(), trainer.folder());
     if outcome == Outcome::StoppedEarly {
         println!("stopped early: no better epoch for {} epochs", progress.epochs_without_better());
@@ -172,7 +208,10 @@ fn sum_up(trainer: &Trainer, outcome: Outcome, mut report: RunReport, common: &C
 
 fn say_never_drawn(trainer: &Trainer, progress: &Progress) {
     let drawn = progress.drawn();
-    for id in crate::sampler::slices_of_class(&trainer.setup.train.labels_present()).into_keys().filter(|id| !drawn.contains_key(id)) {
+    for id in crate::sampler::slices_of_class(&trainer.setup.train.labels_present())
+        .into_keys()
+        .filter(|id| !drawn.contains_key(id))
+    {
         let name = trainer.setup.label_table.name(id);
         tracing::warn!(
             "label {id} ({name}) was never drawn, although it is on training slices: train longer, or with --draw class-balanced"
@@ -181,18 +220,25 @@ fn say_never_drawn(trainer: &Trainer, progress: &Progress) {
 }
 
 fn dry_run(common: &Common, args: &TrainArgs) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
-    let mut trainer = Trainer::new(prepare(args, common, &Start::Fresh)?, RunFolder::open(folder.path())?)?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::Settings(format!("no temporary folder: {error}")))?;
+    let mut trainer =
+        Trainer::new(prepare(args, common, &Start::Fresh)?, RunFolder::open(folder.path())?)?;
     say_sizes(&trainer);
     let cost = trainer.dry_run()?;
     let mut table = ild_cli::table(["", "one step"]);
     let recipe = &args.recipe;
     table.add_row(["loss".to_owned(), format!("{:.4}", cost.loss)]);
     table.add_row(["seconds per step".to_owned(), format!("{:.2}", cost.step.as_secs_f64())]);
-    table.add_row(["minutes per epoch, about".to_owned(), format!("{:.1}", cost.epoch.as_secs_f64() / 60.0)]);
+    table.add_row([
+        "minutes per epoch, about".to_owned(),
+        format!("{:.1}", cost.epoch.as_secs_f64() / 60.0),
+    ]);
     let hours = cost.epoch.as_secs_f64() * recipe.epochs as f64 / 3600.0;
     table.add_row([format!("hours for {} epochs, about", recipe.epochs), format!("{hours:.1}")]);
-    let memory = cost.peak_memory_bytes.map_or("not known".to_owned(), |bytes| format!("{:.2}", bytes as f64 / f64::from(1 << 30)));
+    let memory = cost.peak_memory_bytes.map_or("not known".to_owned(), |bytes| {
+        format!("{:.2}", bytes as f64 / f64::from(1 << 30))
+    });
     table.add_row(["peak memory, GiB".to_owned(), memory]);
     println!("{table}");
     Ok(())

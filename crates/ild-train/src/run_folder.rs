@@ -23,7 +23,11 @@ impl RunFolder {
         let Some(lock) = FolderLock::take(path)? else {
             return Err(Error::Busy { folder: path.to_owned() });
         };
-        ild_cli::sweep_temporary(path).map_err(|source| ild_io::Error::Io { path: path.to_owned(), what: "written", source })?;
+        ild_cli::sweep_temporary(path).map_err(|source| ild_io::Error::Io {
+            path: path.to_owned(),
+            what: "written",
+            source,
+        })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -75,7 +79,8 @@ pub fn timestamped_name(task: &str, now: SystemTime) -> String {
     format!("{task}-{year:04}{month:02}{day:02}-{:02}{:02}", minutes / 60 % 24, minutes % 60)
 }
 
-/// Gregorian date of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
+/// Gregorian date of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date
+/// algorithms").
 fn civil_date(day: u64) -> (u64, u64, u64) {
     let z = day + 719_468;
     let (era, doe) = (z / 146_097, z % 146_097);

@@ -31,9 +31,15 @@ pub struct Draw {
     pub label: Option<u8>,
 }
 
-/// The items of `epoch`, the same for the same seed; `labels_present[i]` are the label ids on slice `i`.
+/// The items of `epoch`, the same for the same seed; `labels_present[i]` are the label ids on slice
+/// `i`.
 #[must_use]
-pub fn draws_of_epoch(labels_present: &[&[u8]], order: DrawOrder, seed: u64, epoch: usize) -> Vec<Draw> {
+pub fn draws_of_epoch(
+    labels_present: &[&[u8]],
+    order: DrawOrder,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Draw> {
     let n = labels_present.len();
     let mut rng = stream(seed, Purpose::Order, epoch, 0);
     match order {
@@ -44,7 +50,8 @@ pub fn draws_of_epoch(labels_present: &[&[u8]], order: DrawOrder, seed: u64, epo
             slices.into_iter().map(|slice| Draw { slice, label: None }).collect()
         }
         DrawOrder::ClassBalanced => {
-            let classes: Vec<(u8, Vec<usize>)> = slices_of_class(labels_present).into_iter().collect();
+            let classes: Vec<(u8, Vec<usize>)> =
+                slices_of_class(labels_present).into_iter().collect();
             let one = |_| {
                 let (label, slices) = &classes[rng.random_range(0..classes.len())];
                 Draw { slice: slices[rng.random_range(0..slices.len())], label: Some(*label) }
@@ -77,7 +84,9 @@ mod tests {
         let first = draws_of_epoch(&LABELS, DrawOrder::Shuffled, 3, 0);
         let mut slices: Vec<usize> = first.iter().map(|draw| draw.slice).collect();
         assert_eq!(first, draws_of_epoch(&LABELS, DrawOrder::Shuffled, 3, 0));
-        assert!((1..20).any(|epoch| first != draws_of_epoch(&LABELS, DrawOrder::Shuffled, 3, epoch)));
+        assert!(
+            (1..20).any(|epoch| first != draws_of_epoch(&LABELS, DrawOrder::Shuffled, 3, epoch))
+        );
         slices.sort_unstable();
         assert_eq!(slices, [0, 1, 2, 3, 4, 5]);
     }

@@ -18,18 +18,27 @@ const SHOWN: usize = 8;
 /// Items in a row.
 const COLUMNS: usize = 4;
 
-/// Draws a few random items as the model gets them: image (normalisation undone), mask outline in the label's colour, box in white.
+/// Draws a few random items as the model gets them: image (normalisation undone), mask outline in
+/// the label's colour, box in white.
 ///
 /// Uses random numbers of its own: the run's are not touched.
 ///
 /// # Errors
 /// When an item cannot be read or the picture not be written.
-pub fn sanity_picture(path: &Path, data: &Arc<SliceDataset>, items: &ItemSettings, table: &LabelTable) -> Result<()> {
-    let mut draws = draws_of_epoch(&data.labels_present(), DrawOrder::Shuffled, items.seed ^ 0x5a, 0);
+pub fn sanity_picture(
+    path: &Path,
+    data: &Arc<SliceDataset>,
+    items: &ItemSettings,
+    table: &LabelTable,
+) -> Result<()> {
+    let mut draws =
+        draws_of_epoch(&data.labels_present(), DrawOrder::Shuffled, items.seed ^ 0x5a, 0);
     draws.truncate(SHOWN);
     let positions = (0..draws.len()).collect();
-    let samples: Vec<Sample> = items.load(data, draws, positions, Purpose::Picture, 0).collect::<Result<_>>()?;
-    let pictures: Vec<_> = samples.iter().map(|sample| draw(sample, table.color(sample.label))).collect();
+    let samples: Vec<Sample> =
+        items.load(data, draws, positions, Purpose::Picture, 0).collect::<Result<_>>()?;
+    let pictures: Vec<_> =
+        samples.iter().map(|sample| draw(sample, table.color(sample.label))).collect();
     Ok(save_png(path, &tile(&pictures, COLUMNS))?)
 }
 
@@ -42,7 +51,13 @@ fn draw(sample: &Sample, color: [u8; 3]) -> image::RgbImage {
     });
     let side = shown.dim().0;
     let scale = (LABEL_SIZE / side).max(1);
-    let mask = Array2::from_shape_fn((side, side), |(y, x)| sample.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1);
+    let mask = Array2::from_shape_fn((side, side), |(y, x)| {
+        sample.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1
+    });
     let box_px = sample.box_px.map(|value| f64::from(value) / step as f64);
-    overlay(shown.view(), &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])], scale as u32)
+    overlay(
+        shown.view(),
+        &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])],
+        scale as u32,
+    )
 }

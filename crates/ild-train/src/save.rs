@@ -10,14 +10,18 @@ use crate::state::{Header, State};
 use crate::trainer::Trainer;
 
 impl Trainer {
-    /// The weights as they would be saved now: the moving average if there is one, else the parameters; with all that the checkpoint carried.
+    /// The weights as they would be saved now: the moving average if there is one, else the
+    /// parameters; with all that the checkpoint carried.
     ///
     /// # Errors
     /// When memory runs out.
     pub fn snapshot(&self) -> Result<Weights> {
         let mut weights = self.setup.weights.clone();
         for (i, (name, var)) in self.parameters.iter().enumerate() {
-            let value = self.ema.as_ref().map_or_else(|| var.as_detached_tensor(), |ema| ema.shadows[i].clone());
+            let value = self
+                .ema
+                .as_ref()
+                .map_or_else(|| var.as_detached_tensor(), |ema| ema.shadows[i].clone());
             weights.insert(name, value);
         }
         Ok(weights)
@@ -64,7 +68,12 @@ impl Trainer {
     pub(crate) fn interrupted(&self) -> Result<Error> {
         self.save_state()?;
         let (epoch, step) = (self.progress.epochs_done + 1, self.progress.steps_done);
-        Ok(Error::Interrupted { epoch, step, folder: self.folder.path().to_owned(), source: ild_cli::Interrupted })
+        Ok(Error::Interrupted {
+            epoch,
+            step,
+            folder: self.folder.path().to_owned(),
+            source: ild_cli::Interrupted,
+        })
     }
 
     fn save_state(&self) -> Result<()> {
@@ -73,8 +82,13 @@ impl Trainer {
         }
         let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
         let setup = &self.setup;
-        let mut header =
-            Header::new(setup.model.clone(), setup.seed, setup.recipe.clone(), setup.train.fingerprint(), self.progress.clone());
+        let mut header = Header::new(
+            setup.model.clone(),
+            setup.seed,
+            setup.recipe.clone(),
+            setup.train.fingerprint(),
+            self.progress.clone(),
+        );
         header.origin.clone_from(&setup.weights.metadata);
         header.processes = setup.peers.count();
         let frozen = setup.weights.iter().filter(|(name, _)| self.parameters.get(name).is_none());
@@ -91,9 +105,14 @@ impl Trainer {
     /// Goes on from a state file: parameters, moments, average, position.
     ///
     /// # Errors
-    /// When the state belongs to another model or other training slices, or has no moving average and the recipe wants one.
+    /// When the state belongs to another model or other training slices, or has no moving average
+    /// and the recipe wants one.
     pub fn resume(&mut self, path: &Path) -> Result<()> {
-        let shapes: Vec<(String, Vec<usize>)> = self.parameters.iter().map(|(name, var)| (name.to_owned(), var.dims().to_vec())).collect();
+        let shapes: Vec<(String, Vec<usize>)> = self
+            .parameters
+            .iter()
+            .map(|(name, var)| (name.to_owned(), var.dims().to_vec()))
+            .collect();
         let state = State::read(path, &shapes, &self.setup.device)?;
         self.require_same_run(path, &state.header)?;
         for ((_, var), value) in self.parameters.iter().zip(&state.parameters) {
@@ -109,17 +128,31 @@ impl Trainer {
 
     fn require_same_run(&self, path: &Path, header: &Header) -> Result<()> {
         let refuse = |expected: &str, found: String, next| {
-            Err(Error::WrongState { path: path.to_owned(), expected: expected.to_owned(), found, next })
+            Err(Error::WrongState {
+                path: path.to_owned(),
+                expected: expected.to_owned(),
+                found,
+                next,
+            })
         };
         let start_again = "start a new run from its weights: --pretrained latest.safetensors";
         if header.data != self.setup.train.fingerprint() {
-            return refuse("of a run on these slices", "one on other slices or labels".to_owned(), start_again);
+            return refuse(
+                "of a run on these slices",
+                "one on other slices or labels".to_owned(),
+                start_again,
+            );
         }
         if self.setup.recipe.ema_decay > 0.0 && header.recipe.ema_decay == 0.0 {
-            return refuse("with a moving average", "one without".to_owned(), "leave --ema-decay away");
+            return refuse(
+                "with a moving average",
+                "one without".to_owned(),
+                "leave --ema-decay away",
+            );
         }
         let (before, now) = (&header.recipe, &self.setup.recipe);
-        if (before.batch_size, before.accumulate, before.draw) != (now.batch_size, now.accumulate, now.draw)
+        if (before.batch_size, before.accumulate, before.draw)
+            != (now.batch_size, now.accumulate, now.draw)
             || (header.seed, header.processes) != (self.setup.seed, self.setup.peers.count())
         {
             let found = format!(
@@ -152,7 +185,9 @@ impl Trainer {
 /// Names the first tensor that does.
 pub fn require_finite_weights(path: &Path, weights: &Weights) -> Result<()> {
     // 0 · NaN and 0 · ∞ are NaN, and so is every sum they are in.
-    let broken = |tensor: &Tensor| -> Result<bool> { Ok((tensor.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan()) };
+    let broken = |tensor: &Tensor| -> Result<bool> {
+        Ok((tensor.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan())
+    };
     for (name, tensor) in weights.iter() {
         if tensor.elem_count() > 0 && tensor.dtype().is_float() && broken(tensor)? {
             return Err(ild_io::Error::rejected(

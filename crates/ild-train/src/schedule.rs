@@ -56,7 +56,14 @@ mod tests {
     use super::*;
 
     fn schedule(decay: Decay) -> Schedule {
-        Schedule { peak: 1e-3, final_share: 0.1, warmup_steps: 9, total_steps: 109, decay, poly_power: 0.9 }
+        Schedule {
+            peak: 1e-3,
+            final_share: 0.1,
+            warmup_steps: 9,
+            total_steps: 109,
+            decay,
+            poly_power: 0.9,
+        }
     }
 
     #[test]

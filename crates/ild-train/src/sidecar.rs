@@ -25,11 +25,22 @@ impl Sidecar {
     pub fn read(npy_dir: &Path) -> Result<Self> {
         let path = npy_dir.join("dataset.json");
         let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            other => other.map_err(|source| ild_io::Error::Io { path: path.clone(), what: "read", source })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            other => other.map_err(|source| ild_io::Error::Io {
+                path: path.clone(),
+                what: "read",
+                source,
+            })?,
         };
         let refuse = |error: serde_json::Error| {
-            ild_io::Error::rejected(&path, "label table and window as JSON", error.to_string(), "run npz-to-npy again")
+            ild_io::Error::rejected(
+                &path,
+                "label table and window as JSON",
+                error.to_string(),
+                "run npz-to-npy again",
+            )
         };
         Ok(serde_json::from_str(&text).map_err(refuse)?)
     }

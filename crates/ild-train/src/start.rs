@@ -24,18 +24,27 @@ pub enum Start {
 /// The run folder and how to start, for these flags.
 ///
 /// # Errors
-/// When `--resume` names something that is no state, or `--run-dir` holds a run with other settings.
+/// When `--resume` names something that is no state, or `--run-dir` holds a run with other
+/// settings.
 pub fn decide(args: &TrainArgs, seed: u64, force: bool) -> Result<(PathBuf, Start)> {
     let fixed = args.run_dir.clone();
     let new_folder = || args.work_dir.join(timestamped_name(&args.task_name, SystemTime::now()));
     if let Some(resume) = &args.resume {
         return Ok(match state_beside(resume) {
             Some(state) => (fixed.unwrap_or_else(|| folder_of(&state)), Start::Resume(state)),
-            None if resume.is_file() => (fixed.unwrap_or_else(new_folder), Start::ResumeReference(resume.clone())),
+            None if resume.is_file() => {
+                (fixed.unwrap_or_else(new_folder), Start::ResumeReference(resume.clone()))
+            }
             None => {
-                let next = "give a run folder, its state.safetensors, or a .pth of the reference's script";
+                let next =
+                    "give a run folder, its state.safetensors, or a .pth of the reference's script";
                 let expected = "to resume from".to_owned();
-                return Err(Error::WrongState { path: resume.clone(), expected, found: "no such file".to_owned(), next });
+                return Err(Error::WrongState {
+                    path: resume.clone(),
+                    expected,
+                    found: "no such file".to_owned(),
+                    next,
+                });
             }
         });
     }
@@ -48,7 +57,12 @@ pub fn decide(args: &TrainArgs, seed: u64, force: bool) -> Result<(PathBuf, Star
     if header.model != args.model || header.seed != seed || header.recipe != args.recipe {
         let found = "a run with another model, seed or recipe".to_owned();
         let next = "--force starts over, --resume goes on with the new settings, another --run-dir keeps both";
-        return Err(Error::WrongState { path: state, expected: "of the same run".to_owned(), found, next });
+        return Err(Error::WrongState {
+            path: state,
+            expected: "of the same run".to_owned(),
+            found,
+            next,
+        });
     }
     let over = header.progress.is_over(header.recipe.epochs);
     Ok((folder, if over { Start::Done(Box::new(header)) } else { Start::Resume(state) }))

@@ -1,6 +1,7 @@
 //! The state file: parameters, moments, moving average and position in one safetensors file.
 //!
-//! One file, written beside and renamed: whatever moment a run is killed at, the file belongs to one step.
+//! One file, written beside and renamed: whatever moment a run is killed at, the file belongs to
+//! one step.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,10 +122,14 @@ impl State {
         let tensor = |kind: &str, name: &str, shape: &[usize]| -> Result<Tensor> {
             let full = format!("{kind}.{name}");
             match tensors.get(&full) {
-                Some(tensor) if tensor.dims() == shape && tensor.dtype() == DType::F32 => Ok(tensor.to_device(device)?),
-                Some(tensor) => {
-                    Err(other_model(path, &header, format!("`{full}` of shape {:?}, this model's is {shape:?}", tensor.dims())))
+                Some(tensor) if tensor.dims() == shape && tensor.dtype() == DType::F32 => {
+                    Ok(tensor.to_device(device)?)
                 }
+                Some(tensor) => Err(other_model(
+                    path,
+                    &header,
+                    format!("`{full}` of shape {:?}, this model's is {shape:?}", tensor.dims()),
+                )),
                 None => Err(other_model(path, &header, format!("no tensor `{full}`"))),
             }
         };
@@ -132,7 +137,11 @@ impl State {
         for (name, shape) in parameters {
             values.push(tensor("parameter", name, shape)?);
             let restore = |&step: &u64| {
-                Ok::<_, Error>(Moments { step, exp_avg: tensor("exp_avg", name, shape)?, exp_avg_sq: tensor("exp_avg_sq", name, shape)? })
+                Ok::<_, Error>(Moments {
+                    step,
+                    exp_avg: tensor("exp_avg", name, shape)?,
+                    exp_avg_sq: tensor("exp_avg_sq", name, shape)?,
+                })
             };
             moments.push(header.updates.get(name).map(restore).transpose()?);
             if header.ema_updates.is_some() {
@@ -140,12 +149,15 @@ impl State {
             }
         }
         let ema = header.ema_updates.map(|updates| (updates, averages));
-        let frozen = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("frozen.")?.to_owned(), tensor.clone())));
+        let frozen = tensors.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix("frozen.")?.to_owned(), tensor.clone()))
+        });
         Ok(Self { frozen: frozen.collect(), header, parameters: values, moments, ema })
     }
 }
 
-/// The weights in a state file, trained and frozen, under Meta's names: what to build the model of a resumed run from.
+/// The weights in a state file, trained and frozen, under Meta's names: what to build the model of
+/// a resumed run from.
 ///
 /// # Errors
 /// When the file is not a state.
@@ -154,7 +166,8 @@ pub fn read_state_weights(path: &Path) -> Result<Weights> {
     let mut weights = Weights::default();
     weights.metadata = header_of(path, &tensors)?.origin;
     for (name, tensor) in tensors.iter() {
-        if let Some(name) = name.strip_prefix("parameter.").or_else(|| name.strip_prefix("frozen.")) {
+        if let Some(name) = name.strip_prefix("parameter.").or_else(|| name.strip_prefix("frozen."))
+        {
             weights.insert(name, tensor.clone());
         }
     }
@@ -170,16 +183,24 @@ pub fn read_state_header(path: &Path) -> Result<Header> {
 }
 
 fn header_of(path: &Path, tensors: &Weights) -> Result<Header> {
-    let text = tensors.metadata.get(KEY).ok_or_else(|| not_a_state(path, "weights without one".to_owned()))?;
-    let header: Header = serde_json::from_str(text).map_err(|error| not_a_state(path, error.to_string()))?;
+    let text = tensors
+        .metadata
+        .get(KEY)
+        .ok_or_else(|| not_a_state(path, "weights without one".to_owned()))?;
+    let header: Header =
+        serde_json::from_str(text).map_err(|error| not_a_state(path, error.to_string()))?;
     if header.format != FORMAT {
-        return Err(not_a_state(path, format!("format {}, this program writes {FORMAT}", header.format)));
+        return Err(not_a_state(
+            path,
+            format!("format {}, this program writes {FORMAT}", header.format),
+        ));
     }
     Ok(header)
 }
 
 fn not_a_state(path: &Path, found: String) -> Error {
-    let next = "give the state.safetensors of a run folder, or start from weights with --pretrained";
+    let next =
+        "give the state.safetensors of a run folder, or start from weights with --pretrained";
     Error::WrongState { path: path.to_owned(), expected: "of ild-train".to_owned(), found, next }
 }
 
@@ -225,11 +246,26 @@ mod tests {
         let back = State::read(&path, &shapes, &Device::Cpu).unwrap();
         assert_eq!(back.header.progress, state.header.progress);
         assert_eq!(back.header.recipe, state.header.recipe);
-        let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let (ours, theirs) = (back.moments[0].as_ref().unwrap(), state.moments[0].as_ref().unwrap());
-        assert_eq!((ours.step, bits(&ours.exp_avg), bits(&ours.exp_avg_sq)), (17, bits(&theirs.exp_avg), bits(&theirs.exp_avg_sq)));
+        let bits = |t: &Tensor| {
+            t.flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap()
+                .iter()
+                .map(|v| v.to_bits())
+                .collect::<Vec<_>>()
+        };
+        let (ours, theirs) =
+            (back.moments[0].as_ref().unwrap(), state.moments[0].as_ref().unwrap());
+        assert_eq!(
+            (ours.step, bits(&ours.exp_avg), bits(&ours.exp_avg_sq)),
+            (17, bits(&theirs.exp_avg), bits(&theirs.exp_avg_sq))
+        );
         assert!(back.moments[1].is_none());
-        assert_eq!(read_state_weights(&path).unwrap().names().collect::<Vec<_>>(), ["a.weight", "b.bias", "c.weight"]);
+        assert_eq!(
+            read_state_weights(&path).unwrap().names().collect::<Vec<_>>(),
+            ["a.weight", "b.bias", "c.weight"]
+        );
         assert_eq!(bits(&back.parameters[1]), bits(&state.parameters[1]));
         assert_eq!(bits(&back.ema.unwrap().1[0]), bits(&state.ema.as_ref().unwrap().1[0]));
     }
@@ -246,7 +282,11 @@ mod tests {
         };
         state.write(&path, &names).unwrap();
         shapes[1].1 = vec![3, 2];
-        assert!(refusal(&shapes).contains("`parameter.b.bias` of shape [2, 3], this model's is [3, 2]"), "{}", refusal(&shapes));
+        assert!(
+            refusal(&shapes).contains("`parameter.b.bias` of shape [2, 3], this model's is [3, 2]"),
+            "{}",
+            refusal(&shapes)
+        );
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
         assert!(refusal(&shapes).contains("expected"), "{}", refusal(&shapes));

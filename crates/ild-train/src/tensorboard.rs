@@ -1,6 +1,7 @@
 //! TensorBoard event files: scalars in `tfrecord` framing.
 //!
-//! The messages are the three that a scalar needs, with the field numbers of TensorFlow's `event.proto` and `summary.proto`.
+//! The messages are the three that a scalar needs, with the field numbers of TensorFlow's
+//! `event.proto` and `summary.proto`.
 
 use std::fs::File;
 use std::io::Write;
@@ -58,7 +59,12 @@ impl EventFile {
             Ok(file) => Self { path, file },
             Err(source) => return Err(ild_io::Error::Io { path, what: "written", source }.into()),
         };
-        events.write(Event { wall_time: now(), step: 0, file_version: Some("brain.Event:2".into()), summary: None })?;
+        events.write(Event {
+            wall_time: now(),
+            step: 0,
+            file_version: Some("brain.Event:2".into()),
+            summary: None,
+        })?;
         Ok(events)
     }
 
@@ -66,14 +72,28 @@ impl EventFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn scalars<'a>(&mut self, step: u64, values: impl IntoIterator<Item = (&'a str, f64)>) -> Result<()> {
-        let value = values.into_iter().map(|(tag, v)| Scalar { tag: tag.to_owned(), simple_value: Some(v as f32) }).collect();
-        self.write(Event { wall_time: now(), step: step as i64, file_version: None, summary: Some(Summary { value }) })
+    pub fn scalars<'a>(
+        &mut self,
+        step: u64,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Result<()> {
+        let value = values
+            .into_iter()
+            .map(|(tag, v)| Scalar { tag: tag.to_owned(), simple_value: Some(v as f32) })
+            .collect();
+        self.write(Event {
+            wall_time: now(),
+            step: step as i64,
+            file_version: None,
+            summary: Some(Summary { value }),
+        })
     }
 
     fn write(&mut self, event: Event) -> Result<()> {
         let record = framed(&event.encode_to_vec());
-        self.file.write_all(&record).map_err(|source| Error::from(ild_io::Error::Io { path: self.path.clone(), what: "written", source }))
+        self.file.write_all(&record).map_err(|source| {
+            Error::from(ild_io::Error::Io { path: self.path.clone(), what: "written", source })
+        })
     }
 }
 
@@ -84,7 +104,8 @@ fn now() -> f64 {
 /// `length u64 · masked crc of it · bytes · masked crc of them`, TensorFlow's `record_writer`.
 fn framed(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u64).to_le_bytes();
-    [&length[..], &masked_crc(&length).to_le_bytes(), bytes, &masked_crc(bytes).to_le_bytes()].concat()
+    [&length[..], &masked_crc(&length).to_le_bytes(), bytes, &masked_crc(bytes).to_le_bytes()]
+        .concat()
 }
 
 fn masked_crc(bytes: &[u8]) -> u32 {
@@ -127,6 +148,9 @@ mod tests {
         assert_eq!(decoded[0].file_version.as_deref(), Some("brain.Event:2"));
         let values = &decoded[1].summary.as_ref().unwrap().value;
         assert_eq!((decoded[1].step, values.len()), (7, 2));
-        assert_eq!((values[0].tag.as_str(), values[0].simple_value, values[1].simple_value), ("train/loss", Some(0.5), Some(0.0)));
+        assert_eq!(
+            (values[0].tag.as_str(), values[0].simple_value, values[1].simple_value),
+            ("train/loss", Some(0.5), Some(0.0))
+        );
     }
 }

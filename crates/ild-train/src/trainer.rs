@@ -138,20 +138,35 @@ impl Trainer {
     /// A run that has done nothing yet.
     ///
     /// # Errors
-    /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those of the model.
+    /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those
+    /// of the model.
     pub fn new(setup: Setup, folder: RunFolder) -> Result<Self> {
         setup.recipe.check()?;
         setup.recipe.check_device(&setup.device)?;
-        let (mut model, parameters, _) = Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
+        let (mut model, parameters, _) =
+            Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
         model.set_precision(setup.recipe.precision)?;
-        let aside = setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
+        let aside =
+            setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
         let vars: Vec<Var> = parameters.iter().map(|(_, var)| var.clone()).collect();
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
         let decay = setup.recipe.ema_decay;
         let ema = if decay > 0.0 { Some(Ema::new(vars.iter(), decay)?) } else { None };
-        let steps_per_epoch = setup.recipe.steps_per_epoch(setup.train.slices().len(), setup.peers.count());
+        let steps_per_epoch =
+            setup.recipe.steps_per_epoch(setup.train.slices().len(), setup.peers.count());
         let schedule = setup.recipe.schedule(steps_per_epoch);
-        Ok(Self { setup, model, aside, parameters, optimizer, ema, schedule, folder, progress: Progress::default(), callbacks: Vec::new() })
+        Ok(Self {
+            setup,
+            model,
+            aside,
+            parameters,
+            optimizer,
+            ema,
+            schedule,
+            folder,
+            progress: Progress::default(),
+            callbacks: Vec::new(),
+        })
     }
 
     /// Adds a callback.
@@ -188,8 +203,8 @@ impl Trainer {
     /// Trains until the last epoch, early stopping, or an interruption.
     ///
     /// # Errors
-    /// When a file cannot be read or written, a number is not finite, a callback fails, or the process was asked to stop
-    /// ([`Error::Interrupted`]; the state is saved first).
+    /// When a file cannot be read or written, a number is not finite, a callback fails, or the
+    /// process was asked to stop ([`Error::Interrupted`]; the state is saved first).
     pub fn fit(&mut self) -> Result<Outcome> {
         on_large_stack(|| self.run())?
     }
@@ -224,7 +239,8 @@ impl Trainer {
         let (epoch, per_process) = (self.progress.epochs_done, recipe.items_per_step());
         let peers = Arc::clone(&self.setup.peers);
         let (rank, count) = (peers.rank(), peers.count());
-        let draws = draws_of_epoch(&self.setup.train.labels_present(), recipe.draw, self.setup.seed, epoch);
+        let draws =
+            draws_of_epoch(&self.setup.train.labels_present(), recipe.draw, self.setup.seed, epoch);
         let items = draws.len();
         let own = own_items(self.progress.running.items_done..items, per_process, rank, count);
         let mut loader = self.items().load(&self.setup.train, draws, own, Purpose::Item, epoch);
@@ -237,14 +253,18 @@ impl Trainer {
             let running = &mut self.progress.running;
             running.seconds += started.elapsed().as_secs_f64();
             running.waited += (loader.waited() - waited_before).as_secs_f64();
-            let position = Position { items_done: running.items_done, items, mean_loss: running.loss.total() };
-            self.callbacks.iter_mut().try_for_each(|callback| callback.stepped(&record, position))?;
+            let position =
+                Position { items_done: running.items_done, items, mean_loss: running.loss.total() };
+            self.callbacks
+                .iter_mut()
+                .try_for_each(|callback| callback.stepped(&record, position))?;
             self.save_if_due()?;
         }
         Ok(())
     }
 
-    /// One optimiser step on `items` items, of which `samples` are this process's own; the gradients of its batches are averaged.
+    /// One optimiser step on `items` items, of which `samples` are this process's own; the
+    /// gradients of its batches are averaged.
     pub(crate) fn step(&mut self, samples: &[Sample], items: usize) -> Result<StepRecord> {
         let mut loss = MeanLoss::default();
         let mut sum: Option<Gradients> = None;
@@ -265,11 +285,22 @@ impl Trainer {
         let lr = self.schedule.at(self.progress.steps_done);
         self.update(gradients, gradient_norm, lr)?;
         self.count(items, &drawn, loss);
-        Ok(StepRecord { step: self.progress.steps_done, epoch: self.progress.epochs_done + 1, loss: loss.total(), lr, gradient_norm })
+        Ok(StepRecord {
+            step: self.progress.steps_done,
+            epoch: self.progress.epochs_done + 1,
+            loss: loss.total(),
+            lr,
+            gradient_norm,
+        })
     }
 
     /// The sums of this step over all processes.
-    fn together(&self, own: Option<Gradients>, loss: &mut MeanLoss, drawn: &mut [f64]) -> Result<Gradients> {
+    fn together(
+        &self,
+        own: Option<Gradients>,
+        loss: &mut MeanLoss,
+        drawn: &mut [f64],
+    ) -> Result<Gradients> {
         let own = own.unwrap_or_else(|| Gradients::none(self.parameters.len()));
         let peers = &*self.setup.peers;
         if peers.count() == 1 {
@@ -330,7 +361,13 @@ impl Trainer {
         let Some(valid) = &self.setup.valid else { return Ok(None) };
         let (mut model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
         model.set_precision(self.setup.recipe.precision)?;
-        let validation = validate(&model, valid, &self.items(), self.setup.recipe.batch_size, &*self.setup.peers)?;
+        let validation = validate(
+            &model,
+            valid,
+            &self.items(),
+            self.setup.recipe.batch_size,
+            &*self.setup.peers,
+        )?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
@@ -354,9 +391,12 @@ impl Trainer {
         };
         self.progress.close_epoch(record);
         let patience = self.setup.recipe.patience;
-        self.progress.stopped_early = patience > 0 && self.progress.epochs_without_better() >= patience;
+        self.progress.stopped_early =
+            patience > 0 && self.progress.epochs_without_better() >= patience;
         self.save_epoch()?;
-        self.callbacks.iter_mut().try_for_each(|callback| callback.finished_epoch(&self.progress.history))
+        self.callbacks
+            .iter_mut()
+            .try_for_each(|callback| callback.finished_epoch(&self.progress.history))
     }
 
     pub(crate) fn items(&self) -> ItemSettings {
@@ -382,11 +422,17 @@ impl Trainer {
     }
 }
 
-/// Runs `work` on a thread whose stack is large enough for `backward`, and returns what it returned.
+/// Runs `work` on a thread whose stack is large enough for `backward`, and returns what it
+/// returned.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("train".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|error| Error::Settings(format!("no thread for training could be started: {error}")))?;
+        let thread = std::thread::Builder::new()
+            .name("train".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| {
+            Error::Settings(format!("no thread for training could be started: {error}"))
+        })?;
         Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }

@@ -18,12 +18,19 @@ use crate::random::Purpose;
 
 /// Every label of every slice of `data`, with box shifts that are the same in every epoch.
 ///
-/// Several processes share the boxes and all get the result. `model` should be one without gradients ([`Sam2::load`]): it keeps no
-/// activations. Stops early, with what it has, when the process is asked to stop.
+/// Several processes share the boxes and all get the result. `model` should be one without
+/// gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has, when the
+/// process is asked to stop.
 ///
 /// # Errors
 /// When a slice cannot be read or the model does not run.
-pub fn validate(model: &Sam2, data: &Arc<SliceDataset>, items: &ItemSettings, batch_size: usize, peers: &dyn Peers) -> Result<Validation> {
+pub fn validate(
+    model: &Sam2,
+    data: &Arc<SliceDataset>,
+    items: &ItemSettings,
+    batch_size: usize,
+    peers: &dyn Peers,
+) -> Result<Validation> {
     let started = Instant::now();
     let settings = ItemSettings { augmentation: Augmentation::default(), ..*items };
     let draws = every_label(data);
@@ -44,7 +51,8 @@ pub fn validate(model: &Sam2, data: &Arc<SliceDataset>, items: &ItemSettings, ba
 
 fn add_batch(model: &Sam2, samples: &[Sample], validation: &mut Validation) -> Result<()> {
     let batch = Batch::new(samples, model.device())?;
-    let prediction = model.decode_box(&model.encode_image(&batch.images)?, &batch.boxes, DecodeMode::Train)?;
+    let prediction =
+        model.decode_box(&model.encode_image(&batch.images)?, &batch.boxes, DecodeMode::Train)?;
     let loss = dice_and_cross_entropy(&prediction.logits, &batch.masks)?;
     validation.loss.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
     for (sample, dice) in samples.iter().zip(dice_of_masks(&prediction.logits, &batch.masks)?) {
@@ -53,7 +61,8 @@ fn add_batch(model: &Sam2, samples: &[Sample], validation: &mut Validation) -> R
     Ok(())
 }
 
-/// `2·|P ∧ T| / (|P| + |T|)` of each mask, `P` being where the (enlarged) logit is above 0. `T` is never empty here.
+/// `2·|P ∧ T| / (|P| + |T|)` of each mask, `P` being where the (enlarged) logit is above 0. `T` is
+/// never empty here.
 ///
 /// # Shapes
 /// - `logits`: `[b, 1, h, w]`
@@ -63,7 +72,9 @@ fn dice_of_masks(logits: &Tensor, masks: &Tensor) -> Result<Vec<f64>> {
     let inside = enlarge(logits, height, width)?.gt(0.0)?.to_dtype(DType::F32)?;
     let count = |t: &Tensor| t.sum(D::Minus1)?.sum(D::Minus1)?.sum(D::Minus1)?.to_vec1::<f32>(); // whole numbers: exact in f32
     let (both, predicted, truth) = (count(&(&inside * masks)?)?, count(&inside)?, count(masks)?);
-    Ok((0..both.len()).map(|i| 2.0 * f64::from(both[i]) / f64::from(predicted[i] + truth[i])).collect())
+    Ok((0..both.len())
+        .map(|i| 2.0 * f64::from(both[i]) / f64::from(predicted[i] + truth[i]))
+        .collect())
 }
 
 #[cfg(test)]
@@ -74,8 +85,12 @@ mod tests {
 
     #[test]
     fn dice_counts_pixels() {
-        let logits = Tensor::new(&[[[[1f32, 1.0, -1.0, -1.0]]], [[[-1.0, -1.0, -1.0, -1.0]]]], &Device::Cpu).unwrap();
-        let masks = Tensor::new(&[[[[1f32, 0.0, 1.0, 0.0]]], [[[1.0, 1.0, 0.0, 0.0]]]], &Device::Cpu).unwrap();
+        let logits =
+            Tensor::new(&[[[[1f32, 1.0, -1.0, -1.0]]], [[[-1.0, -1.0, -1.0, -1.0]]]], &Device::Cpu)
+                .unwrap();
+        let masks =
+            Tensor::new(&[[[[1f32, 0.0, 1.0, 0.0]]], [[[1.0, 1.0, 0.0, 0.0]]]], &Device::Cpu)
+                .unwrap();
         assert_eq!(dice_of_masks(&logits, &masks).unwrap(), [0.5, 0.0]);
     }
 }

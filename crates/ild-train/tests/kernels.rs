@@ -1,4 +1,5 @@
-//! Training on the GPU's kernels, which run on the CPU here, compiled as C++: AdamW, and bf16 beside f32.
+//! Training on the GPU's kernels, which run on the CPU here, compiled as C++: AdamW, and bf16
+//! beside f32.
 
 #[path = "../../ild-model/tests/kernels/emulator.rs"]
 mod emulator;
@@ -9,13 +10,17 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor, Var};
 use ild_model::Precision;
-use ild_train::{AdamW, AdamWConfig, Callback, Position, Recipe, Result, RunFolder, Setup, SliceDataset, StepRecord, Trainer};
+use ild_train::{
+    AdamW, AdamWConfig, Callback, Position, Recipe, Result, RunFolder, Setup, SliceDataset,
+    StepRecord, Trainer,
+};
 use support::{largest_difference, toy};
 
 /// A step rounds each number a few times; f32 has 24 bits.
 const ADAMW: f64 = 1e-6;
 
-/// bf16 rounds the gradients' parts at 2⁻⁹, and Adam makes steps of their signs. Measured 0.002 at most.
+/// bf16 rounds the gradients' parts at 2⁻⁹, and Adam makes steps of their signs. Measured 0.002 at
+/// most.
 const CURVE: f64 = 0.02;
 
 #[derive(Clone, Default)]
@@ -35,7 +40,11 @@ fn curve(npy: &Path, model: &str, recipe: Recipe) -> Vec<f64> {
     setup.loader_threads = 1;
     let folder = tempfile::tempdir().unwrap();
     let losses = Losses::default();
-    Trainer::new(setup, RunFolder::open(folder.path()).unwrap()).unwrap().watched_by(losses.clone()).fit().unwrap();
+    Trainer::new(setup, RunFolder::open(folder.path()).unwrap())
+        .unwrap()
+        .watched_by(losses.clone())
+        .fit()
+        .unwrap();
     let losses = losses.0.lock().unwrap();
     losses.clone()
 }
@@ -46,9 +55,17 @@ fn training_in_bf16_follows_training_in_f32() {
         return;
     }
     let folder = toy();
-    let recipe = |precision| Recipe { epochs: 4, batch_size: 4, lr: 2e-3, recompute_activations: true, precision, ..Recipe::default() };
+    let recipe = |precision| Recipe {
+        epochs: 4,
+        batch_size: 4,
+        lr: 2e-3,
+        recompute_activations: true,
+        precision,
+        ..Recipe::default()
+    };
     let model = folder.path().join("mini.toml");
-    let run = |precision| curve(&folder.path().join("npy"), model.to_str().unwrap(), recipe(precision));
+    let run =
+        |precision| curve(&folder.path().join("npy"), model.to_str().unwrap(), recipe(precision));
     let (single, half) = (run(Precision::F32), run(Precision::Bf16));
     println!("f32  {single:.4?}\nbf16 {half:.4?}");
     assert!(single != half, "bf16 rounds");
@@ -68,7 +85,14 @@ fn a_step_of_adamw_on_the_gpu_is_pytorchs() {
     let start: Vec<f64> = (0..300).map(|i| (f64::from(i) * 0.37).sin()).collect();
     let gradient = |step: i32, i: usize| (i as f64 * 0.11 + f64::from(step)).cos() * 0.3;
     let (mut p, mut m, mut v) = (start.clone(), vec![0.0; 300], vec![0.0; 300]);
-    let tensor = |values: Vec<f64>| Tensor::from_vec(values.into_iter().map(|x| x as f32).collect::<Vec<_>>(), 300, &Device::Cpu).unwrap();
+    let tensor = |values: Vec<f64>| {
+        Tensor::from_vec(
+            values.into_iter().map(|x| x as f32).collect::<Vec<_>>(),
+            300,
+            &Device::Cpu,
+        )
+        .unwrap()
+    };
     let var = Var::from_tensor(&tensor(start)).unwrap();
     let mut optimizer = AdamW::new(vec![var.clone()], config);
     for step in 1..=5 {
@@ -77,7 +101,8 @@ fn a_step_of_adamw_on_the_gpu_is_pytorchs() {
             p[i] *= 1.0 - lr * config.weight_decay;
             m[i] = config.beta1 * m[i] + (1.0 - config.beta1) * g;
             v[i] = config.beta2 * v[i] + (1.0 - config.beta2) * g * g;
-            let (mean, square) = (m[i] / (1.0 - config.beta1.powi(step)), v[i] / (1.0 - config.beta2.powi(step)));
+            let (mean, square) =
+                (m[i] / (1.0 - config.beta1.powi(step)), v[i] / (1.0 - config.beta2.powi(step)));
             p[i] -= lr * mean / (f64::sqrt(square) + config.eps);
         }
         optimizer.step(lr, &[Some(tensor((0..300).map(|i| gradient(step, i)).collect()))]).unwrap();
@@ -86,14 +111,17 @@ fn a_step_of_adamw_on_the_gpu_is_pytorchs() {
     assert!(error < ADAMW, "{error:.2e}");
 }
 
-/// `ILD_NPY=runs/sample/npy cargo test --release --workspace --test kernels -- --ignored --nocapture sample`
+/// `ILD_NPY=runs/sample/npy cargo test --release --workspace --test kernels -- --ignored
+/// --nocapture sample`
 #[test]
 #[ignore = "an hour: prints the loss curves of the sample in f32 and bf16"]
 fn the_sample_in_bf16_beside_f32() {
     let npy = std::env::var_os("ILD_NPY").expect("ILD_NPY: a folder of ild-preprocess npz-to-npy");
     assert!(emulator::start());
-    let recipe = |precision| Recipe { epochs: 1, batch_size: 4, lr: 1e-3, precision, ..Recipe::default() };
-    let [single, half] = [Precision::F32, Precision::Bf16].map(|precision| curve(Path::new(&npy), "nano", recipe(precision)));
+    let recipe =
+        |precision| Recipe { epochs: 1, batch_size: 4, lr: 1e-3, precision, ..Recipe::default() };
+    let [single, half] = [Precision::F32, Precision::Bf16]
+        .map(|precision| curve(Path::new(&npy), "nano", recipe(precision)));
     println!("step,f32,bf16");
     for (step, (s, h)) in single.iter().zip(&half).enumerate() {
         println!("{},{s:.4},{h:.4}", step + 1);

@@ -1,4 +1,5 @@
-//! Processes started by `mpirun`: `cargo test --release --workspace --features ild-train/mpi --test mpi`.
+//! Processes started by `mpirun`: `cargo test --release --workspace --features ild-train/mpi --test
+//! mpi`.
 #![cfg(feature = "mpi")]
 
 mod support;
@@ -12,8 +13,23 @@ use support::toy;
 const BINARY: &str = env!("CARGO_BIN_EXE_ild-train");
 
 fn training(command: &mut Command, folder: &Path, batch_size: &str, run: &str) {
-    command.current_dir(folder).env("RAYON_NUM_THREADS", "1").stdout(Stdio::null()).stderr(Stdio::null());
-    command.args(["--npy-dir", "npy", "--model", "mini.toml", "--epochs", "4", "--lr", "1e-3", "--device", "cpu"]);
+    command
+        .current_dir(folder)
+        .env("RAYON_NUM_THREADS", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.args([
+        "--npy-dir",
+        "npy",
+        "--model",
+        "mini.toml",
+        "--epochs",
+        "4",
+        "--lr",
+        "1e-3",
+        "--device",
+        "cpu",
+    ]);
     command.args(["--batch-size", batch_size, "--run-dir", run, "--save-every-steps", "1"]);
 }
 
@@ -28,7 +44,12 @@ fn two_processes(folder: &Path, run: &str) -> Command {
 fn steps(folder: &Path, run: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(folder.join(run).join("steps.csv")).unwrap_or_default();
     let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
-    text.lines().skip(1).map(cells).filter(|row| row.len() == 5).map(|row| (row[2].clone(), row[4].clone())).collect()
+    text.lines()
+        .skip(1)
+        .map(cells)
+        .filter(|row| row.len() == 5)
+        .map(|row| (row[2].clone(), row[4].clone()))
+        .collect()
 }
 
 #[test]
@@ -58,10 +79,14 @@ fn two_killed_processes_go_on_bit_for_bit() {
         assert!(started.elapsed() < Duration::from_secs(120), "no steps");
         std::thread::sleep(Duration::from_millis(2));
     }
-    assert!(Command::new("kill").args(["-KILL", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-KILL", &child.id().to_string()]).status().unwrap().success()
+    );
     child.wait().unwrap();
     // The processes notice that their launcher is gone a moment later, and give the folder free.
     let finished = |_: &u32| two_processes(folder.path(), "killed").status().unwrap().success();
-    assert!((0..20).inspect(|_| std::thread::sleep(Duration::from_millis(500))).any(|i| finished(&i)));
+    assert!(
+        (0..20).inspect(|_| std::thread::sleep(Duration::from_millis(500))).any(|i| finished(&i))
+    );
     assert_eq!(steps(folder.path(), "killed"), steps(folder.path(), "whole"));
 }

@@ -1,4 +1,5 @@
-//! Going on from a `.pth` of the reference's script, made by PyTorch (`tests/golden/train/export.py`).
+//! Going on from a `.pth` of the reference's script, made by PyTorch
+//! (`tests/golden/train/export.py`).
 
 mod support;
 
@@ -11,14 +12,23 @@ use support::{golden, toy};
 
 fn trainer(folder: &Path) -> Trainer {
     let train = SliceDataset::open(&folder.join("npy/train")).unwrap();
-    let setup = Setup::new(folder.join("mini.toml").to_str().unwrap(), train, Recipe { epochs: 9, ..Recipe::default() }).unwrap();
+    let setup = Setup::new(
+        folder.join("mini.toml").to_str().unwrap(),
+        train,
+        Recipe { epochs: 9, ..Recipe::default() },
+    )
+    .unwrap();
     Trainer::new(setup, RunFolder::open(&folder.join("run")).unwrap()).unwrap()
 }
 
 fn unpacked(folder: &Path) -> PathBuf {
     let path = folder.join("medsam_model_latest.pth");
     let packed = std::fs::File::open(golden("reference.pth.gz")).unwrap();
-    std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut std::fs::File::create(&path).unwrap()).unwrap();
+    std::io::copy(
+        &mut flate2::read::GzDecoder::new(packed),
+        &mut std::fs::File::create(&path).unwrap(),
+    )
+    .unwrap();
     path
 }
 
@@ -30,21 +40,39 @@ fn parameters_moments_and_epoch_are_those_of_the_file() {
     let mut trainer = trainer(folder.path());
     trainer.resume_reference(&unpacked(folder.path())).unwrap();
     assert_eq!((trainer.progress().epochs_done, trainer.progress().steps_done), (7, 3));
-    let one = |tensor: &Tensor| tensor.flatten_all().unwrap().get(0).unwrap().to_scalar::<f32>().unwrap();
+    let one =
+        |tensor: &Tensor| tensor.flatten_all().unwrap().get(0).unwrap().to_scalar::<f32>().unwrap();
     let weights = trainer.snapshot().unwrap();
-    for (i, ((name, _), moments)) in trainer.parameters().iter().zip(trainer.optimizer().moments()).enumerate() {
+    for (i, ((name, _), moments)) in
+        trainer.parameters().iter().zip(trainer.optimizer().moments()).enumerate()
+    {
         let (start, gradient) = ((0.01 * (i + 1) as f64) as f32, (1e-3 * (i + 1) as f64) as f32);
         let value = one(weights.get(name).unwrap());
         let Some(moments) = moments else {
-            assert!(name.contains("iou_prediction_head") || name.contains("pred_obj_score_head"), "{name} lost its moments");
+            assert!(
+                name.contains("iou_prediction_head") || name.contains("pred_obj_score_head"),
+                "{name} lost its moments"
+            );
             assert_eq!(value, start, "{name}");
             continue;
         };
         // A constant gradient moves a parameter by about lr per step, whatever its size.
-        assert!((value - (start * (1.0 - 3e-5) - 3e-3)).abs() < 2e-6 * (1.0 + start), "{name}: {value} from {start}");
+        assert!(
+            (value - (start * (1.0 - 3e-5) - 3e-3)).abs() < 2e-6 * (1.0 + start),
+            "{name}: {value} from {start}"
+        );
         assert_eq!(moments.step, 3);
-        assert!((one(&moments.exp_avg) / (gradient * (1.0 - 0.9f32.powi(3))) - 1.0).abs() < TOLERANCE * 4.0, "{name}");
-        assert!((one(&moments.exp_avg_sq) / (gradient * gradient * (1.0 - 0.999f32.powi(3))) - 1.0).abs() < 1e-3, "{name}");
+        assert!(
+            (one(&moments.exp_avg) / (gradient * (1.0 - 0.9f32.powi(3))) - 1.0).abs()
+                < TOLERANCE * 4.0,
+            "{name}"
+        );
+        assert!(
+            (one(&moments.exp_avg_sq) / (gradient * gradient * (1.0 - 0.999f32.powi(3))) - 1.0)
+                .abs()
+                < 1e-3,
+            "{name}"
+        );
     }
 }
 
@@ -65,12 +93,17 @@ fn a_file_without_an_optimiser_is_refused_with_what_to_do() {
 #[ignore = "rewrites the list that export.py makes its checkpoint from"]
 fn write_the_list_of_parameters() {
     let folder = toy();
-    let config = Sam2Config::from_name_or_file(folder.path().join("mini.toml").to_str().unwrap()).unwrap();
+    let config =
+        Sam2Config::from_name_or_file(folder.path().join("mini.toml").to_str().unwrap()).unwrap();
     let weights = Weights::random(&config, 1).unwrap();
     let (_, parameters, _) = ild_model::Sam2::trainable(&config, &weights, &Device::Cpu).unwrap();
-    let list: Vec<(&str, &[usize])> = parameters.iter().map(|(name, var)| (name, var.dims())).collect();
-    let frozen: Vec<(&str, &[usize])> =
-        weights.iter().filter(|(name, _)| parameters.get(name).is_none()).map(|(name, tensor)| (name, tensor.dims())).collect();
+    let list: Vec<(&str, &[usize])> =
+        parameters.iter().map(|(name, var)| (name, var.dims())).collect();
+    let frozen: Vec<(&str, &[usize])> = weights
+        .iter()
+        .filter(|(name, _)| parameters.get(name).is_none())
+        .map(|(name, tensor)| (name, tensor.dims()))
+        .collect();
     let text = serde_json::json!({ "trained": list, "frozen": frozen }).to_string();
     std::fs::write(golden("mini_parameters.json"), text + "\n").unwrap();
 }

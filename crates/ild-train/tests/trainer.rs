@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 use ild_io::LabelTable;
 use ild_model::Weights;
 use ild_train::{
-    Augmentation, Callback, Decay, DrawOrder, EpochRecord, Error, Outcome, Peers, Position, Recipe, Result, RunFolder, Setup, SliceDataset,
-    StepRecord, Trainer, read_state_weights,
+    Augmentation, Callback, Decay, DrawOrder, EpochRecord, Error, Outcome, Peers, Position, Recipe,
+    Result, RunFolder, Setup, SliceDataset, StepRecord, Trainer, read_state_weights,
 };
 use support::toy;
 
 fn setup(folder: &Path, recipe: Recipe) -> Setup {
     let open = |part: &str| SliceDataset::open(&folder.join("npy").join(part)).unwrap();
-    let setup = Setup::new(folder.join("mini.toml").to_str().unwrap(), open("train"), recipe).unwrap();
+    let setup =
+        Setup::new(folder.join("mini.toml").to_str().unwrap(), open("train"), recipe).unwrap();
     Setup {
         model: "mini".to_owned(),
         valid: Some(Arc::new(open("valid"))),
@@ -70,11 +71,21 @@ impl Callback for Watch {
 
 impl Watch {
     fn losses(&self) -> Vec<(u64, u64, u64)> {
-        self.steps.lock().unwrap().iter().map(|s| (s.step, s.loss.to_bits(), s.gradient_norm.to_bits())).collect()
+        self.steps
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|s| (s.step, s.loss.to_bits(), s.gradient_norm.to_bits()))
+            .collect()
     }
 
     fn valid_losses(&self) -> Vec<u64> {
-        self.epochs.lock().unwrap().iter().map(|e| e.validation.as_ref().unwrap().loss.total().to_bits()).collect()
+        self.epochs
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|e| e.validation.as_ref().unwrap().loss.total().to_bits())
+            .collect()
     }
 }
 
@@ -87,21 +98,44 @@ fn the_loss_falls_and_the_weights_say_what_they_are() {
     let folder = toy();
     let run = folder.path().join("run");
     let watch = Watch::default();
-    let outcome = train(setup(folder.path(), Recipe { epochs: 8, ..quick() }), &run, &watch).unwrap();
+    let outcome =
+        train(setup(folder.path(), Recipe { epochs: 8, ..quick() }), &run, &watch).unwrap();
     assert_eq!(outcome, Outcome::Finished);
     let epochs = watch.epochs.lock().unwrap().clone();
-    assert!(epochs[7].train.total() < 0.8 * epochs[0].train.total(), "{} → {}", epochs[0].train.total(), epochs[7].train.total());
+    assert!(
+        epochs[7].train.total() < 0.8 * epochs[0].train.total(),
+        "{} → {}",
+        epochs[0].train.total(),
+        epochs[7].train.total()
+    );
     assert_eq!(epochs[0].drawn.values().sum::<usize>(), 10);
-    assert_eq!(epochs[0].validation.as_ref().unwrap().dice_of_class.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(
+        epochs[0].validation.as_ref().unwrap().dice_of_class.keys().copied().collect::<Vec<_>>(),
+        [1, 3]
+    );
 
-    let (before, best) = (Weights::read(&run.join("initial.safetensors")).unwrap(), Weights::read(&run.join("best.safetensors")).unwrap());
+    let (before, best) = (
+        Weights::read(&run.join("initial.safetensors")).unwrap(),
+        Weights::read(&run.join("best.safetensors")).unwrap(),
+    );
     assert_eq!(best.metadata["model"], "mini");
     assert_eq!(best.metadata["window"], "{\"level_hu\":-600.0}");
-    assert_eq!(serde_json::from_str::<LabelTable>(&best.metadata["label_table"]).unwrap(), LabelTable::default());
+    assert_eq!(
+        serde_json::from_str::<LabelTable>(&best.metadata["label_table"]).unwrap(),
+        LabelTable::default()
+    );
     let changed = |part: &str| {
-        best.iter().any(|(name, tensor)| name.starts_with(part) && support::largest_difference(tensor, before.get(name).unwrap()) > 0.0)
+        best.iter().any(|(name, tensor)| {
+            name.starts_with(part)
+                && support::largest_difference(tensor, before.get(name).unwrap()) > 0.0
+        })
     };
-    assert!(changed("image_encoder.") && changed("sam_mask_decoder.") && !changed("sam_prompt_encoder.") && !changed("no_mem_embed"));
+    assert!(
+        changed("image_encoder.")
+            && changed("sam_mask_decoder.")
+            && !changed("sam_prompt_encoder.")
+            && !changed("no_mem_embed")
+    );
     assert_eq!(best.names().collect::<Vec<_>>(), before.names().collect::<Vec<_>>());
 }
 
@@ -115,10 +149,16 @@ fn a_run_killed_at_any_step_goes_on_bit_for_bit() {
     for stop in 1..=last {
         let run = folder.path().join(format!("stopped-{stop}"));
         let killed = Watch { stop_after: Some(stop), ..Watch::default() };
-        let with_saves = |threads| Setup { save_every_steps: 1, loader_threads: threads, ..setup(folder.path(), elaborate()) };
+        let with_saves = |threads| Setup {
+            save_every_steps: 1,
+            loader_threads: threads,
+            ..setup(folder.path(), elaborate())
+        };
         train(with_saves(1), &run, &killed).unwrap_err();
         let resumed = Watch::default();
-        let mut trainer = Trainer::new(with_saves(3), RunFolder::open(&run).unwrap()).unwrap().watched_by(resumed.clone());
+        let mut trainer = Trainer::new(with_saves(3), RunFolder::open(&run).unwrap())
+            .unwrap()
+            .watched_by(resumed.clone());
         let state = run.join("state.safetensors");
         if state.exists() {
             trainer.resume(&state).unwrap();
@@ -130,7 +170,11 @@ fn a_run_killed_at_any_step_goes_on_bit_for_bit() {
         assert_eq!(resumed.losses(), whole.losses()[done as usize..], "stopped in step {stop}");
         assert!(whole.valid_losses().ends_with(&resumed.valid_losses()), "stopped in step {stop}");
         let bytes = |run: &Path, name: &str| std::fs::read(run.join(name)).unwrap();
-        assert_eq!(bytes(&run, "latest.safetensors"), bytes(&folder.path().join("whole"), "latest.safetensors"), "stopped in step {stop}");
+        assert_eq!(
+            bytes(&run, "latest.safetensors"),
+            bytes(&folder.path().join("whole"), "latest.safetensors"),
+            "stopped in step {stop}"
+        );
     }
 }
 
@@ -139,10 +183,17 @@ fn a_state_holds_every_tensor_of_the_model() {
     let folder = toy();
     let run = folder.path().join("run");
     train(setup(folder.path(), Recipe { epochs: 1, ..quick() }), &run, &Watch::default()).unwrap();
-    let (state, latest) =
-        (read_state_weights(&run.join("state.safetensors")).unwrap(), Weights::read(&run.join("latest.safetensors")).unwrap());
+    let (state, latest) = (
+        read_state_weights(&run.join("state.safetensors")).unwrap(),
+        Weights::read(&run.join("latest.safetensors")).unwrap(),
+    );
     assert_eq!(state.names().collect::<Vec<_>>(), latest.names().collect::<Vec<_>>());
-    assert!(state.iter().all(|(name, tensor)| support::largest_difference(tensor, latest.get(name).unwrap()) == 0.0));
+    assert!(
+        state
+            .iter()
+            .all(|(name, tensor)| support::largest_difference(tensor, latest.get(name).unwrap())
+                == 0.0)
+    );
 }
 
 #[test]
@@ -156,7 +207,8 @@ fn two_accumulated_batches_are_one_of_twice_the_size() {
         let steps = watch.steps.lock().unwrap().clone();
         steps.iter().map(|step| step.loss).collect::<Vec<_>>()
     };
-    let (one, two) = (losses(quick(), "one"), losses(Recipe { batch_size: 2, accumulate: 2, ..quick() }, "two"));
+    let (one, two) =
+        (losses(quick(), "one"), losses(Recipe { batch_size: 2, accumulate: 2, ..quick() }, "two"));
     assert_eq!(one.len(), two.len());
     for (one, two) in one.iter().zip(&two) {
         assert!((one / two - 1.0).abs() < TOLERANCE, "{one} {two}");
@@ -171,7 +223,12 @@ fn recomputed_activations_give_the_same_numbers() {
     let losses = |recompute_activations: bool| {
         let watch = Watch::default();
         let recipe = Recipe { recompute_activations, ..elaborate() };
-        train(setup(folder.path(), recipe), &folder.path().join(recompute_activations.to_string()), &watch).unwrap();
+        train(
+            setup(folder.path(), recipe),
+            &folder.path().join(recompute_activations.to_string()),
+            &watch,
+        )
+        .unwrap();
         let steps = watch.steps.lock().unwrap().clone();
         steps.iter().map(|step| step.loss).collect::<Vec<_>>()
     };
@@ -185,7 +242,10 @@ fn a_run_that_does_not_get_better_stops_early() {
     let folder = toy();
     let recipe = Recipe { lr: 1e-30, patience: 2, epochs: 10, ..quick() };
     let watch = Watch::default();
-    assert_eq!(train(setup(folder.path(), recipe), &folder.path().join("run"), &watch).unwrap(), Outcome::StoppedEarly);
+    assert_eq!(
+        train(setup(folder.path(), recipe), &folder.path().join("run"), &watch).unwrap(),
+        Outcome::StoppedEarly
+    );
     assert_eq!(watch.epochs.lock().unwrap().len(), 3);
 }
 
@@ -195,11 +255,17 @@ fn a_diverging_run_stops_and_keeps_the_last_good_weights() {
     let run = folder.path().join("run");
     train(setup(folder.path(), Recipe { epochs: 1, ..quick() }), &run, &Watch::default()).unwrap();
     let good = std::fs::read(run.join("latest.safetensors")).unwrap();
-    let mut trainer =
-        Trainer::new(setup(folder.path(), Recipe { lr: 1e30, epochs: 4, ..quick() }), RunFolder::open(&run).unwrap()).unwrap();
+    let mut trainer = Trainer::new(
+        setup(folder.path(), Recipe { lr: 1e30, epochs: 4, ..quick() }),
+        RunFolder::open(&run).unwrap(),
+    )
+    .unwrap();
     trainer.resume(&run.join("state.safetensors")).unwrap();
     let message = trainer.fit().unwrap_err().to_string();
-    assert!(message.contains("the weights of epoch 1 are in") && message.contains("lower --lr"), "{message}");
+    assert!(
+        message.contains("the weights of epoch 1 are in") && message.contains("lower --lr"),
+        "{message}"
+    );
     assert_eq!(std::fs::read(run.join("latest.safetensors")).unwrap(), good);
 }
 
@@ -209,7 +275,10 @@ fn a_state_of_other_slices_or_another_batch_size_is_refused() {
     let run = folder.path().join("run");
     train(setup(folder.path(), Recipe { epochs: 1, ..quick() }), &run, &Watch::default()).unwrap();
     let refusal = |setup: Setup| {
-        let error = Trainer::new(setup, RunFolder::open(&run).unwrap()).unwrap().resume(&run.join("state.safetensors")).unwrap_err();
+        let error = Trainer::new(setup, RunFolder::open(&run).unwrap())
+            .unwrap()
+            .resume(&run.join("state.safetensors"))
+            .unwrap_err();
         assert!(error.is_rejection());
         error.to_string()
     };
@@ -224,7 +293,10 @@ fn loader_threads_do_not_change_the_numbers() {
     let folder = toy();
     let losses = |threads: usize| {
         let watch = Watch::default();
-        let setup = Setup { loader_threads: threads, ..setup(folder.path(), Recipe { epochs: 1, ..elaborate() }) };
+        let setup = Setup {
+            loader_threads: threads,
+            ..setup(folder.path(), Recipe { epochs: 1, ..elaborate() })
+        };
         train(setup, &folder.path().join(format!("{threads}")), &watch).unwrap();
         watch.losses()
     };
@@ -298,7 +370,11 @@ fn two_processes_with_half_the_batch_learn_what_one_with_the_whole_batch_does() 
     let epochs = |watch: &Watch| watch.epochs.lock().unwrap().clone();
     for (one, two) in epochs(&whole).iter().zip(epochs(&watches[0])) {
         let (a, b) = (one.validation.clone().unwrap(), two.validation.unwrap());
-        assert_eq!((&one.drawn, a.loss.items), (&two.drawn, b.loss.items), "every slice is seen once, by one of the two");
+        assert_eq!(
+            (&one.drawn, a.loss.items),
+            (&two.drawn, b.loss.items),
+            "every slice is seen once, by one of the two"
+        );
         assert!((a.loss.total() - b.loss.total()).abs() < TOLERANCE, "{a:?} {b:?}");
     }
     assert!(folder.path().join("rank0/best.safetensors").is_file());

@@ -1,10 +1,12 @@
 //! Prompts without a reader: suspicious regions inside an automatic lung mask.
 //!
-//! The lung is cut into blocks of some millimetres; blocks with too much dense tissue for normal lung are joined to regions,
-//! each with the texture that most of its blocks have. The model then decides what to keep ([`Limits`]).
+//! The lung is cut into blocks of some millimetres; blocks with too much dense tissue for normal
+//! lung are joined to regions, each with the texture that most of its blocks have. The model then
+//! decides what to keep ([`Limits`]).
 //!
-//! Limits, to be read with every result: the thresholds come from HU ranges, 50 labelled patches and synthetic lesions, not from training
-//! on real lesions; vessels in thick slices, motion and atelectasis are found too; consolidation is as dense as vessels and is not found.
+//! Limits, to be read with every result: the thresholds come from HU ranges, 50 labelled patches
+//! and synthetic lesions, not from training on real lesions; vessels in thick slices, motion and
+//! atelectasis are found too; consolidation is as dense as vessels and is not found.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +18,20 @@ use serde::Serialize;
 use crate::journey::Track;
 use crate::{Prediction, Prompt};
 
-/// Edge of a block in the slice and along z, mm: a few secondary-lobule walls wide, so that texture shows.
+/// Edge of a block in the slice and along z, mm: a few secondary-lobule walls wide, so that texture
+/// shows.
 const BLOCK_MM: [f64; 2] = [6.0, 5.0];
 /// A block counts when this share of it is lung.
 const LUNG_SHARE: f32 = 0.5;
-/// Denser than normal lung and not yet soft tissue, HU. In 25 labelled patches of normal lung at most 7 % of the voxels are in
-/// this band; partial volume around vessels fills more of a block in thick slices, so the limit is far above that.
+/// Denser than normal lung and not yet soft tissue, HU. In 25 labelled patches of normal lung at
+/// most 7 % of the voxels are in this band; partial volume around vessels fills more of a block in
+/// thick slices, so the limit is far above that.
 const BAND_HU: [i16; 2] = [-700, -200];
 const BAND_SHARE: f32 = 0.35;
 /// Vessels, airway walls and the chest wall at the closed border reach soft-tissue density.
 const SOFT_HU: i16 = -100;
-/// Standard deviation of a block above which density is lines rather than haze, and above which lines enclose air.
+/// Standard deviation of a block above which density is lines rather than haze, and above which
+/// lines enclose air.
 const LINES_HU: f64 = 100.0;
 const CYSTS_HU: f64 = 170.0;
 /// Smaller regions are vessels and noise.
@@ -55,8 +60,18 @@ impl Texture {
             Self::Reticulation => &["reticul"],
             Self::Honeycombing => &["honeycomb"],
         };
-        let named = |word: &str| table.0.iter().find(|(_, label)| label.name.to_lowercase().contains(word)).map(|(&id, _)| id);
-        words.iter().find_map(|word| named(word)).or_else(|| table.0.keys().next().copied()).unwrap_or(1)
+        let named = |word: &str| {
+            table
+                .0
+                .iter()
+                .find(|(_, label)| label.name.to_lowercase().contains(word))
+                .map(|(&id, _)| id)
+        };
+        words
+            .iter()
+            .find_map(|word| named(word))
+            .or_else(|| table.0.keys().next().copied())
+            .unwrap_or(1)
     }
 }
 
@@ -79,7 +94,12 @@ impl Candidate {
     /// Its journey.
     #[must_use]
     pub fn track(&self, table: &LabelTable) -> Track {
-        Track { label: self.texture.label(table), start: self.start, span: self.span, prompt: Prompt::Box(self.start_box) }
+        Track {
+            label: self.texture.label(table),
+            start: self.start,
+            span: self.span,
+            prompt: Prompt::Box(self.start_box),
+        }
     }
 }
 
@@ -88,7 +108,8 @@ impl Candidate {
 pub struct Limits {
     /// Share of the mask that is stable, see [`stability`].
     pub stability: f32,
-    /// The model's estimate of its IoU and its object score; `None` when nothing has ever taught them.
+    /// The model's estimate of its IoU and its object score; `None` when nothing has ever taught
+    /// them.
     pub scores: Option<[f32; 2]>,
 }
 
@@ -96,18 +117,24 @@ impl Limits {
     /// Whether the model believes in what it drew.
     #[must_use]
     pub fn keep(&self, answer: &Prediction) -> bool {
-        let scored = self.scores.is_none_or(|[iou, object]| answer.iou >= iou && answer.object_score >= object);
-        scored && stability(answer.probability.view()) >= self.stability && answer.mask().iter().any(|&inside| inside)
+        let scored = self
+            .scores
+            .is_none_or(|[iou, object]| answer.iou >= iou && answer.object_score >= object);
+        scored
+            && stability(answer.probability.view()) >= self.stability
+            && answer.mask().iter().any(|&inside| inside)
     }
 }
 
 /// The logits between which SAM moves the threshold, as probabilities.
 const BAND: [f32; 2] = [0.268_941_43, 0.731_058_6];
 
-/// Pixels above a logit of +1 for each above −1 (the stability score of SAM's automatic masks); 0 for an empty mask.
+/// Pixels above a logit of +1 for each above −1 (the stability score of SAM's automatic masks); 0
+/// for an empty mask.
 #[must_use]
 pub fn stability(probability: ArrayView2<f32>) -> f32 {
-    let [above_low, above_high] = BAND.map(|limit| probability.iter().filter(|&&p| p > limit).count());
+    let [above_low, above_high] =
+        BAND.map(|limit| probability.iter().filter(|&&p| p > limit).count());
     if above_low == 0 { 0.0 } else { above_high as f32 / above_low as f32 }
 }
 
@@ -117,7 +144,10 @@ pub fn candidates(ct: &Volume, lung: &LungMask) -> Vec<Candidate> {
     let hu = hounsfield(ct);
     let blocks = Blocks::new(ct);
     let textures = without_rims(&blocks.textures(&hu, &lung.mask));
-    let mut found: Vec<Candidate> = regions(&textures).iter().map(|region| blocks.candidate(region, &textures, &lung.mask, ct)).collect();
+    let mut found: Vec<Candidate> = regions(&textures)
+        .iter()
+        .map(|region| blocks.candidate(region, &textures, &lung.mask, ct))
+        .collect();
     found.retain(|candidate| candidate.volume_ml >= SMALLEST_ML);
     found.sort_by(|a, b| b.volume_ml.total_cmp(&a.volume_ml));
     found.truncate(MOST_REGIONS);
@@ -135,7 +165,10 @@ impl Blocks {
     fn new(ct: &Volume) -> Self {
         let [dx, dy, dz] = ct.geometry.spacing_xyz_mm;
         let voxels = |mm: f64, spacing: f64| ((mm / spacing).round() as usize).max(1);
-        Self { edge: [voxels(BLOCK_MM[1], dz), voxels(BLOCK_MM[0], dy), voxels(BLOCK_MM[0], dx)], shape_zyx: ct.geometry.shape_zyx }
+        Self {
+            edge: [voxels(BLOCK_MM[1], dz), voxels(BLOCK_MM[0], dy), voxels(BLOCK_MM[0], dx)],
+            shape_zyx: ct.geometry.shape_zyx,
+        }
     }
 
     fn range(&self, axis: usize, i: usize) -> std::ops::Range<usize> {
@@ -144,7 +177,8 @@ impl Blocks {
 
     /// Texture of each block that is suspicious.
     fn textures(&self, hu: &Array3<i16>, lung: &Array3<bool>) -> Array3<Option<Texture>> {
-        let shape: [usize; 3] = std::array::from_fn(|axis| self.shape_zyx[axis].div_ceil(self.edge[axis]));
+        let shape: [usize; 3] =
+            std::array::from_fn(|axis| self.shape_zyx[axis].div_ceil(self.edge[axis]));
         let mut textures = Array3::from_elem(shape, None);
         ndarray::Zip::indexed(&mut textures).par_for_each(|(z, y, x), out| {
             let window = s![self.range(0, z), self.range(1, y), self.range(2, x)];
@@ -155,12 +189,22 @@ impl Blocks {
                     statistics.add(v);
                 }
             });
-            *out = if statistics.voxels >= LUNG_SHARE * lung.len() as f32 { statistics.texture() } else { None };
+            *out = if statistics.voxels >= LUNG_SHARE * lung.len() as f32 {
+                statistics.texture()
+            } else {
+                None
+            };
         });
         textures
     }
 
-    fn candidate(&self, region: &[[usize; 3]], textures: &Array3<Option<Texture>>, lung: &Array3<bool>, ct: &Volume) -> Candidate {
+    fn candidate(
+        &self,
+        region: &[[usize; 3]],
+        textures: &Array3<Option<Texture>>,
+        lung: &Array3<bool>,
+        ct: &Volume,
+    ) -> Candidate {
         let mut votes: BTreeMap<Texture, usize> = BTreeMap::new();
         let mut layers: BTreeMap<usize, Vec<[usize; 3]>> = BTreeMap::new();
         let mut voxels = 0;
@@ -170,15 +214,23 @@ impl Blocks {
             }
             layers.entry(block[0]).or_default().push(block);
             let [z, y, x] = block;
-            voxels += lung.slice(s![self.range(0, z), self.range(1, y), self.range(2, x)]).iter().filter(|&&inside| inside).count();
+            voxels += lung
+                .slice(s![self.range(0, z), self.range(1, y), self.range(2, x)])
+                .iter()
+                .filter(|&&inside| inside)
+                .count();
         }
-        let texture = votes.into_iter().max_by_key(|&(_, n)| n).map_or(Texture::GroundGlass, |(texture, _)| texture);
+        let texture = votes
+            .into_iter()
+            .max_by_key(|&(_, n)| n)
+            .map_or(Texture::GroundGlass, |(texture, _)| texture);
         let span = [
             self.range(0, region.iter().map(|b| b[0]).min().unwrap_or(0)).start,
             self.range(0, region.iter().map(|b| b[0]).max().unwrap_or(0)).end - 1,
         ];
         let blocks_of_widest = layers.values().map(Vec::len).max().unwrap_or(0);
-        let widest: Vec<&Vec<[usize; 3]>> = layers.values().filter(|layer| layer.len() == blocks_of_widest).collect();
+        let widest: Vec<&Vec<[usize; 3]>> =
+            layers.values().filter(|layer| layer.len() == blocks_of_widest).collect();
         let widest = widest.get(widest.len() / 2).map_or(region, |layer| layer.as_slice());
         let layer = self.range(0, widest[0][0]);
         let ends = |axis: usize| {
@@ -231,10 +283,11 @@ impl Statistics {
     }
 }
 
-/// Gives each suspicious block the texture of most suspicious blocks around it, itself included; of equally many the evener one.
+/// Gives each suspicious block the texture of most suspicious blocks around it, itself included; of
+/// equally many the evener one.
 ///
-/// The edge of a lesion runs through the blocks of its rim and raises their deviation, never lowers it: a rim looks coarser than
-/// what it belongs to, and would split off as a region of its own.
+/// The edge of a lesion runs through the blocks of its rim and raises their deviation, never lowers
+/// it: a rim looks coarser than what it belongs to, and would split off as a region of its own.
 fn without_rims(textures: &Array3<Option<Texture>>) -> Array3<Option<Texture>> {
     let (depth, height, width) = textures.dim();
     let around = |i: usize, n: usize| i.saturating_sub(1)..(i + 2).min(n);
@@ -242,10 +295,17 @@ fn without_rims(textures: &Array3<Option<Texture>>) -> Array3<Option<Texture>> {
     ndarray::Zip::indexed(&mut out).par_for_each(|(z, y, x), texture| {
         if texture.is_some() {
             let mut votes: BTreeMap<Texture, usize> = BTreeMap::new();
-            for &neighbour in textures.slice(s![around(z, depth), around(y, height), around(x, width)]).iter().flatten() {
+            for &neighbour in textures
+                .slice(s![around(z, depth), around(y, height), around(x, width)])
+                .iter()
+                .flatten()
+            {
                 *votes.entry(neighbour).or_default() += 1;
             }
-            *texture = votes.into_iter().max_by_key(|&(texture, n)| (n, std::cmp::Reverse(texture))).map(|(texture, _)| texture);
+            *texture = votes
+                .into_iter()
+                .max_by_key(|&(texture, n)| (n, std::cmp::Reverse(texture)))
+                .map(|(texture, _)| texture);
         }
     });
     out
@@ -291,7 +351,9 @@ mod tests {
     fn scan() -> (Volume, LungMask) {
         let shape = [40, 100, 100];
         let hu = Array3::from_shape_fn(shape, |(z, y, x)| {
-            let within = |a: std::ops::Range<usize>, b: std::ops::Range<usize>| (10..30).contains(&z) && a.contains(&y) && b.contains(&x);
+            let within = |a: std::ops::Range<usize>, b: std::ops::Range<usize>| {
+                (10..30).contains(&z) && a.contains(&y) && b.contains(&x)
+            };
             match () {
                 () if within(12..36, 12..36) => -550,
                 () if within(60..84, 12..36) => {
@@ -327,7 +389,10 @@ mod tests {
         assert_eq!(textures, [Texture::GroundGlass, Texture::Honeycombing], "{found:?}");
         for candidate in &found {
             assert!(candidate.span[0] <= 11 && candidate.span[1] >= 28, "{candidate:?}");
-            assert!((17..=22).contains(&candidate.start), "within a block of the middle of equally wide slices: {candidate:?}");
+            assert!(
+                (17..=22).contains(&candidate.start),
+                "within a block of the middle of equally wide slices: {candidate:?}"
+            );
             let [x0, y0, x1, y1] = candidate.start_box;
             assert!(x0 <= 14.0 && (34.0..=42.0).contains(&x1) && y1 - y0 >= 20.0, "{candidate:?}");
         }
@@ -344,14 +409,21 @@ mod tests {
 
     #[test]
     fn an_answer_is_kept_only_when_both_scores_and_pixels_are_there() {
-        let answer = |iou, object_score, p| Prediction { probability: ndarray::Array2::from_elem((1, 1), p), iou, object_score };
+        let answer = |iou, object_score, p| Prediction {
+            probability: ndarray::Array2::from_elem((1, 1), p),
+            iou,
+            object_score,
+        };
         let limits = Limits { stability: 0.5, scores: Some([0.5, 0.0]) };
         assert!(limits.keep(&answer(0.8, 1.0, 0.9)));
         assert!(!limits.keep(&answer(0.4, 1.0, 0.9)));
         assert!(!limits.keep(&answer(0.8, -1.0, 0.9)));
         assert!(!limits.keep(&answer(0.8, 1.0, 0.1)), "nothing drawn");
         assert!(!limits.keep(&answer(0.8, 1.0, 0.6)), "drawn, but not firmly");
-        assert!(Limits { scores: None, ..limits }.keep(&answer(0.4, -1.0, 0.9)), "scores that nothing has taught say nothing");
+        assert!(
+            Limits { scores: None, ..limits }.keep(&answer(0.4, -1.0, 0.9)),
+            "scores that nothing has taught say nothing"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The reference's prompt: per label, the largest of the boxes around it on each slice, used on its middle slice.
+//! The reference's prompt: per label, the largest of the boxes around it on each slice, used on its
+//! middle slice.
 
 use ild_io::BoundingBox;
 use ndarray::ArrayView3;
@@ -6,7 +7,8 @@ use ndarray::ArrayView3;
 use crate::Prompt;
 use crate::journey::Track;
 
-/// One track per id in `ids` that occurs in `labels` (`[z, y, x]`); boxes are moved outward by `shift` px on each side.
+/// One track per id in `ids` that occurs in `labels` (`[z, y, x]`); boxes are moved outward by
+/// `shift` px on each side.
 #[must_use]
 pub fn tracks(labels: ArrayView3<u8>, ids: &[u8], shift: usize) -> Vec<Track> {
     ids.iter().filter_map(|&id| track(labels, id, shift)).collect()
@@ -27,10 +29,16 @@ fn track(labels: ArrayView3<u8>, id: u8, shift: usize) -> Option<Track> {
         }
     }
     let (span, (_, start_box)) = (span?, largest?);
-    Some(Track { label: id, start: span[0] + (span[1] - span[0]) / 2, span, prompt: Prompt::Box(start_box) })
+    Some(Track {
+        label: id,
+        start: span[0] + (span[1] - span[0]) / 2,
+        span,
+        prompt: Prompt::Box(start_box),
+    })
 }
 
-/// The ids that the reference segments: every value that occurs except the smallest, which it takes for background.
+/// The ids that the reference segments: every value that occurs except the smallest, which it takes
+/// for background.
 #[must_use]
 pub fn reference_ids(labels: ArrayView3<u8>) -> Vec<u8> {
     all_values(labels).into_iter().skip(1).collect()
@@ -64,7 +72,15 @@ mod tests {
         labels.slice_mut(s![2, 0..2, 0..2]).fill(5);
         let tracks = tracks(labels.view(), &[3, 4, 5], 5);
         assert_eq!(tracks.len(), 2, "label 4 does not occur");
-        assert_eq!(tracks[0], Track { label: 3, start: 3, span: [1, 6], prompt: Prompt::Box([15.0, 5.0, 34.0, 34.0]) });
+        assert_eq!(
+            tracks[0],
+            Track {
+                label: 3,
+                start: 3,
+                span: [1, 6],
+                prompt: Prompt::Box([15.0, 5.0, 34.0, 34.0])
+            }
+        );
         assert_eq!((tracks[1].start, tracks[1].span), (2, [2, 2]));
     }
 

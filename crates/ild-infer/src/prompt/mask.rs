@@ -11,8 +11,8 @@ use crate::{Error, Result, Scan};
 
 /// Tracks from the mask at `path`, which must lie on the scan's grid.
 ///
-/// A label drawn on several slices is followed between the first and the last of them; a label drawn on one slice is
-/// followed through the whole stack until it is lost.
+/// A label drawn on several slices is followed between the first and the last of them; a label
+/// drawn on one slice is followed through the whole stack until it is lost.
 ///
 /// # Errors
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
@@ -20,13 +20,23 @@ pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
     let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", &scan.grid)?;
     let ids = map.ids();
     if ids.is_empty() {
-        return Err(Error::refused(path, "a mask with a label", "only zeros", "draw the lesion on at least one slice"));
+        return Err(Error::refused(
+            path,
+            "a mask with a label",
+            "only zeros",
+            "draw the lesion on at least one slice",
+        ));
     }
     let stack: Array3<u8> = map.labels.select(Axis(0), &scan.z_index);
     let mut tracks = ground_truth::tracks(stack.view(), &ids, shift);
     if tracks.is_empty() {
         let next = "segment the CT itself (NIfTI input), whose slices are all there";
-        return Err(Error::refused(path, "a mask on slices that the stack holds", "labels on other slices only", next));
+        return Err(Error::refused(
+            path,
+            "a mask on slices that the stack holds",
+            "labels on other slices only",
+            next,
+        ));
     }
     for track in &mut tracks {
         if track.span[0] == track.span[1] {

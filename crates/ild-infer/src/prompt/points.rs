@@ -21,11 +21,19 @@ pub struct Point {
 pub(super) fn prompt(points: &[Point], scan: &Scan) -> Result<Prompt, Mismatch> {
     let [_, height, width] = scan.stack_shape();
     if !points.iter().any(|point| point.inside) {
-        return Err(("a point inside the lesion".into(), format!("{} points, all outside it", points.len())));
+        return Err((
+            "a point inside the lesion".into(),
+            format!("{} points, all outside it", points.len()),
+        ));
     }
-    let off = points.iter().find(|p| !(p.x >= 0.0 && p.y >= 0.0 && p.x < width as f64 && p.y < height as f64));
+    let off = points
+        .iter()
+        .find(|p| !(p.x >= 0.0 && p.y >= 0.0 && p.x < width as f64 && p.y < height as f64));
     match off {
-        Some(point) => Err((format!("points on the slice, {width} × {height} px"), format!("({}, {})", point.x, point.y))),
+        Some(point) => Err((
+            format!("points on the slice, {width} × {height} px"),
+            format!("({}, {})", point.x, point.y),
+        )),
         None => Ok(Prompt::Points(points.iter().map(|p| ([p.x, p.y], p.inside)).collect())),
     }
 }

@@ -29,9 +29,9 @@ impl FromStr for PromptSource {
             "auto" => Ok(Self::Auto),
             path if Path::new(path).is_dir() => Ok(Self::Folder(path.into())),
             path if is_prompt_file(path) => Ok(Self::File(path.into())),
-            other => {
-                Err(format!("expected `gt`, `auto`, a file ending in .json, .nii or .nii.gz, or a folder of such files, found `{other}`"))
-            }
+            other => Err(format!(
+                "expected `gt`, `auto`, a file ending in .json, .nii or .nii.gz, or a folder of such files, found `{other}`"
+            )),
         }
     }
 }
@@ -80,7 +80,9 @@ impl PromptSource {
         match self {
             Self::GroundTruth => "prompt from ground truth",
             Self::Auto => "automatic prompt",
-            Self::File(path) if path.extension().is_some_and(|end| end == "json") => "prompt from a file of boxes or points",
+            Self::File(path) if path.extension().is_some_and(|end| end == "json") => {
+                "prompt from a file of boxes or points"
+            }
             Self::File(_) => "prompt from a mask",
             Self::Folder(_) => "prompt from files",
         }

@@ -1,7 +1,7 @@
 //! NPY and NPZ: any bytes are read or refused, and what is read is described.
 //!
-//! Bytes that are no archive are also put into one, with a right checksum, as `imgs` and `gts`: a mutation of a finished archive
-//! seldom gets past its checksum.
+//! Bytes that are no archive are also put into one, with a right checksum, as `imgs` and `gts`: a
+//! mutation of a finished archive seldom gets past its checksum.
 #![no_main]
 
 use std::io::Write;

@@ -6,8 +6,9 @@ use ild_cli::{Common, RunReport};
 
 /// Make a NIfTI file of a DICOM folder, an NRRD or an NPZ, or pack and unpack one.
 ///
-/// DICOM slices are sorted by position and rescaled to Hounsfield units; incomplete or mixed series are refused.
-/// The slices of an NPZ go to their places on the CT's own grid, its labels into `<OUT>_gts` beside it.
+/// DICOM slices are sorted by position and rescaled to Hounsfield units; incomplete or mixed series
+/// are refused. The slices of an NPZ go to their places on the CT's own grid, its labels into
+/// `<OUT>_gts` beside it.
 #[derive(clap::Args, serde::Serialize)]
 #[command(after_help = "Examples:
   ild-io convert dicom/series-3 imagesTr/case01_0000.nii.gz

@@ -7,7 +7,8 @@ use ild_io::info::{FileInfo, describe};
 
 /// Say what is in files: shape, spacing, orientation, type, range, labels, and what is odd.
 ///
-/// Takes NIfTI (.nii, .nii.gz, .hdr/.img), NRRD, NPZ, NPY, DICOM slices and folders of them; recognised by content.
+/// Takes NIfTI (.nii, .nii.gz, .hdr/.img), NRRD, NPZ, NPY, DICOM slices and folders of them;
+/// recognised by content.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   ild-io info imagesTr/case01_0000.nii.gz labelsTr/case01.nii.gz
@@ -66,7 +67,12 @@ fn print(info: &FileInfo) {
         let mut labels = table(["label", "name", "voxels", "mL"]);
         for label in &info.labels {
             let ml = label.volume_ml.map_or(String::new(), |ml| format!("{ml:.2}"));
-            labels.add_row([label.id.to_string(), label.name.clone().unwrap_or_default(), label.voxels.to_string(), ml]);
+            labels.add_row([
+                label.id.to_string(),
+                label.name.clone().unwrap_or_default(),
+                label.voxels.to_string(),
+                ml,
+            ]);
         }
         println!("{labels}");
     }
@@ -90,12 +96,26 @@ fn lines(info: &FileInfo) -> Vec<(&'static str, String)> {
         out.push(("orientation", codes.clone()));
     }
     if let Some(a) = info.affine {
-        out.push(("affine", a[..3].iter().map(|row| row.map(|v| format!("{v:10.4}")).join(" ")).collect::<Vec<_>>().join("\n")));
+        out.push((
+            "affine",
+            a[..3]
+                .iter()
+                .map(|row| row.map(|v| format!("{v:10.4}")).join(" "))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ));
     }
     if let Some(v) = &info.values {
         out.push(("values", format!("{} to {}, mean {:.2}", v.min, v.max, v.mean)));
         if v.min < 0.0 && info.labels.is_empty() {
-            out.push(("HU", format!("air {:.1} %, lung {:.1} % of the voxels", 100.0 * v.air_share, 100.0 * v.lung_share)));
+            out.push((
+                "HU",
+                format!(
+                    "air {:.1} %, lung {:.1} % of the voxels",
+                    100.0 * v.air_share,
+                    100.0 * v.lung_share
+                ),
+            ));
         }
     }
     if let Some(window) = &info.window {
@@ -106,11 +126,17 @@ fn lines(info: &FileInfo) -> Vec<(&'static str, String)> {
     }
     if let Some(s) = &info.series {
         let thickness = s.thickness_mm.map_or(String::new(), |mm| format!(", thickness {mm} mm"));
-        out.push(("series", format!("`{}`, {} slices, kernel {}{thickness}", s.description, s.slices, s.kernel)));
+        out.push((
+            "series",
+            format!("`{}`, {} slices, kernel {}{thickness}", s.description, s.slices, s.kernel),
+        ));
         out.push(("transfer syntax", s.transfer_syntax.clone()));
     }
     for array in &info.arrays {
-        out.push(("array", format!("{}: {} {}", array.key, array.element_type, times(&array.shape))));
+        out.push((
+            "array",
+            format!("{}: {} {}", array.key, array.element_type, times(&array.shape)),
+        ));
     }
     out
 }

@@ -8,7 +8,8 @@ use ild_cli::{Common, Interrupted, RunReport, interrupted, progress_bar};
 use ild_io::LabelTable;
 use ild_io::phantom::{Settings, write_cohort};
 
-/// Make synthetic chest CTs with interstitial lung disease, and their sparse labels, in nnU-Net's layout.
+/// Make synthetic chest CTs with interstitial lung disease, and their sparse labels, in nnU-Net's
+/// layout.
 ///
 /// The same seed gives the same bytes. Cases that are already in the folder are kept.
 #[derive(clap::Args, serde::Serialize)]
@@ -23,10 +24,12 @@ pub struct Args {
     /// Folder for imagesTr, labelsTr, dataset.json, labels.json and cohort.json.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Number of patients; every five of them share out the classes so that each class occurs in one or two.
+    /// Number of patients; every five of them share out the classes so that each class occurs in
+    /// one or two.
     #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9999))]
     cases: u32,
-    /// Voxels of every scan: slices, rows, columns. From neck to diaphragm whatever the number, so more slices are thinner.
+    /// Voxels of every scan: slices, rows, columns. From neck to diaphragm whatever the number, so
+    /// more slices are thinner.
     #[arg(long, default_value = "60,256,256", value_name = "Z,Y,X")]
     size: Size,
 }
@@ -39,9 +42,12 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers: Vec<usize> =
-            text.split(',').map(|n| n.trim().parse().map_err(|_| format!("`{n}` is not a whole number"))).collect::<Result<_, _>>()?;
-        let size = <[usize; 3]>::try_from(numbers).map_err(|n| format!("expected three numbers Z,Y,X, found {}", n.len()))?;
+        let numbers: Vec<usize> = text
+            .split(',')
+            .map(|n| n.trim().parse().map_err(|_| format!("`{n}` is not a whole number")))
+            .collect::<Result<_, _>>()?;
+        let size = <[usize; 3]>::try_from(numbers)
+            .map_err(|n| format!("expected three numbers Z,Y,X, found {}", n.len()))?;
         if size.iter().any(|n| !(8..=2048).contains(n)) {
             return Err("each number must lie between 8 and 2048".to_owned());
         }
@@ -64,7 +70,11 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     let Some(cohort) = cohort else { return Err(Interrupted.into()) };
     println!("{}", cohort.table(&LabelTable::default()));
     let made = made.into_inner();
-    println!("{made} cases made, {} were there already · {}", settings.cases - made, args.output.display());
+    println!(
+        "{made} cases made, {} were there already · {}",
+        settings.cases - made,
+        args.output.display()
+    );
     report.output(&args.output);
     report.write(common.report.as_deref())
 }

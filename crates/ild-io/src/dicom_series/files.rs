@@ -25,7 +25,8 @@ pub(crate) fn is_dicom(path: &Path) -> bool {
 /// Headers of all image slices in `path`, and notes about files that are none.
 pub(super) fn headers(path: &Path) -> Result<(Vec<SliceHeader>, Vec<String>)> {
     let (files, folders) = list(path)?;
-    let read: Vec<Content> = files.par_iter().map(|file| Content::read(file)).collect::<Result<_>>()?;
+    let read: Vec<Content> =
+        files.par_iter().map(|file| Content::read(file)).collect::<Result<_>>()?;
     let (mut slices, mut others) = (Vec::new(), Vec::new());
     for (content, file) in read.into_iter().zip(&files) {
         match content {
@@ -34,9 +35,18 @@ pub(super) fn headers(path: &Path) -> Result<(Vec<SliceHeader>, Vec<String>)> {
         }
     }
     if slices.is_empty() {
-        let inside = if folders.is_empty() { String::new() } else { format!("; folders inside: {}", shorten(&folders)) };
+        let inside = if folders.is_empty() {
+            String::new()
+        } else {
+            format!("; folders inside: {}", shorten(&folders))
+        };
         let found = if others.is_empty() { "no files".to_owned() } else { shorten(&others) };
-        return Err(Error::rejected(path, "DICOM image slices", found + &inside, "name the folder that holds the slices of one series"));
+        return Err(Error::rejected(
+            path,
+            "DICOM image slices",
+            found + &inside,
+            "name the folder that holds the slices of one series",
+        ));
     }
     let notes = if others.is_empty() {
         Vec::new()
@@ -71,6 +81,10 @@ fn name(path: &Path) -> String {
 }
 
 fn shorten(names: &[String]) -> String {
-    let more = if names.len() > SHOWN_NAMES { format!(" and {} more", names.len() - SHOWN_NAMES) } else { String::new() };
+    let more = if names.len() > SHOWN_NAMES {
+        format!(" and {} more", names.len() - SHOWN_NAMES)
+    } else {
+        String::new()
+    };
     names.iter().take(SHOWN_NAMES).cloned().collect::<Vec<_>>().join(", ") + &more
 }

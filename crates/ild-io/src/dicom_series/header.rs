@@ -56,7 +56,10 @@ impl Content {
             return Ok(Self::Other("not DICOM".to_owned()));
         }
         lengths::check(path)?;
-        let object = OpenFileOptions::new().read_until(PIXEL_DATA).open_file(path).map_err(|error| damaged(path, &error))?;
+        let object = OpenFileOptions::new()
+            .read_until(PIXEL_DATA)
+            .open_file(path)
+            .map_err(|error| damaged(path, &error))?;
         if text(&object, SOP_CLASS_UID).is_some_and(|uid| ENHANCED.contains(&uid.as_str())) {
             return Err(Error::rejected(
                 path,
@@ -66,8 +69,13 @@ impl Content {
             ));
         }
         match (whole(&object, ROWS), whole(&object, COLUMNS)) {
-            (Some(rows), Some(columns)) => slice(path, &object, rows, columns).map(|slice| Self::Slice(Box::new(slice))),
-            _ => Ok(Self::Other(format!("no image: {}", text(&object, MODALITY).unwrap_or_else(|| "DICOMDIR or report".to_owned())))),
+            (Some(rows), Some(columns)) => {
+                slice(path, &object, rows, columns).map(|slice| Self::Slice(Box::new(slice)))
+            }
+            _ => Ok(Self::Other(format!(
+                "no image: {}",
+                text(&object, MODALITY).unwrap_or_else(|| "DICOMDIR or report".to_owned())
+            ))),
         }
     }
 }
@@ -78,11 +86,18 @@ pub(super) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    Error::rejected(path, "a readable DICOM file", innermost.to_string(), "the file is damaged or cut short: copy it again")
+    Error::rejected(
+        path,
+        "a readable DICOM file",
+        innermost.to_string(),
+        "the file is damaged or cut short: copy it again",
+    )
 }
 
 fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> Result<SliceHeader> {
-    let need = |name: &str, found: &str| Error::rejected(path, name, found, "export the original, axial images of the series");
+    let need = |name: &str, found: &str| {
+        Error::rejected(path, name, found, "export the original, axial images of the series")
+    };
     if ![rows, columns].iter().all(|n| (1..=LARGEST_SIDE).contains(n)) {
         return Err(need("Rows and Columns of 1 to 16384", &format!("{rows} × {columns}")));
     }
@@ -104,7 +119,10 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
         || !(1..=bits_allocated).contains(&bits_stored)
         || !(bits_stored - 1..bits_allocated).contains(&high_bit)
     {
-        return Err(need("8 or 16 bits per pixel", &format!("{bits_allocated} allocated, {bits_stored} stored, high bit {high_bit}")));
+        return Err(need(
+            "8 or 16 bits per pixel",
+            &format!("{bits_allocated} allocated, {bits_stored} stored, high bit {high_bit}"),
+        ));
     }
     Ok(SliceHeader {
         path: path.to_owned(),
@@ -113,11 +131,15 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
         kernel: text(object, CONVOLUTION_KERNEL).unwrap_or_default(),
         transfer_syntax: object.meta().transfer_syntax.trim_end_matches('\0').to_owned(),
         thickness_mm: number(object, SLICE_THICKNESS).filter(|mm| *mm > 0.0),
-        between_slices_mm: number(object, SPACING_BETWEEN_SLICES).map(f64::abs).filter(|mm| *mm > 0.0),
+        between_slices_mm: number(object, SPACING_BETWEEN_SLICES)
+            .map(f64::abs)
+            .filter(|mm| *mm > 0.0),
         rows: rows as usize,
         columns: columns as usize,
-        position: numbers(object, IMAGE_POSITION).ok_or_else(|| need("ImagePositionPatient, three numbers", "none"))?,
-        orientation: numbers(object, IMAGE_ORIENTATION).ok_or_else(|| need("ImageOrientationPatient, six numbers", "none"))?,
+        position: numbers(object, IMAGE_POSITION)
+            .ok_or_else(|| need("ImagePositionPatient, three numbers", "none"))?,
+        orientation: numbers(object, IMAGE_ORIENTATION)
+            .ok_or_else(|| need("ImageOrientationPatient, six numbers", "none"))?,
         pixel_spacing_mm: numbers::<2>(object, PIXEL_SPACING)
             .filter(|mm| mm.iter().all(|v| *v > 0.0))
             .ok_or_else(|| need("PixelSpacing, two lengths above zero", "none"))?,
@@ -131,13 +153,15 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
     })
 }
 
-/// Slope and intercept to Hounsfield units; a CT without them is refused, because 0 and −1024 are equally plausible.
+/// Slope and intercept to Hounsfield units; a CT without them is refused, because 0 and −1024 are
+/// equally plausible.
 fn rescale(path: &Path, object: &DefaultDicomObject, modality: &str) -> Result<(f64, f64)> {
     match (number(object, RESCALE_SLOPE), number(object, RESCALE_INTERCEPT)) {
         (Some(slope), Some(intercept)) if slope != 0.0 => Ok((slope, intercept)),
         (None, None) if modality != "CT" => Ok((1.0, 0.0)),
         (slope, intercept) => {
-            let show = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| v.to_string());
+            let show =
+                |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| v.to_string());
             Err(Error::rejected(
                 path,
                 "RescaleSlope and RescaleIntercept, which turn stored values into Hounsfield units",

@@ -1,7 +1,8 @@
 //! A folder of DICOM slices as one volume.
 //!
-//! Standard: PS3.3 C.7.6.2 (Image Plane), C.7.6.3 (Image Pixel), C.8.2.1 (CT Image). Files are sorted by position, never by
-//! instance number or name; DICOM's LPS becomes RAS in [`stack`] and nowhere else.
+//! Standard: PS3.3 C.7.6.2 (Image Plane), C.7.6.3 (Image Pixel), C.8.2.1 (CT Image). Files are
+//! sorted by position, never by instance number or name; DICOM's LPS becomes RAS in [`stack`] and
+//! nowhere else.
 
 mod files;
 mod header;
@@ -38,12 +39,13 @@ pub struct SeriesFacts {
 
 /// Reads the one series in `path`, a folder or a single DICOM file.
 ///
-/// Voxels are `i16` when slope, intercept and the values allow it, else `i32`, or `f32` when the rescaling is fractional.
+/// Voxels are `i16` when slope, intercept and the values allow it, else `i32`, or `f32` when the
+/// rescaling is fractional.
 ///
 /// # Errors
-/// Rejects a folder without DICOM images or with several series, slices of different size or orientation, missing, doubled or
-/// unevenly spaced slices, a tilted gantry, a CT without rescale slope and intercept, colour, multi-frame files, and compressions
-/// that cannot be decoded.
+/// Rejects a folder without DICOM images or with several series, slices of different size or
+/// orientation, missing, doubled or unevenly spaced slices, a tilted gantry, a CT without rescale
+/// slope and intercept, colour, multi-frame files, and compressions that cannot be decoded.
 pub fn read_dicom_series(path: &Path) -> Result<(Volume, SeriesFacts)> {
     let (headers, mut notes) = files::headers(path)?;
     let stack = stack::order(path, headers)?;

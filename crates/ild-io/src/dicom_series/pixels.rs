@@ -26,15 +26,23 @@ const NOT_DECODED: [(&str, &str); 6] = [
 /// Decodes all slices, in parallel.
 pub(super) fn decode(path: &Path, slices: &[SliceHeader]) -> Result<Voxels> {
     let shape = (slices.len(), slices[0].rows, slices[0].columns);
-    // Held twice for a moment as 32-bit values; files of a series are at most a little smaller than their pixels.
+    // Held twice for a moment as 32-bit values; files of a series are at most a little smaller than
+    // their pixels.
     check_promise(path, shape.0 as u64 * shape.1 as u64 * shape.2 as u64 * 4, u64::MAX, "voxels")?;
-    let whole =
-        slices.iter().all(|s| s.slope.fract() == 0.0 && s.intercept.fract() == 0.0 && s.slope.abs() < 1e4 && s.intercept.abs() < 1e6);
+    let whole = slices.iter().all(|s| {
+        s.slope.fract() == 0.0
+            && s.intercept.fract() == 0.0
+            && s.slope.abs() < 1e4
+            && s.intercept.abs() < 1e6
+    });
     if !whole {
-        let scaled = |slice: &SliceHeader, value: i32| (f64::from(value) * slice.slope + slice.intercept) as f32;
+        let scaled = |slice: &SliceHeader, value: i32| {
+            (f64::from(value) * slice.slope + slice.intercept) as f32
+        };
         return Ok(Voxels::F32(fill(slices, shape, scaled)?));
     }
-    let values = fill(slices, shape, |slice, value| value * slice.slope as i32 + slice.intercept as i32)?;
+    let values =
+        fill(slices, shape, |slice, value| value * slice.slope as i32 + slice.intercept as i32)?;
     let fits = values.iter().all(|&v| i16::try_from(v).is_ok());
     Ok(if fits { Voxels::I16(values.mapv(|v| v as i16)) } else { Voxels::I32(values) })
 }
@@ -68,12 +76,22 @@ fn stored_values(slice: &SliceHeader) -> Result<Vec<i32>> {
     let object = open_file(path).map_err(|error| damaged(path, &error))?;
     // The RLE decoder panics on some damaged pixels instead of refusing them.
     let decoded = catch_unwind(AssertUnwindSafe(|| object.decode_pixel_data())).map_err(|_| {
-        Error::rejected(path, "pixels", "pixels that their decoder gave up on", "the file is damaged or cut short: copy it again")
+        Error::rejected(
+            path,
+            "pixels",
+            "pixels that their decoder gave up on",
+            "the file is damaged or cut short: copy it again",
+        )
     })?;
     let decoded = decoded.map_err(|error| damaged(path, &error))?;
     let (bytes, count) = (decoded.data(), slice.rows * slice.columns);
     let found = |what: String| {
-        Error::rejected(path, format!("{} × {} pixels", slice.rows, slice.columns), what, "the file is damaged or cut short: copy it again")
+        Error::rejected(
+            path,
+            format!("{} × {} pixels", slice.rows, slice.columns),
+            what,
+            "the file is damaged or cut short: copy it again",
+        )
     };
     // A padding byte makes odd lengths even.
     let bytes_per_pixel = slice.bits_allocated as usize / 8;
@@ -87,5 +105,13 @@ fn stored_values(slice: &SliceHeader) -> Result<Vec<i32>> {
     // Bits above the high bit and below the lowest one may hold overlays.
     let up = 31 - slice.high_bit;
     let down = 32 - slice.bits_stored;
-    Ok((0..count).map(|i| if slice.signed { ((raw(i) << up) as i32) >> down } else { ((raw(i) << up) >> down) as i32 }).collect())
+    Ok((0..count)
+        .map(|i| {
+            if slice.signed {
+                ((raw(i) << up) as i32) >> down
+            } else {
+                ((raw(i) << up) >> down) as i32
+            }
+        })
+        .collect())
 }

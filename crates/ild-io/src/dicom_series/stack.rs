@@ -10,7 +10,8 @@ use crate::{Affine, Error, Geometry, Result};
 const SAME_DIRECTION: f64 = 1e-3;
 /// Pixel spacings are written with at least four digits.
 const SAME_SPACING_RELATIVE: f64 = 1e-3;
-/// Steps between slices may differ by this share of a step: positions are rounded, tables stop a little early or late.
+/// Steps between slices may differ by this share of a step: positions are rounded, tables stop a
+/// little early or late.
 const EVEN_STEP_RELATIVE: f64 = 0.05;
 /// Two slices closer than this are at the same place.
 const SAME_PLACE_MM: f64 = 1e-3;
@@ -72,8 +73,11 @@ fn one_series(path: &Path, slices: &[SliceHeader]) -> Result<()> {
     if series.len() == 1 {
         return Ok(());
     }
-    let shown: Vec<String> =
-        series.values().take(5).map(|(n, s)| format!("`{}` ({}, {n} files, e.g. {})", s.description, s.modality, s.name())).collect();
+    let shown: Vec<String> = series
+        .values()
+        .take(5)
+        .map(|(n, s)| format!("`{}` ({}, {n} files, e.g. {})", s.description, s.modality, s.name()))
+        .collect();
     Err(Error::rejected(
         path,
         "one series",
@@ -85,16 +89,37 @@ fn one_series(path: &Path, slices: &[SliceHeader]) -> Result<()> {
 fn same_plane(path: &Path, a: &SliceHeader, b: &SliceHeader) -> Result<()> {
     let refuse = |expected: &str, of_a: String, of_b: String| {
         let found = format!("{of_a} in {} and {of_b} in {}", a.name(), b.name());
-        Err(Error::rejected(path, expected, found, "put localizers and reformats into folders of their own"))
+        Err(Error::rejected(
+            path,
+            expected,
+            found,
+            "put localizers and reformats into folders of their own",
+        ))
     };
     if (a.rows, a.columns) != (b.rows, b.columns) {
-        return refuse("slices of one size", format!("{} × {}", a.rows, a.columns), format!("{} × {}", b.rows, b.columns));
+        return refuse(
+            "slices of one size",
+            format!("{} × {}", a.rows, a.columns),
+            format!("{} × {}", b.rows, b.columns),
+        );
     }
     if a.orientation.iter().zip(&b.orientation).any(|(p, q)| (p - q).abs() > SAME_DIRECTION) {
-        return refuse("slices of one orientation", format!("{:?}", a.orientation), format!("{:?}", b.orientation));
+        return refuse(
+            "slices of one orientation",
+            format!("{:?}", a.orientation),
+            format!("{:?}", b.orientation),
+        );
     }
-    if a.pixel_spacing_mm.iter().zip(&b.pixel_spacing_mm).any(|(p, q)| (p - q).abs() > SAME_SPACING_RELATIVE * p) {
-        return refuse("slices of one pixel spacing", format!("{:?} mm", a.pixel_spacing_mm), format!("{:?} mm", b.pixel_spacing_mm));
+    if a.pixel_spacing_mm
+        .iter()
+        .zip(&b.pixel_spacing_mm)
+        .any(|(p, q)| (p - q).abs() > SAME_SPACING_RELATIVE * p)
+    {
+        return refuse(
+            "slices of one pixel spacing",
+            format!("{:?} mm", a.pixel_spacing_mm),
+            format!("{:?} mm", b.pixel_spacing_mm),
+        );
     }
     Ok(())
 }
@@ -112,23 +137,39 @@ fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()>
     let mut sorted = steps.clone();
     sorted.sort_by(f64::total_cmp);
     let Some(&usual) = sorted.get(sorted.len() / 2) else { return Ok(()) };
-    let uneven: Vec<usize> = (0..steps.len()).filter(|&i| (steps[i] - usual).abs() > EVEN_STEP_RELATIVE * usual).collect();
+    let uneven: Vec<usize> = (0..steps.len())
+        .filter(|&i| (steps[i] - usual).abs() > EVEN_STEP_RELATIVE * usual)
+        .collect();
     let Some(&i) = uneven.first() else { return Ok(()) };
     let between = format!("between {} and {}", slices[i].name(), slices[i + 1].name());
     let times = steps[i] / usual;
-    let whole = times >= 1.5 && (times - times.round()).abs() < 2.0 * EVEN_STEP_RELATIVE * times.round();
+    let whole =
+        times >= 1.5 && (times - times.round()).abs() < 2.0 * EVEN_STEP_RELATIVE * times.round();
     let missing = (times.round() - 1.0).max(0.0);
     let found = if whole {
         let verb = if missing == 1.0 { "slice is" } else { "slices are" };
-        format!("a step of {:.3} mm where the others are {usual:.3} mm: {missing} {verb} missing {between}", steps[i])
+        format!(
+            "a step of {:.3} mm where the others are {usual:.3} mm: {missing} {verb} missing {between}",
+            steps[i]
+        )
     } else {
         format!("a step of {:.3} mm {between} where the others are {usual:.3} mm", steps[i])
     };
-    let more = if uneven.len() > 1 { format!("; {} more such places", uneven.len() - 1) } else { String::new() };
-    Err(Error::rejected(path, "evenly spaced slices", found + &more, "export the series again, completely"))
+    let more = if uneven.len() > 1 {
+        format!("; {} more such places", uneven.len() - 1)
+    } else {
+        String::new()
+    };
+    Err(Error::rejected(
+        path,
+        "evenly spaced slices",
+        found + &more,
+        "export the series again, completely",
+    ))
 }
 
-/// Positions on one line along the normal; a tilted gantry moves each slice sideways, which no right-angled grid can hold.
+/// Positions on one line along the normal; a tilted gantry moves each slice sideways, which no
+/// right-angled grid can hold.
 fn straight(path: &Path, slices: &[SliceHeader], normal: [f64; 3]) -> Result<()> {
     let origin = slices[0].position;
     let beside = |slice: &SliceHeader| {
@@ -136,14 +177,20 @@ fn straight(path: &Path, slices: &[SliceHeader], normal: [f64; 3]) -> Result<()>
         let depth = dot(offset, normal);
         dot(offset, offset).mul_add(1.0, -depth * depth).max(0.0).sqrt()
     };
-    let Some(worst) = slices.iter().max_by(|a, b| beside(a).total_cmp(&beside(b))) else { return Ok(()) };
+    let Some(worst) = slices.iter().max_by(|a, b| beside(a).total_cmp(&beside(b))) else {
+        return Ok(());
+    };
     if beside(worst) <= BESIDE_MM {
         return Ok(());
     }
     Err(Error::rejected(
         path,
         "slices above each other",
-        format!("{} displaced sideways by {:.2} mm (a tilted gantry?)", worst.name(), beside(worst)),
+        format!(
+            "{} displaced sideways by {:.2} mm (a tilted gantry?)",
+            worst.name(),
+            beside(worst)
+        ),
         "resample the series to a right-angled grid first",
     ))
 }
@@ -156,22 +203,29 @@ fn step_mm(slices: &[SliceHeader], depths: &[f64]) -> (f64, Vec<String>) {
     }
     let step = slices[0].between_slices_mm.or(slices[0].thickness_mm);
     match step {
-        Some(mm) => (mm, vec![format!("a single slice; its spacing along z is its thickness, {mm} mm")]),
+        Some(mm) => {
+            (mm, vec![format!("a single slice; its spacing along z is its thickness, {mm} mm")])
+        }
         None => (1.0, vec!["a single slice without thickness; 1 mm is assumed".to_owned()]),
     }
 }
 
-/// PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1, with x and y turned from DICOM's left and posterior to right and anterior.
+/// PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1, with x and y turned from DICOM's left and posterior to
+/// right and anterior.
 fn geometry(first: &SliceHeader, normal: [f64; 3], step: f64, slices: usize) -> Geometry {
     const LPS_TO_RAS: [f64; 3] = [-1.0, -1.0, 1.0];
     let [between_rows, between_columns] = first.pixel_spacing_mm;
     let mut affine = [[0.0, 0.0, 0.0, 1.0]; 4];
     for (i, sign) in LPS_TO_RAS.into_iter().enumerate() {
-        let [x, y, z] = [first.row()[i] * between_columns, first.column()[i] * between_rows, normal[i] * step];
+        let [x, y, z] =
+            [first.row()[i] * between_columns, first.column()[i] * between_rows, normal[i] * step];
         affine[i] = [x, y, z, first.position[i]].map(|v| if v == 0.0 { 0.0 } else { sign * v });
     }
     let spacing_xyz_mm = [between_columns, between_rows, step];
-    Geometry { spacing_xyz_mm, ..Geometry::new([slices, first.rows, first.columns], Affine(affine)) }
+    Geometry {
+        spacing_xyz_mm,
+        ..Geometry::new([slices, first.rows, first.columns], Affine(affine))
+    }
 }
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {

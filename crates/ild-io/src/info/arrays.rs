@@ -13,7 +13,11 @@ pub(super) fn npz(path: &Path) -> Result<FileInfo> {
     let mut arrays = Vec::new();
     for key in file.keys() {
         if let Some(array) = file.get(&key)? {
-            arrays.push(ArrayInfo { element_type: array.type_name().to_owned(), shape: array.shape().to_vec(), key });
+            arrays.push(ArrayInfo {
+                element_type: array.type_name().to_owned(),
+                shape: array.shape().to_vec(),
+                key,
+            });
         }
     }
     let mut info = if arrays.iter().any(|array| array.key == "imgs") {
@@ -27,7 +31,12 @@ pub(super) fn npz(path: &Path) -> Result<FileInfo> {
 
 fn case(stack: &SliceStack) -> FileInfo {
     let mut info = FileInfo {
-        format: if stack.z_index.is_some() { "NPZ of a case" } else { "NPZ of a case, by the older scripts" }.to_owned(),
+        format: if stack.z_index.is_some() {
+            "NPZ of a case"
+        } else {
+            "NPZ of a case, by the older scripts"
+        }
+        .to_owned(),
         voxel_type: "uint8".to_owned(),
         shape: stack.images.shape_zyx().to_vec(),
         spacing_xyz_mm: Some(stack.spacing_xyz_mm),
@@ -54,14 +63,20 @@ fn case(stack: &SliceStack) -> FileInfo {
     }
     match &stack.z_index {
         Some(z_index) => info.warnings.extend(checks::of_slices(z_index)),
-        None => info.warnings.push("no z_index and no affine: where the slices lie in the CT is not known".to_owned()),
+        None => info.warnings.push(
+            "no z_index and no affine: where the slices lie in the CT is not known".to_owned(),
+        ),
     }
     let voxel_ml = stack.spacing_xyz_mm.iter().product::<f64>() / 1000.0;
     if let Some(labels) = &stack.labels {
         let counts = Tally::of(labels.view()).labels().unwrap_or_default();
         info.labels = named(counts, stack.label_table.as_ref(), Some(voxel_ml));
-        let unknown =
-            |table: &LabelTable| info.labels.iter().filter(|l| u8::try_from(l.id).is_ok_and(|id| !table.0.contains_key(&id))).count();
+        let unknown = |table: &LabelTable| {
+            info.labels
+                .iter()
+                .filter(|l| u8::try_from(l.id).is_ok_and(|id| !table.0.contains_key(&id)))
+                .count()
+        };
         if let Some(count) = stack.label_table.as_ref().map(unknown).filter(|count| *count > 0) {
             info.warnings.push(format!("{count} label ids are not in the file's label table"));
         }
@@ -69,11 +84,20 @@ fn case(stack: &SliceStack) -> FileInfo {
     info
 }
 
-fn named(counts: Vec<(usize, u64)>, table: Option<&LabelTable>, voxel_ml: Option<f64>) -> Vec<LabelCount> {
+fn named(
+    counts: Vec<(usize, u64)>,
+    table: Option<&LabelTable>,
+    voxel_ml: Option<f64>,
+) -> Vec<LabelCount> {
     let name = |id: usize| Some(table?.0.get(&u8::try_from(id).ok()?)?.name.clone());
     counts
         .into_iter()
-        .map(|(id, voxels)| LabelCount { id, name: name(id), voxels, volume_ml: voxel_ml.map(|ml| ml * voxels as f64) })
+        .map(|(id, voxels)| LabelCount {
+            id,
+            name: name(id),
+            voxels,
+            volume_ml: voxel_ml.map(|ml| ml * voxels as f64),
+        })
         .collect()
 }
 
@@ -87,7 +111,11 @@ pub(super) fn npy(path: &Path) -> Result<FileInfo> {
         voxel_type: array.type_name().to_owned(),
         shape: array.shape().to_vec(),
         values: Some(tally.range()),
-        labels: if whole { named(tally.labels().unwrap_or_default(), None, None) } else { Vec::new() },
+        labels: if whole {
+            named(tally.labels().unwrap_or_default(), None, None)
+        } else {
+            Vec::new()
+        },
         ..FileInfo::default()
     })
 }

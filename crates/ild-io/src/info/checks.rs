@@ -18,19 +18,27 @@ pub(super) fn of_geometry(geometry: &Geometry) -> Vec<String> {
     if [x, y, z].iter().any(|mm| !PLAUSIBLE_MM.contains(mm)) {
         out.push(format!("a spacing of {x} × {y} × {z} mm is implausible for a chest"));
     }
-    if (x - y).abs() > SQUARE_RELATIVE * x.max(y) && geometry.affine.axis_codes().ends_with(['S', 'I']) {
+    if (x - y).abs() > SQUARE_RELATIVE * x.max(y)
+        && geometry.affine.axis_codes().ends_with(['S', 'I'])
+    {
         out.push(format!("pixels are not square: {x} × {y} mm"));
     }
     let origin_is_zero = (0..3).all(|row| geometry.affine.0[row][3] == 0.0);
     if [x, y, z] == [1.0; 3] && origin_is_zero {
-        out.push("spacing 1 × 1 × 1 mm at origin 0: a header that was probably never filled in".to_owned());
+        out.push(
+            "spacing 1 × 1 × 1 mm at origin 0: a header that was probably never filled in"
+                .to_owned(),
+        );
     }
     if geometry.shape_zyx.contains(&1) {
         let axis = ["z", "y", "x"][geometry.shape_zyx.iter().position(|&n| n == 1).unwrap_or(0)];
         out.push(format!("a single slice along {axis}"));
     }
     if let Some(worst) = shear(geometry).filter(|cosine| *cosine > PERPENDICULAR) {
-        out.push(format!("axes are not perpendicular (off by {:.2} degrees)", worst.asin().to_degrees()));
+        out.push(format!(
+            "axes are not perpendicular (off by {:.2} degrees)",
+            worst.asin().to_degrees()
+        ));
     }
     out
 }
@@ -56,29 +64,43 @@ pub(super) fn of_labels(range: &ValueRange) -> Vec<String> {
 pub(super) fn of_image(range: &ValueRange) -> Vec<String> {
     let mut out = Vec::new();
     if range.not_finite > 0 {
-        out.push(format!("{} values are NaN or infinite; as a scan it is refused", range.not_finite));
+        out.push(format!(
+            "{} values are NaN or infinite; as a scan it is refused",
+            range.not_finite
+        ));
     }
     if range.min == range.max {
         out.push(format!("every value is {}", range.min));
     } else if range.min >= 0.0 {
         out.push("no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)".to_owned());
     } else if range.air_share < LEAST_AIR_SHARE {
-        out.push("no air near -1000: not in Hounsfield units, or cropped to soft tissue".to_owned());
+        out.push(
+            "no air near -1000: not in Hounsfield units, or cropped to soft tissue".to_owned(),
+        );
     }
     if range.below_air_share > 0.0 {
-        out.push(format!("{:.1} % of the values lie below -1100 HU (padding outside the field of view)", 100.0 * range.below_air_share));
+        out.push(format!(
+            "{:.1} % of the values lie below -1100 HU (padding outside the field of view)",
+            100.0 * range.below_air_share
+        ));
     }
     out
 }
 
 /// Slices that an NPZ leaves out between its first and its last.
 pub(super) fn of_slices(z_index: &[i64]) -> Option<String> {
-    let gaps: Vec<String> =
-        z_index.windows(2).filter(|pair| pair[1] - pair[0] > 1).map(|pair| format!("{}→{}", pair[0], pair[1])).collect();
+    let gaps: Vec<String> = z_index
+        .windows(2)
+        .filter(|pair| pair[1] - pair[0] > 1)
+        .map(|pair| format!("{}→{}", pair[0], pair[1]))
+        .collect();
     if gaps.is_empty() {
         return None;
     }
     let shown = gaps.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     let more = if gaps.len() > 5 { ", …" } else { "" };
-    Some(format!("neighbouring slices are not neighbours in the patient at {} places (z {shown}{more})", gaps.len()))
+    Some(format!(
+        "neighbouring slices are not neighbours in the patient at {} places (z {shown}{more})",
+        gaps.len()
+    ))
 }

@@ -60,14 +60,17 @@ pub struct ArrayInfo {
     pub shape: Vec<usize>,
 }
 
-/// Reads the whole file and describes it. Values that the other readers refuse (NaN, label ids above 255) are only warned about.
+/// Reads the whole file and describes it. Values that the other readers refuse (NaN, label ids
+/// above 255) are only warned about.
 ///
 /// # Errors
 /// When the file cannot be read at all.
 pub fn describe(path: &Path) -> Result<FileInfo> {
     let mut info = match Format::of(path)? {
         Format::Nifti => nifti(path)?,
-        Format::Nrrd => FileInfo { format: "NRRD".to_owned(), ..of_volume(&nrrd::read_unchecked(path)?) },
+        Format::Nrrd => {
+            FileInfo { format: "NRRD".to_owned(), ..of_volume(&nrrd::read_unchecked(path)?) }
+        }
         Format::Dicom => dicom(path)?,
         Format::Npz => arrays::npz(path)?,
         Format::Npy => arrays::npy(path)?,
@@ -125,6 +128,10 @@ impl FileInfo {
 }
 
 /// The grid of an NPZ's CT, when it is known.
-fn known_grid(shape_zyx: Option<[usize; 3]>, affine: Option<Affine>, spacing_xyz_mm: [f64; 3]) -> Option<Geometry> {
+fn known_grid(
+    shape_zyx: Option<[usize; 3]>,
+    affine: Option<Affine>,
+    spacing_xyz_mm: [f64; 3],
+) -> Option<Geometry> {
     Some(Geometry { spacing_xyz_mm, ..Geometry::new(shape_zyx?, affine?) })
 }

@@ -54,7 +54,15 @@ pub struct LabelCount {
 pub(super) fn of_voxels(voxels: &Voxels, voxel_ml: f64) -> (ValueRange, Option<Vec<LabelCount>>) {
     let tally = with_voxels!(voxels, array => Tally::of(array.view()));
     let labels = tally.labels().map(|counts| {
-        counts.into_iter().map(|(id, voxels)| LabelCount { id, name: None, voxels, volume_ml: Some(voxels as f64 * voxel_ml) }).collect()
+        counts
+            .into_iter()
+            .map(|(id, voxels)| LabelCount {
+                id,
+                name: None,
+                voxels,
+                volume_ml: Some(voxels as f64 * voxel_ml),
+            })
+            .collect()
     });
     (tally.range(), labels)
 }
@@ -82,7 +90,17 @@ impl Tally {
 
     fn empty() -> Self {
         let ids = Some(vec![0; LARGEST_ID]);
-        Self { n: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, not_finite: 0, air: 0, lung: 0, below_air: 0, ids }
+        Self {
+            n: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            not_finite: 0,
+            air: 0,
+            lung: 0,
+            below_air: 0,
+            ids,
+        }
     }
 
     fn of_part<T: Number>(values: &[T]) -> Self {
@@ -149,7 +167,8 @@ impl Tally {
     /// Ids above 0 with their counts, if there are few different values.
     pub(super) fn labels(&self) -> Option<Vec<(usize, u64)>> {
         let ids = self.ids.as_ref()?;
-        let present: Vec<(usize, u64)> = ids.iter().copied().enumerate().skip(1).filter(|(_, n)| *n > 0).collect();
+        let present: Vec<(usize, u64)> =
+            ids.iter().copied().enumerate().skip(1).filter(|(_, n)| *n > 0).collect();
         (present.len() <= MOST_LABELS).then_some(present)
     }
 }

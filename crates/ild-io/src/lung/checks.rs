@@ -9,7 +9,8 @@ use crate::Geometry;
 const PLAUSIBLE_ML: [f64; 2] = [800.0, 10_000.0];
 /// Smaller share of one lung than this: one lung is missing, or the mask leaks on one side.
 const SMALLER_LUNG_SHARE: f64 = 0.15;
-/// Where the air around or inside the patient is looked for, HU, and how near −1000 its most frequent value must be.
+/// Where the air around or inside the patient is looked for, HU, and how near −1000 its most
+/// frequent value must be.
 const AIR_HU: [i16; 2] = [-1150, -850];
 const AIR_TOLERANCE_HU: i32 = 60;
 /// Share of the voxels that must be air for the check to mean something.
@@ -41,7 +42,11 @@ impl LungQuality {
     /// What failed, in words; empty when the mask can be believed.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        self.checks.iter().filter(|check| !check.passed).map(|check| format!("{}: {}", check.name, check.found)).collect()
+        self.checks
+            .iter()
+            .filter(|check| !check.passed)
+            .map(|check| format!("{}: {}", check.name, check.found))
+            .collect()
     }
 }
 
@@ -50,13 +55,25 @@ pub(super) fn judge(mask: &Array3<bool>, hu: &Array3<i16>, geometry: &Geometry) 
     let sides_ml = sides(mask).map(|voxels| voxels as f64 * voxel_ml);
     let volume_ml: f64 = sides_ml.iter().sum();
     let smaller = sides_ml[0].min(sides_ml[1]) / volume_ml.max(f64::MIN_POSITIVE);
-    let check = |name: &str, passed: bool, found: String| LungCheck { name: name.to_owned(), passed, found };
+    let check = |name: &str, passed: bool, found: String| LungCheck {
+        name: name.to_owned(),
+        passed,
+        found,
+    };
     let codes = geometry.affine.axis_codes();
     let checks = vec![
         check("axial slices", codes.ends_with(['S', 'I']), format!("axes point to {codes}")),
         air_check(hu),
-        check("lung volume", (PLAUSIBLE_ML[0]..=PLAUSIBLE_ML[1]).contains(&volume_ml), format!("{volume_ml:.0} mL")),
-        check("two lungs", smaller >= SMALLER_LUNG_SHARE, format!("{:.0} and {:.0} mL on the two sides", sides_ml[0], sides_ml[1])),
+        check(
+            "lung volume",
+            (PLAUSIBLE_ML[0]..=PLAUSIBLE_ML[1]).contains(&volume_ml),
+            format!("{volume_ml:.0} mL"),
+        ),
+        check(
+            "two lungs",
+            smaller >= SMALLER_LUNG_SHARE,
+            format!("{:.0} and {:.0} mL on the two sides", sides_ml[0], sides_ml[1]),
+        ),
     ];
     LungQuality { volume_ml, sides_ml, checks }
 }
@@ -83,10 +100,22 @@ fn air_check(hu: &Array3<i16>) -> LungCheck {
         }
     }
     let share = histogram.iter().sum::<u64>() as f64 / hu.len().max(1) as f64;
-    let peak = histogram.iter().enumerate().max_by_key(|&(_, n)| n).map_or(0, |(i, _)| i as i32 + i32::from(AIR_HU[0]));
+    let peak = histogram
+        .iter()
+        .enumerate()
+        .max_by_key(|&(_, n)| n)
+        .map_or(0, |(i, _)| i as i32 + i32::from(AIR_HU[0]));
     let name = "air near -1000 HU".to_owned();
     if share < AIR_SHARE {
-        return LungCheck { name, passed: false, found: format!("{:.1} % of the voxels; are these Hounsfield units?", 100.0 * share) };
+        return LungCheck {
+            name,
+            passed: false,
+            found: format!("{:.1} % of the voxels; are these Hounsfield units?", 100.0 * share),
+        };
     }
-    LungCheck { name, passed: (peak + 1000).abs() <= AIR_TOLERANCE_HU, found: format!("most frequent value of air is {peak} HU") }
+    LungCheck {
+        name,
+        passed: (peak + 1000).abs() <= AIR_TOLERANCE_HU,
+        found: format!("most frequent value of air is {peak} HU"),
+    }
 }

@@ -2,9 +2,11 @@
 
 use ndarray::{Array2, ArrayViewMut2};
 
-/// Dilates with a disc of `radius_mm` and erodes with the same: bridges what is narrower than two radii.
+/// Dilates with a disc of `radius_mm` and erodes with the same: bridges what is narrower than two
+/// radii.
 ///
-/// Beyond the slice there is neither lung nor anything else: lung at the border is not eroded from there.
+/// Beyond the slice there is neither lung nor anything else: lung at the border is not eroded from
+/// there.
 pub(super) fn close(mut mask: ArrayViewMut2<bool>, radius_mm: f64, spacing_xy_mm: [f64; 2]) {
     if !mask.iter().any(|&v| v) {
         return;
@@ -20,16 +22,24 @@ fn dilate(mask: &Array2<bool>, radius_mm: f64, [dx_mm, dy_mm]: [f64; 2]) -> Arra
     let (height, width) = mask.dim();
     let reach = (radius_mm / dx_mm).floor() as usize;
     // Furthest row offset at each column offset, from the disc's equation.
-    let rows_at: Vec<u32> =
-        (0..=reach).map(|i| ((radius_mm.powi(2) - (i as f64 * dx_mm).powi(2)).max(0.0).sqrt() / dy_mm).floor() as u32).collect();
+    let rows_at: Vec<u32> = (0..=reach)
+        .map(|i| {
+            ((radius_mm.powi(2) - (i as f64 * dx_mm).powi(2)).max(0.0).sqrt() / dy_mm).floor()
+                as u32
+        })
+        .collect();
     let distance = rows_to_nearest(mask);
     Array2::from_shape_fn((height, width), |(y, x)| {
         let near = |x: usize, offset: usize| distance[[y, x]] <= rows_at[offset];
-        (0..=reach).any(|offset| (x >= offset && near(x - offset, offset)) || (x + offset < width && near(x + offset, offset)))
+        (0..=reach).any(|offset| {
+            (x >= offset && near(x - offset, offset))
+                || (x + offset < width && near(x + offset, offset))
+        })
     })
 }
 
-/// Distance in rows to the nearest pixel of `mask` in the same column; `u32::MAX` when there is none.
+/// Distance in rows to the nearest pixel of `mask` in the same column; `u32::MAX` when there is
+/// none.
 fn rows_to_nearest(mask: &Array2<bool>) -> Array2<u32> {
     let (height, width) = mask.dim();
     let mut distance = Array2::from_elem((height, width), u32::MAX);
@@ -51,7 +61,9 @@ fn rows_to_nearest(mask: &Array2<bool>) -> Array2<u32> {
 /// Removes every piece of `mask` that reaches the border of the slice (neighbours share a side).
 pub(super) fn clear_from_border(mut mask: ArrayViewMut2<bool>) {
     let (height, width) = mask.dim();
-    let border = (0..width).flat_map(|x| [(0, x), (height - 1, x)]).chain((0..height).flat_map(|y| [(y, 0), (y, width - 1)]));
+    let border = (0..width)
+        .flat_map(|x| [(0, x), (height - 1, x)])
+        .chain((0..height).flat_map(|y| [(y, 0), (y, width - 1)]));
     let mut stack: Vec<(usize, usize)> = Vec::new();
     for at in border {
         if std::mem::replace(&mut mask[at], false) {
@@ -100,8 +112,16 @@ mod tests {
 
     #[test]
     fn a_notch_is_closed_and_a_wide_bay_stays_open() {
-        let mut mask =
-            parse(&["##########", "###.######", "###.######", "##########", "....######", "....######", "....######", "....######"]);
+        let mut mask = parse(&[
+            "##########",
+            "###.######",
+            "###.######",
+            "##########",
+            "....######",
+            "....######",
+            "....######",
+            "....######",
+        ]);
         close(mask.view_mut(), 1.0, [1.0, 1.0]);
         assert!(mask[[1, 3]] && mask[[2, 3]]);
         assert!(!mask[[5, 1]]);

@@ -1,7 +1,9 @@
-//! The lungs of a chest CT by threshold and morphology, with checks that say when not to believe it.
+//! The lungs of a chest CT by threshold and morphology, with checks that say when not to believe
+//! it.
 //!
-//! Air inside the body, in one or two large pieces, closed so that vessels, walls and dense lesions at the border belong to it.
-//! This is no trained model: consolidation thicker than the closing stays outside, and gas-filled bowel next to the lung can leak in.
+//! Air inside the body, in one or two large pieces, closed so that vessels, walls and dense lesions
+//! at the border belong to it. This is no trained model: consolidation thicker than the closing
+//! stays outside, and gas-filled bowel next to the lung can leak in.
 
 mod checks;
 mod closing;
@@ -14,10 +16,12 @@ use crate::{Geometry, Volume, with_voxels};
 
 pub use checks::{LungCheck, LungQuality};
 
-/// Denser than this is no aerated lung: halfway between lung (about −850) and soft tissue (about 40), the customary cut.
+/// Denser than this is no aerated lung: halfway between lung (about −850) and soft tissue (about
+/// 40), the customary cut.
 pub const AERATED_HU: i16 = -400;
 
-/// Radius of the closing, mm: wider than hilar vessels and subpleural reticulation, narrower than the mediastinum.
+/// Radius of the closing, mm: wider than hilar vessels and subpleural reticulation, narrower than
+/// the mediastinum.
 const CLOSING_MM: f64 = 10.0;
 
 /// A lung mask and what speaks for or against it.
@@ -34,7 +38,8 @@ pub struct LungMask {
 impl LungMask {
     /// Finds the lungs of `ct`, whose slices must be axial and whose values Hounsfield units.
     ///
-    /// Always returns a mask, perhaps an empty one; [`LungQuality::problems`] says what is wrong with it.
+    /// Always returns a mask, perhaps an empty one; [`LungQuality::problems`] says what is wrong
+    /// with it.
     #[must_use]
     pub fn of(ct: &Volume) -> Self {
         let hu = hounsfield(ct);
@@ -64,14 +69,17 @@ pub fn hounsfield(ct: &Volume) -> Array3<i16> {
     })
 }
 
-/// Voxels of lung density that are not connected to the border of their slice: the air around the patient is.
+/// Voxels of lung density that are not connected to the border of their slice: the air around the
+/// patient is.
 fn aerated_inside_body(hu: &Array3<i16>) -> Array3<bool> {
     let mut inside = Array3::from_elem(hu.dim(), false);
-    inside.axis_iter_mut(Axis(0)).into_par_iter().zip(hu.axis_iter(Axis(0))).for_each(|(mut inside, hu)| {
-        let air: Array2<bool> = hu.mapv(|v| v < AERATED_HU);
-        inside.assign(&air);
-        closing::clear_from_border(inside);
-    });
+    inside.axis_iter_mut(Axis(0)).into_par_iter().zip(hu.axis_iter(Axis(0))).for_each(
+        |(mut inside, hu)| {
+            let air: Array2<bool> = hu.mapv(|v| v < AERATED_HU);
+            inside.assign(&air);
+            closing::clear_from_border(inside);
+        },
+    );
     inside
 }
 
@@ -80,13 +88,17 @@ mod tests {
     use super::*;
     use crate::{Affine, Voxels};
 
-    /// A body of soft tissue in air with two ellipsoidal lungs of −850 HU, a vessel in one of them, gas below.
+    /// A body of soft tissue in air with two ellipsoidal lungs of −850 HU, a vessel in one of them,
+    /// gas below.
     fn chest(lung_hu: i16) -> Volume {
         let (depth, height, width) = (60, 120, 160);
-        let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0;
+        let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| {
+            (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0
+        };
         let array = Array3::from_shape_fn((depth, height, width), |(z, y, x)| {
             let p = [z as f64, y as f64, x as f64];
-            let lung = within([30.0, 60.0, 50.0], [26.0, 32.0, 24.0], p) || within([30.0, 60.0, 112.0], [26.0, 32.0, 24.0], p);
+            let lung = within([30.0, 60.0, 50.0], [26.0, 32.0, 24.0], p)
+                || within([30.0, 60.0, 112.0], [26.0, 32.0, 24.0], p);
             let vessel = (58.0..62.0).contains(&p[1]) && (45.0..49.0).contains(&p[2]);
             let bowel = within([30.0, 105.0, 80.0], [4.0, 4.0, 4.0], p);
             match () {
@@ -97,7 +109,13 @@ mod tests {
                 () => -1000,
             }
         });
-        Volume { voxels: Voxels::I16(array), geometry: Geometry::new([depth, height, width], Affine::from_spacing_xyz_mm([2.5, 2.5, 5.0])) }
+        Volume {
+            voxels: Voxels::I16(array),
+            geometry: Geometry::new(
+                [depth, height, width],
+                Affine::from_spacing_xyz_mm([2.5, 2.5, 5.0]),
+            ),
+        }
     }
 
     #[test]
@@ -113,7 +131,11 @@ mod tests {
     #[test]
     fn a_scan_without_air_in_the_chest_is_reported_and_not_believed() {
         let lung = LungMask::of(&chest(40));
-        assert!(lung.quality.problems().iter().any(|problem| problem.contains("volume")), "{:?}", lung.quality.problems());
+        assert!(
+            lung.quality.problems().iter().any(|problem| problem.contains("volume")),
+            "{:?}",
+            lung.quality.problems()
+        );
     }
 
     #[test]

@@ -17,12 +17,16 @@ struct Piece {
     hu_sum: f64,
 }
 
-/// Keeps the one or two largest pieces (neighbours share a face) that are large enough and not mere gas.
+/// Keeps the one or two largest pieces (neighbours share a face) that are large enough and not mere
+/// gas.
 pub(super) fn keep_lungs(mask: &mut Array3<bool>, hu: &Array3<i16>, voxel_ml: f64) {
     let (piece_of, pieces) = label(mask, hu);
     let mean = |p: &Piece| p.hu_sum / p.voxels as f64;
-    let mut lungs: Vec<usize> =
-        (0..pieces.len()).filter(|&i| pieces[i].voxels as f64 * voxel_ml >= SMALLEST_LUNG_ML && mean(&pieces[i]) > GAS_HU).collect();
+    let mut lungs: Vec<usize> = (0..pieces.len())
+        .filter(|&i| {
+            pieces[i].voxels as f64 * voxel_ml >= SMALLEST_LUNG_ML && mean(&pieces[i]) > GAS_HU
+        })
+        .collect();
     lungs.sort_by_key(|&i| Reverse(pieces[i].voxels));
     lungs.truncate(2);
     if let [first, second] = lungs[..]
@@ -30,7 +34,9 @@ pub(super) fn keep_lungs(mask: &mut Array3<bool>, hu: &Array3<i16>, voxel_ml: f6
     {
         lungs.pop();
     }
-    ndarray::Zip::from(mask).and(&piece_of).for_each(|inside, &piece| *inside = piece > 0 && lungs.contains(&(piece as usize - 1)));
+    ndarray::Zip::from(mask)
+        .and(&piece_of)
+        .for_each(|inside, &piece| *inside = piece > 0 && lungs.contains(&(piece as usize - 1)));
 }
 
 /// Piece number of each voxel, from 1, and what the pieces are.

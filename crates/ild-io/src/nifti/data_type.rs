@@ -21,7 +21,8 @@ pub(crate) enum DataType {
 }
 
 impl DataType {
-    /// The type with this `datatype` code; `bitpix` is ignored, because it only repeats what the code says.
+    /// The type with this `datatype` code; `bitpix` is ignored, because it only repeats what the
+    /// code says.
     pub(crate) fn from_code(code: i16, path: &Path) -> Result<Self> {
         Ok(match code {
             2 => Self::U8,

@@ -93,9 +93,11 @@ pub(super) fn header_bytes(start: [u8; 4]) -> Option<usize> {
     [NIFTI1_BYTES, NIFTI2_BYTES].into_iter().find(|&n| size == n as i32 || swapped == n as i32)
 }
 
-/// Reads the header in `bytes` (of the length that [`header_bytes`] gave) and refuses what cannot be meant.
+/// Reads the header in `bytes` (of the length that [`header_bytes`] gave) and refuses what cannot
+/// be meant.
 pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Header> {
-    let mut header = if bytes.len() == NIFTI2_BYTES { parse_2(bytes, path)? } else { parse_1(bytes, path)? };
+    let mut header =
+        if bytes.len() == NIFTI2_BYTES { parse_2(bytes, path)? } else { parse_1(bytes, path)? };
     header.orientation.scale(header.unit_mm);
     check_dims(&header, path)?;
     Ok(header)
@@ -168,7 +170,8 @@ fn wrong_magic(path: &Path, wanted: &str, magic: &[u8]) -> Error {
     )
 }
 
-/// `vox_offset` as a byte position. In one file it lies behind the header and the four bytes that announce extensions.
+/// `vox_offset` as a byte position. In one file it lies behind the header and the four bytes that
+/// announce extensions.
 fn offset(value: f64, paired: bool, header_bytes: usize, path: &Path) -> Result<u64> {
     let least = if paired { 0.0 } else { header_bytes as f64 + 4.0 };
     if value.fract() == 0.0 && (least..=LARGEST_OFFSET).contains(&value) {
@@ -182,7 +185,8 @@ fn offset(value: f64, paired: bool, header_bytes: usize, path: &Path) -> Result<
     ))
 }
 
-/// `xyzt_units`, lowest three bits: 1 metre, 2 millimetre, 3 micrometre; unknown is taken as millimetre.
+/// `xyzt_units`, lowest three bits: 1 metre, 2 millimetre, 3 micrometre; unknown is taken as
+/// millimetre.
 fn unit_mm(units: i32) -> f64 {
     match units & 7 {
         1 => 1000.0,
@@ -195,7 +199,12 @@ fn check_dims(header: &Header, path: &Path) -> Result<()> {
     let rank = header.dim[0];
     let refuse = |expected: &str, next: &str| {
         let shown = usize::try_from(rank).unwrap_or(0).clamp(3, 7);
-        Err(Error::rejected(path, expected, format!("dim[0] = {rank}, sizes {:?}", &header.dim[1..=shown]), next))
+        Err(Error::rejected(
+            path,
+            expected,
+            format!("dim[0] = {rank}, sizes {:?}", &header.dim[1..=shown]),
+            next,
+        ))
     };
     if !(1..=7).contains(&rank) {
         return refuse("1 to 7 axes", "the header is damaged");
@@ -205,7 +214,10 @@ fn check_dims(header: &Header, path: &Path) -> Result<()> {
         return refuse("sizes of at least 1 and at most 65535 voxels", "the header is damaged");
     }
     if header.dim[4.min(rank + 1)..=rank].iter().any(|n| !(0..=1).contains(n)) {
-        return refuse("a 3-D volume, or more axes of size 1", "take one time point out of it first");
+        return refuse(
+            "a 3-D volume, or more axes of size 1",
+            "take one time point out of it first",
+        );
     }
     Ok(())
 }
@@ -213,11 +225,14 @@ fn check_dims(header: &Header, path: &Path) -> Result<()> {
 impl Header {
     /// Voxels along `z, y, x`; missing axes are 1.
     pub(crate) fn shape_zyx(&self) -> [usize; 3] {
-        std::array::from_fn(|i| if self.dim[0] >= 3 - i as i64 { self.dim[3 - i] as usize } else { 1 })
+        std::array::from_fn(
+            |i| if self.dim[0] >= 3 - i as i64 { self.dim[3 - i] as usize } else { 1 },
+        )
     }
 
-    /// Slope and intercept when they change anything, by SimpleITK's rule: a slope of 0, NaN or infinity counts as 1,
-    /// an intercept that is no number as 0. (The standard ignores the intercept of a zero slope; so does nibabel.)
+    /// Slope and intercept when they change anything, by SimpleITK's rule: a slope of 0, NaN or
+    /// infinity counts as 1, an intercept that is no number as 0. (The standard ignores the
+    /// intercept of a zero slope; so does nibabel.)
     pub(crate) fn scaling(&self) -> Option<(f64, f64)> {
         let inter = if self.inter.is_finite() { self.inter } else { 0.0 };
         let slope = if self.slope_is_set() { self.slope } else { 1.0 };

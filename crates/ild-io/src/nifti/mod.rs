@@ -1,4 +1,5 @@
-//! NIfTI-1 and NIfTI-2 files (`.nii`, `.nii.gz`, `.hdr` + `.img`, each gzipped or not), read without trusting them.
+//! NIfTI-1 and NIfTI-2 files (`.nii`, `.nii.gz`, `.hdr` + `.img`, each gzipped or not), read
+//! without trusting them.
 
 mod data_type;
 mod header;

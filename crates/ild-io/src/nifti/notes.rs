@@ -16,9 +16,15 @@ pub(crate) fn of_header(header: &Header, geometry: &Geometry) -> Vec<String> {
         notes.push(format!("lengths are not in mm; multiplied by {}", header.unit_mm));
     }
     if !header.slope_is_set() && header.scaling().is_some() {
-        notes.push(format!("scl_slope is {}: taken as 1, the intercept {} is added as SimpleITK does", header.slope, header.inter));
+        notes.push(format!(
+            "scl_slope is {}: taken as 1, the intercept {} is added as SimpleITK does",
+            header.slope, header.inter
+        ));
     } else if !header.slope.is_finite() || !header.inter.is_finite() {
-        notes.push(format!("scl_slope {} and scl_inter {} are no scaling; values are taken as stored", header.slope, header.inter));
+        notes.push(format!(
+            "scl_slope {} and scl_inter {} are no scaling; values are taken as stored",
+            header.slope, header.inter
+        ));
     }
     if o.pixdim[1..].iter().any(|p| !p.is_finite() || *p <= 0.0) {
         notes.push(format!("pixdim {:?} is no spacing; taken as {spacing:?} mm", &o.pixdim[1..]));
@@ -27,17 +33,25 @@ pub(crate) fn of_header(header: &Header, geometry: &Geometry) -> Vec<String> {
         notes.push("the sform is not a usable matrix and is ignored".to_owned());
     }
     if o.sform_code <= 0 && o.qform_code <= 0 {
-        notes.push("neither sform nor qform: position and orientation in the patient are unknown".to_owned());
+        notes.push(
+            "neither sform nor qform: position and orientation in the patient are unknown"
+                .to_owned(),
+        );
     }
     if let Some(sform) = o.sform() {
         let lengths = sform.spacing_xyz_mm();
         if lengths.iter().zip(&spacing).any(|(a, b)| (a - b).abs() > SPACING_RELATIVE * b) {
-            notes.push(format!("pixdim says {spacing:?} mm but the sform's axes are {lengths:.4?} mm long"));
+            notes.push(format!(
+                "pixdim says {spacing:?} mm but the sform's axes are {lengths:.4?} mm long"
+            ));
         }
         if let Some(qform) = o.qform_of(spacing) {
-            let apart = Geometry::new(geometry.shape_zyx, qform).corner_distance_mm(&Geometry::new(geometry.shape_zyx, sform));
+            let apart = Geometry::new(geometry.shape_zyx, qform)
+                .corner_distance_mm(&Geometry::new(geometry.shape_zyx, sform));
             if apart > SAME_GRID_MM {
-                notes.push(format!("sform and qform disagree by up to {apart:.2} mm; the sform is used"));
+                notes.push(format!(
+                    "sform and qform disagree by up to {apart:.2} mm; the sform is used"
+                ));
             }
         }
     }

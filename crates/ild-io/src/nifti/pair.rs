@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The header file that belongs to `path`: itself, unless it is named like the image half of a pair.
+/// The header file that belongs to `path`: itself, unless it is named like the image half of a
+/// pair.
 pub(super) fn header_path(path: &Path) -> Result<PathBuf> {
     match stem(path, "img") {
         Some(stem) => partner(path, &stem, "hdr"),
@@ -47,7 +48,11 @@ fn partner(path: &Path, stem: &Path, ext: &str) -> Result<PathBuf> {
         .ok_or_else(|| {
             Error::rejected(
                 path,
-                format!("its other half beside it, {} or {}", named(ext).display(), named(&format!("{ext}.gz")).display()),
+                format!(
+                    "its other half beside it, {} or {}",
+                    named(ext).display(),
+                    named(&format!("{ext}.gz")).display()
+                ),
                 "neither",
                 "copy both files",
             )

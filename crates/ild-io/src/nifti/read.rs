@@ -9,13 +9,16 @@ use crate::raw_voxels::{self, Layout};
 use crate::volume::Number;
 use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, nrrd, with_voxels};
 
-/// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are filled up with 1).
+/// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are
+/// filled up with 1).
 ///
-/// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays `f64`), as SimpleITK does.
+/// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays
+/// `f64`), as SimpleITK does.
 ///
 /// # Errors
-/// Rejects what is no regular file, no NIfTI or NRRD, cut short, damaged, has more than 3 axes, holds colours or complex numbers,
-/// promises more than it holds or more than 4 GiB, has no usable spacing, or holds NaN or infinite values.
+/// Rejects what is no regular file, no NIfTI or NRRD, cut short, damaged, has more than 3 axes,
+/// holds colours or complex numbers, promises more than it holds or more than 4 GiB, has no usable
+/// spacing, or holds NaN or infinite values.
 pub fn read_volume(path: &Path) -> Result<Volume> {
     let volume = any_unchecked(path)?;
     refuse_not_finite(&volume.voxels, path)?;
@@ -28,7 +31,10 @@ pub fn read_volume(path: &Path) -> Result<Volume> {
 /// As [`read_volume`], and for label values that are not; the values are named.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
     let volume = any_unchecked(path)?;
-    Ok(LabelMap { labels: crate::label_map::whole_labels(volume.voxels, path)?, geometry: volume.geometry })
+    Ok(LabelMap {
+        labels: crate::label_map::whole_labels(volume.voxels, path)?,
+        geometry: volume.geometry,
+    })
 }
 
 fn any_unchecked(path: &Path) -> Result<Volume> {
@@ -82,7 +88,8 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
         Err(_) => return Err(not_nifti("fewer than 4 bytes".to_owned())),
         Ok(start) => start,
     };
-    let length = header::header_bytes(start).ok_or_else(|| not_nifti(format!("a file that begins with `{}`", start.escape_ascii())))?;
+    let length = header::header_bytes(start)
+        .ok_or_else(|| not_nifti(format!("a file that begins with `{}`", start.escape_ascii())))?;
     bytes.resize(length, 0);
     input.fill(&mut bytes[4..], 4)?;
     Ok((header::parse(&bytes, &path)?, length as u64))
@@ -90,8 +97,12 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
 
 /// Voxels from the stream, which stands at byte `position`, rescaled.
 fn read_voxels(input: &mut Input, header: &Header, position: u64) -> Result<Voxels> {
-    let layout =
-        Layout { data_type: header.data_type, shape_zyx: header.shape_zyx(), big_endian: header.big_endian, offset: header.vox_offset };
+    let layout = Layout {
+        data_type: header.data_type,
+        shape_zyx: header.shape_zyx(),
+        big_endian: header.big_endian,
+        offset: header.vox_offset,
+    };
     let voxels = raw_voxels::read(input, layout, position)?;
     Ok(match header.scaling() {
         Some((slope, inter)) => scale(voxels, slope, inter),
@@ -103,8 +114,12 @@ fn read_voxels(input: &mut Input, header: &Header, position: u64) -> Result<Voxe
 fn scale(voxels: Voxels, slope: f64, inter: f64) -> Voxels {
     match voxels {
         Voxels::F64(values) => Voxels::F64(values.mapv_into(|v| v * slope + inter)),
-        Voxels::F32(values) => Voxels::F32(values.mapv_into(|v| (f64::from(v) * slope + inter) as f32)),
-        whole => Voxels::F32(with_voxels!(whole, values => values.mapv(|v| (f64::from(v.as_f32()) * slope + inter) as f32))),
+        Voxels::F32(values) => {
+            Voxels::F32(values.mapv_into(|v| (f64::from(v) * slope + inter) as f32))
+        }
+        whole => Voxels::F32(
+            with_voxels!(whole, values => values.mapv(|v| (f64::from(v.as_f32()) * slope + inter) as f32)),
+        ),
     }
 }
 

@@ -39,7 +39,14 @@ pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
 /// # Errors
 /// As [`write_volume`].
 pub fn write_volume_described(path: &Path, volume: &Volume, description: &str) -> Result<()> {
-    let header = header(path, &volume.geometry, volume.voxels.shape_zyx(), DataType::of(&volume.voxels), 0, description)?;
+    let header = header(
+        path,
+        &volume.geometry,
+        volume.voxels.shape_zyx(),
+        DataType::of(&volume.voxels),
+        0,
+        description,
+    )?;
     with_voxels!(&volume.voxels, array => write(path, &header, array, VOLUME_LEVEL))
 }
 
@@ -63,10 +70,17 @@ pub fn write_label_map_described(path: &Path, map: &LabelMap, description: &str)
     write(path, &header, &map.labels, LABEL_LEVEL)
 }
 
-fn write<T: bytemuck::Pod>(path: &Path, header: &[u8; VOX_OFFSET], array: &Array3<T>, level: Compression) -> Result<()> {
+fn write<T: bytemuck::Pod>(
+    path: &Path,
+    header: &[u8; VOX_OFFSET],
+    array: &Array3<T>,
+    level: Compression,
+) -> Result<()> {
     let gzip = is_gzip_name(path)?;
     let voxels = array.as_standard_layout();
-    let bytes: &[u8] = bytemuck::cast_slice(voxels.as_slice().unwrap_or_else(|| unreachable!("standard layout is contiguous")));
+    let bytes: &[u8] = bytemuck::cast_slice(
+        voxels.as_slice().unwrap_or_else(|| unreachable!("standard layout is contiguous")),
+    );
     ild_cli::write_atomic(path, |file| -> io::Result<()> {
         if gzip {
             let mut encoder = GzEncoder::new(file, level);
@@ -83,11 +97,17 @@ fn write<T: bytemuck::Pod>(path: &Path, header: &[u8; VOX_OFFSET], array: &Array
 
 /// Whether `path` is to be gzipped, from its name.
 pub(crate) fn is_gzip_name(path: &Path) -> Result<bool> {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match name {
         name if name.ends_with(".nii.gz") => Ok(true),
         name if name.ends_with(".nii") => Ok(false),
-        name => Err(Error::rejected(path, "a name that ends in .nii or .nii.gz", format!("`{name}`"), "rename the output")),
+        name => Err(Error::rejected(
+            path,
+            "a name that ends in .nii or .nii.gz",
+            format!("`{name}`"),
+            "rename the output",
+        )),
     }
 }
 
@@ -101,14 +121,26 @@ fn header(
 ) -> Result<[u8; VOX_OFFSET]> {
     if shape_zyx != geometry.shape_zyx {
         let found = format!("an array of {shape_zyx:?}");
-        return Err(Error::rejected(path, format!("voxels of the grid, {:?} (z, y, x)", geometry.shape_zyx), found, ""));
+        return Err(Error::rejected(
+            path,
+            format!("voxels of the grid, {:?} (z, y, x)", geometry.shape_zyx),
+            found,
+            "",
+        ));
     }
     let mut out = [0u8; VOX_OFFSET];
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &(super::header::NIFTI1_BYTES as i32).to_le_bytes());
-    for (i, n) in [3, shape_zyx[2], shape_zyx[1], shape_zyx[0], 1, 1, 1, 1].into_iter().enumerate() {
-        let n = i16::try_from(n)
-            .map_err(|_| Error::rejected(path, "axes of at most 32767 voxels", format!("{shape_zyx:?} (z, y, x)"), "crop the volume"))?;
+    for (i, n) in [3, shape_zyx[2], shape_zyx[1], shape_zyx[0], 1, 1, 1, 1].into_iter().enumerate()
+    {
+        let n = i16::try_from(n).map_err(|_| {
+            Error::rejected(
+                path,
+                "axes of at most 32767 voxels",
+                format!("{shape_zyx:?} (z, y, x)"),
+                "crop the volume",
+            )
+        })?;
         put(40 + 2 * i, &n.to_le_bytes());
     }
     put(68, &intent.to_le_bytes());
@@ -121,7 +153,14 @@ fn header(
     let o = NiftiOrientation::to_write(geometry);
     put(252, &(o.qform_code as i16).to_le_bytes());
     put(254, &(o.sform_code as i16).to_le_bytes());
-    let floats = [(76, &o.pixdim[..]), (256, &o.quatern), (268, &o.qoffset), (280, &o.srow[0]), (296, &o.srow[1]), (312, &o.srow[2])];
+    let floats = [
+        (76, &o.pixdim[..]),
+        (256, &o.quatern),
+        (268, &o.qoffset),
+        (280, &o.srow[0]),
+        (296, &o.srow[1]),
+        (312, &o.srow[2]),
+    ];
     for (at, values) in floats {
         for (i, &value) in values.iter().enumerate() {
             put(at + 4 * i, &(value as f32).to_le_bytes());

@@ -80,17 +80,31 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// A refusal that names the key, if there is one.
-    pub(crate) fn reject(&self, expected: impl std::fmt::Display, found: impl std::fmt::Display, next: &str) -> Error {
-        let expected = if self.key.is_empty() { expected.to_string() } else { format!("`{}` to be {expected}", self.key) };
+    pub(crate) fn reject(
+        &self,
+        expected: impl std::fmt::Display,
+        found: impl std::fmt::Display,
+        next: &str,
+    ) -> Error {
+        let expected = if self.key.is_empty() {
+            expected.to_string()
+        } else {
+            format!("`{}` to be {expected}", self.key)
+        };
         Error::rejected(self.path, expected, found.to_string(), next)
     }
 
     fn bad(&self, header: BadHeader) -> Error {
-        self.reject(header.expected, header.found, "save it again with numpy.save or numpy.savez_compressed")
+        self.reject(
+            header.expected,
+            header.found,
+            "save it again with numpy.save or numpy.savez_compressed",
+        )
     }
 }
 
-/// Reads header and data to the end of `reader`; nothing is allocated before the header was held against the file's size.
+/// Reads header and data to the end of `reader`; nothing is allocated before the header was held
+/// against the file's size.
 pub(crate) fn read_array(reader: &mut impl Read, source: &Source) -> Result<NpyArray> {
     let header = NpyHeader::read(reader).map_err(|bad| source.bad(bad))?;
     let (order, kind) = header.descr.split_at_checked(1).unwrap_or_default();
@@ -98,7 +112,13 @@ pub(crate) fn read_array(reader: &mut impl Read, source: &Source) -> Result<NpyA
         "<" | "|" => false,
         ">" => true,
         "=" => cfg!(target_endian = "big"),
-        _ => return Err(source.reject("an array of plain numbers", format!("the type `{}`", header.descr), "")),
+        _ => {
+            return Err(source.reject(
+                "an array of plain numbers",
+                format!("the type `{}`", header.descr),
+                "",
+            ));
+        }
     };
     let mut of = Typed { reader, source, header: &header, big_endian };
     Ok(match kind {
@@ -141,13 +161,26 @@ impl<R: Read> Typed<'_, R> {
     fn read<T: Pod + Default>(&mut self) -> Result<ArrayD<T>> {
         let shape = &self.header.shape;
         let shown = || format!("shape {shape:?}");
-        // An empty axis makes any product zero; the others must still be sizes that an array can have.
-        let addressable = shape.iter().filter(|&&n| n > 0).try_fold(size_of::<T>(), |bytes, &n| bytes.checked_mul(n));
+        // An empty axis makes any product zero; the others must still be sizes that an array can
+        // have.
+        let addressable = shape
+            .iter()
+            .filter(|&&n| n > 0)
+            .try_fold(size_of::<T>(), |bytes, &n| bytes.checked_mul(n));
         let bytes = self.header.data_bytes(size_of::<T>() as u64);
-        let (Some(bytes), Some(_)) = (bytes, addressable.filter(|&n| isize::try_from(n).is_ok())) else {
-            return Err(self.source.reject("an array that fits into memory", shown(), "the header is damaged"));
+        let (Some(bytes), Some(_)) = (bytes, addressable.filter(|&n| isize::try_from(n).is_ok()))
+        else {
+            return Err(self.source.reject(
+                "an array that fits into memory",
+                shown(),
+                "the header is damaged",
+            ));
         };
-        let of_what = if self.source.key.is_empty() { "values".to_owned() } else { format!("`{}`", self.source.key) };
+        let of_what = if self.source.key.is_empty() {
+            "values".to_owned()
+        } else {
+            format!("`{}`", self.source.key)
+        };
         check_promise(self.source.path, bytes, self.source.largest_bytes, &of_what)?;
         let mut values = vec![T::default(); bytes as usize / size_of::<T>()];
         let raw: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
@@ -155,18 +188,32 @@ impl<R: Read> Typed<'_, R> {
         if self.big_endian != cfg!(target_endian = "big") {
             raw.chunks_exact_mut(size_of::<T>()).for_each(<[u8]>::reverse);
         }
-        let behind = self.reader.read(&mut [0u8; 1]).map_err(|error| self.unreadable(&error, &shown()))?;
+        let behind =
+            self.reader.read(&mut [0u8; 1]).map_err(|error| self.unreadable(&error, &shown()))?;
         if behind > 0 {
-            return Err(self.source.reject(format!("{bytes} bytes of data, as its {} says", shown()), "more", "the file is damaged"));
+            return Err(self.source.reject(
+                format!("{bytes} bytes of data, as its {} says", shown()),
+                "more",
+                "the file is damaged",
+            ));
         }
         let array = ArrayD::from_shape_vec(IxDyn(shape).set_f(self.header.fortran_order), values)
-            .map_err(|error| self.source.reject("an array that fits into memory", error, "the header is damaged"))?;
+            .map_err(|error| {
+            self.source.reject("an array that fits into memory", error, "the header is damaged")
+        })?;
         Ok(if self.header.fortran_order { array.as_standard_layout().into_owned() } else { array })
     }
 
     fn unreadable(&self, error: &std::io::Error, shape: &str) -> Error {
-        let found =
-            if error.kind() == std::io::ErrorKind::UnexpectedEof { "the end of the data before it".to_owned() } else { error.to_string() };
-        self.source.reject(format!("data of {shape}"), found, "the file is damaged or cut short: copy it again")
+        let found = if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            "the end of the data before it".to_owned()
+        } else {
+            error.to_string()
+        };
+        self.source.reject(
+            format!("data of {shape}"),
+            found,
+            "the file is damaged or cut short: copy it again",
+        )
     }
 }

@@ -41,7 +41,10 @@ impl NpyHeader {
         let mut start = [0u8; 8];
         reader.read_exact(&mut start).map_err(short)?;
         if &start[..6] != MAGIC {
-            return Err(bad("an NPY array", format!("data that begins with `{}`", start[..6].escape_ascii())));
+            return Err(bad(
+                "an NPY array",
+                format!("data that begins with `{}`", start[..6].escape_ascii()),
+            ));
         }
         let length = match start[6] {
             1 => {
@@ -61,29 +64,38 @@ impl NpyHeader {
         }
         let mut text = vec![0u8; length];
         reader.read_exact(&mut text).map_err(short)?;
-        let text = std::str::from_utf8(&text).map_err(|_| bad("an NPY header in UTF-8", "other bytes"))?;
+        let text =
+            std::str::from_utf8(&text).map_err(|_| bad("an NPY header in UTF-8", "other bytes"))?;
         Self::parse(text)
     }
 
     fn parse(text: &str) -> Result<Self, BadHeader> {
         let dictionary = "a dictionary with descr, fortran_order and shape";
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        let mut rest = text.trim().strip_prefix('{').ok_or_else(|| bad(dictionary, short(text)))?.trim_start();
+        let mut rest =
+            text.trim().strip_prefix('{').ok_or_else(|| bad(dictionary, short(text)))?.trim_start();
         while !rest.starts_with('}') {
             let (key, after) = quoted(rest).ok_or_else(|| bad(dictionary, short(rest)))?;
-            rest = after.trim_start().strip_prefix(':').ok_or_else(|| bad(dictionary, short(after)))?.trim_start();
+            rest = after
+                .trim_start()
+                .strip_prefix(':')
+                .ok_or_else(|| bad(dictionary, short(after)))?
+                .trim_start();
             rest = match key {
                 "descr" => {
                     // A list here is a record type, and its text cannot be one plain type.
-                    let (value, after) =
-                        quoted(rest).ok_or_else(|| bad("an array of plain numbers", format!("records, {}", short(rest))))?;
+                    let (value, after) = quoted(rest).ok_or_else(|| {
+                        bad("an array of plain numbers", format!("records, {}", short(rest)))
+                    })?;
                     descr = Some(value.to_owned());
                     after
                 }
                 "fortran_order" => {
                     let (value, after) = [("True", true), ("False", false)]
                         .into_iter()
-                        .find_map(|(word, value)| rest.strip_prefix(word).map(|after| (value, after)))
+                        .find_map(|(word, value)| {
+                            rest.strip_prefix(word).map(|after| (value, after))
+                        })
                         .ok_or_else(|| bad("fortran_order True or False", short(rest)))?;
                     fortran_order = Some(value);
                     after
@@ -93,7 +105,10 @@ impl NpyHeader {
                         .strip_prefix('(')
                         .and_then(|r| r.split_once(')'))
                         .ok_or_else(|| bad("shape, a tuple of sizes", short(rest)))?;
-                    shape = Some(sizes(inside).ok_or_else(|| bad("shape, a tuple of sizes", short(inside)))?);
+                    shape = Some(
+                        sizes(inside)
+                            .ok_or_else(|| bad("shape, a tuple of sizes", short(inside)))?,
+                    );
                     after
                 }
                 other => return Err(bad(dictionary, format!("the key `{}`", short(other)))),
@@ -106,7 +121,9 @@ impl NpyHeader {
             };
         }
         match (descr, fortran_order, shape) {
-            (Some(descr), Some(fortran_order), Some(shape)) => Ok(Self { descr, fortran_order, shape }),
+            (Some(descr), Some(fortran_order), Some(shape)) => {
+                Ok(Self { descr, fortran_order, shape })
+            }
             _ => Err(bad(dictionary, short(text))),
         }
     }
@@ -119,9 +136,16 @@ impl NpyHeader {
     /// The bytes that numpy writes before C-ordered data of this type and shape.
     pub(crate) fn bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
         let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-        let tuple = if sizes.len() == 1 { format!("({},)", sizes[0]) } else { format!("({})", sizes.join(", ")) };
+        let tuple = if sizes.len() == 1 {
+            format!("({},)", sizes[0])
+        } else {
+            format!("({})", sizes.join(", "))
+        };
         let growth = sizes.first().map_or(0, |n| GROWTH_DIGITS.saturating_sub(n.len()));
-        let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple}, }}{}", " ".repeat(growth));
+        let mut text = format!(
+            "{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple}, }}{}",
+            " ".repeat(growth)
+        );
         let prefix = MAGIC.len() + 4;
         let padding = ALIGN - (prefix + text.len() + 1) % ALIGN;
         text.push_str(&" ".repeat(padding));
@@ -160,18 +184,25 @@ mod tests {
 
     #[test]
     fn the_header_is_numpys_byte_for_byte() {
-        // numpy 2.4: np.save of zeros((15, 80, 96), uint8) begins with 128 bytes, the dictionary filled up with spaces.
+        // numpy 2.4: np.save of zeros((15, 80, 96), uint8) begins with 128 bytes, the dictionary
+        // filled up with spaces.
         let dictionary = "{'descr': '|u1', 'fortran_order': False, 'shape': (15, 80, 96), }";
         let want = [b"\x93NUMPY\x01\x00v\x00", format!("{dictionary:117}\n").as_bytes()].concat();
         assert_eq!(NpyHeader::bytes("|u1", &[15, 80, 96]), want);
         let read = NpyHeader::read(&mut &want[..]).unwrap();
-        assert_eq!(read, NpyHeader { descr: "|u1".into(), fortran_order: false, shape: vec![15, 80, 96] });
+        assert_eq!(
+            read,
+            NpyHeader { descr: "|u1".into(), fortran_order: false, shape: vec![15, 80, 96] }
+        );
     }
 
     #[test]
     fn scalars_vectors_and_python_2_sizes_are_read() {
         for (text, shape) in [("()", vec![]), ("(3,)", vec![3]), ("(3L, 4L)", vec![3, 4])] {
-            let header = NpyHeader::parse(&format!("{{'shape': {text}, \"descr\": '<f8', 'fortran_order': True}}")).unwrap();
+            let header = NpyHeader::parse(&format!(
+                "{{'shape': {text}, \"descr\": '<f8', 'fortran_order': True}}"
+            ))
+            .unwrap();
             assert_eq!((header.shape, header.fortran_order), (shape, true));
         }
     }
@@ -190,7 +221,10 @@ mod tests {
         ] {
             assert!(NpyHeader::parse(text).is_err(), "{text}");
         }
-        assert_eq!(NpyHeader::parse("{'descr': [('a', '<f4')], }").unwrap_err().expected, "an array of plain numbers");
+        assert_eq!(
+            NpyHeader::parse("{'descr': [('a', '<f4')], }").unwrap_err().expected,
+            "an array of plain numbers"
+        );
         assert!(NpyHeader::parse(&format!("{{'shape': {}", "(".repeat(60_000))).is_err());
     }
 }

@@ -32,7 +32,12 @@ pub fn read_npy(path: &Path) -> Result<NpyArray> {
 pub fn read_npy_u8(path: &Path) -> Result<ArrayD<u8>> {
     match read_npy(path)? {
         NpyArray::U8(array) => Ok(array),
-        other => Err(crate::Error::rejected(path, "an array of uint8", other.type_name(), "save it as uint8")),
+        other => Err(crate::Error::rejected(
+            path,
+            "an array of uint8",
+            other.type_name(),
+            "save it as uint8",
+        )),
     }
 }
 
@@ -64,11 +69,16 @@ pub fn write_npy_u8(path: &Path, array: ArrayViewD<u8>) -> Result<()> {
 }
 
 /// Header and data of one array.
-pub(crate) fn write_array<T: NpyElement>(writer: &mut impl Write, array: &ArrayViewD<T>) -> io::Result<()> {
+pub(crate) fn write_array<T: NpyElement>(
+    writer: &mut impl Write,
+    array: &ArrayViewD<T>,
+) -> io::Result<()> {
     const { assert!(cfg!(target_endian = "little"), "the type strings say little endian") };
     writer.write_all(&NpyHeader::bytes(T::DESCR, array.shape()))?;
     match array.as_slice() {
         Some(values) => writer.write_all(bytemuck::cast_slice(values)),
-        None => writer.write_all(bytemuck::cast_slice(array.as_standard_layout().as_slice().unwrap_or_default())),
+        None => writer.write_all(bytemuck::cast_slice(
+            array.as_standard_layout().as_slice().unwrap_or_default(),
+        )),
     }
 }

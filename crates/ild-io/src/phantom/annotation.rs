@@ -1,4 +1,5 @@
-//! Which slices the radiologist outlined: a tenth to a quarter of them, in short runs with gaps between.
+//! Which slices the radiologist outlined: a tenth to a quarter of them, in short runs with gaps
+//! between.
 
 use super::cohort::CLASSES;
 use super::draws::Draws;
@@ -11,12 +12,14 @@ const SHARE: [f32; 2] = [0.10, 0.25];
 /// Lengths of a run of outlined slices, drawn with equal chance.
 const RUNS: [usize; 5] = [1, 2, 2, 2, 3];
 
-/// `true` for outlined slices. `areas` holds the pixels of each label id in each slice; only slices with disease can be outlined, and every
-/// class that is there is outlined somewhere.
+/// `true` for outlined slices. `areas` holds the pixels of each label id in each slice; only slices
+/// with disease can be outlined, and every class that is there is outlined somewhere.
 ///
-/// The gap follows from the share: about five slices at the median, as in the cohort that this imitates.
+/// The gap follows from the share: about five slices at the median, as in the cohort that this
+/// imitates.
 pub(crate) fn outlined(areas: &[Areas], draws: &mut Draws) -> Vec<bool> {
-    let diseased: Vec<bool> = areas.iter().map(|areas| areas.iter().any(|&area| area > 0)).collect();
+    let diseased: Vec<bool> =
+        areas.iter().map(|areas| areas.iter().any(|&area| area > 0)).collect();
     let mut chosen = runs(&diseased, draws);
     for class in 0..CLASSES {
         let missed = !areas.iter().zip(&chosen).any(|(areas, &chosen)| chosen && areas[class] > 0);
@@ -74,8 +77,17 @@ mod tests {
 
     #[test]
     fn a_class_in_few_slices_is_not_forgotten() {
-        let areas: Vec<Areas> =
-            (0..60).map(|z| [usize::from(z > 20) * 500, 0, 0, 0, if z == 20 { 300 } else { usize::from(z == 19) }]).collect();
+        let areas: Vec<Areas> = (0..60)
+            .map(|z| {
+                [
+                    usize::from(z > 20) * 500,
+                    0,
+                    0,
+                    0,
+                    if z == 20 { 300 } else { usize::from(z == 19) },
+                ]
+            })
+            .collect();
         for stream in 0..50 {
             let chosen = outlined(&areas, &mut Draws::new(1, stream));
             assert!(chosen[20] || chosen[19]);

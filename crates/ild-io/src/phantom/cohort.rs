@@ -4,15 +4,16 @@ use super::draws::Draws;
 
 /// Number of classes of the default label table, and of patients in a block.
 pub(crate) const CLASSES: usize = 5;
-/// How many classes the patients of a block have: 1.8 on average, so each class occurs in 36 % of patients.
+/// How many classes the patients of a block have: 1.8 on average, so each class occurs in 36 % of
+/// patients.
 const COUNTS: [usize; CLASSES] = [1, 1, 2, 2, 3];
 /// Stream of draws for cohort matters; patients use their own number.
 const COHORT_STREAM: u64 = u64::MAX;
 
 /// Label ids of the disease of patient `index`, lowest zone first.
 ///
-/// Patients come in blocks of five in which every class occurs once or twice: in 20 to 40 % of patients by construction, not by luck,
-/// and independent of how many patients there are.
+/// Patients come in blocks of five in which every class occurs once or twice: in 20 to 40 % of
+/// patients by construction, not by luck, and independent of how many patients there are.
 pub(crate) fn classes(seed: u64, index: usize) -> Vec<u8> {
     let mut draws = Draws::new(seed, COHORT_STREAM - (index / CLASSES) as u64);
     let mut permutation = || {
@@ -27,7 +28,8 @@ pub(crate) fn classes(seed: u64, index: usize) -> Vec<u8> {
     for (&class, count) in first.iter().zip(counts).take(index % CLASSES + 1) {
         own = vec![class];
         while own.len() < count {
-            // Four of the five cards are dealt in all, so one that the patient does not hold is always left.
+            // Four of the five cards are dealt in all, so one that the patient does not hold is
+            // always left.
             let card = deck.iter().position(|card| !own.contains(card)).unwrap_or(0);
             own.push(deck.remove(card));
         }
@@ -45,9 +47,13 @@ mod tests {
         for seed in 0..50 {
             for cases in [10, 20, 30, 95] {
                 for class in 1..=CLASSES as u8 {
-                    let with = (0..cases).filter(|&index| classes(seed, index).contains(&class)).count();
+                    let with =
+                        (0..cases).filter(|&index| classes(seed, index).contains(&class)).count();
                     let share = with as f64 / cases as f64;
-                    assert!((0.2..=0.5).contains(&share), "seed {seed}, {cases} cases, class {class}: {share}");
+                    assert!(
+                        (0.2..=0.5).contains(&share),
+                        "seed {seed}, {cases} cases, class {class}: {share}"
+                    );
                 }
             }
         }

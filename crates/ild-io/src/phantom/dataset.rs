@@ -12,7 +12,8 @@ use super::summary::{CaseSummary, Cohort};
 use super::{Phantom, generate};
 use crate::{Error, LabelTable, Result, read_label_map, write_label_map, write_volume};
 
-/// Version of the generator: a change of voxels is a new one, and old folders are not mixed with new cases.
+/// Version of the generator: a change of voxels is a new one, and old folders are not mixed with
+/// new cases.
 const GENERATOR: u32 = 2;
 const SETTINGS_FILE: &str = "phantom.json";
 const IMAGES: &str = "imagesTr";
@@ -34,12 +35,15 @@ fn case_name(index: usize) -> String {
     format!("phantom_{:03}", index + 1)
 }
 
-/// Writes `imagesTr/<case>_0000.nii.gz`, `labelsTr/<case>.nii.gz`, `dataset.json`, `labels.json` and `cohort.json` below `folder`.
+/// Writes `imagesTr/<case>_0000.nii.gz`, `labelsTr/<case>.nii.gz`, `dataset.json`, `labels.json`
+/// and `cohort.json` below `folder`.
 ///
-/// Cases that are already there are counted, not made again, unless `force`. `finished` is called once per case with whether it was made.
+/// Cases that are already there are counted, not made again, unless `force`. `finished` is called
+/// once per case with whether it was made.
 ///
 /// # Errors
-/// When `folder` holds a cohort of other settings, or a file cannot be written. `None` when `stop` said so between two cases.
+/// When `folder` holds a cohort of other settings, or a file cannot be written. `None` when `stop`
+/// said so between two cases.
 pub fn write_cohort(
     folder: &Path,
     settings: Settings,
@@ -49,11 +53,15 @@ pub fn write_cohort(
 ) -> Result<Option<Cohort>> {
     let _lock = FolderLock::take(folder)?.ok_or_else(|| busy(folder))?;
     claim(folder, settings, force)?;
-    write_json(&folder.join("labels.json"), &serde_json::to_value(LabelTable::default()).unwrap_or_default())?;
+    write_json(
+        &folder.join("labels.json"),
+        &serde_json::to_value(LabelTable::default()).unwrap_or_default(),
+    )?;
     write_json(&folder.join("dataset.json"), &dataset_json(settings.cases))?;
     let mut cases = Vec::with_capacity(settings.cases);
     let indices: Vec<usize> = (0..settings.cases).collect();
-    // As many at a time as there are threads: a pool that waits for slices would else begin case after case and hold them all in memory.
+    // As many at a time as there are threads: a pool that waits for slices would else begin case
+    // after case and hold them all in memory.
     for together in indices.chunks(rayon::current_num_threads()) {
         if stop() {
             return Ok(None);
@@ -70,24 +78,34 @@ pub fn write_cohort(
     Ok(Some(cohort))
 }
 
-/// Makes `folder` the place of this cohort. Another cohort's cases are refused, or with `force` removed: two are never mixed.
+/// Makes `folder` the place of this cohort. Another cohort's cases are refused, or with `force`
+/// removed: two are never mixed.
 fn claim(folder: &Path, settings: Settings, force: bool) -> Result<()> {
     let path = folder.join(SETTINGS_FILE);
     let wanted = json!({ "generator": GENERATOR, "settings": settings });
-    let found: Option<Value> = std::fs::read(&path).ok().map(|text| serde_json::from_slice(&text).unwrap_or_default());
+    let found: Option<Value> =
+        std::fs::read(&path).ok().map(|text| serde_json::from_slice(&text).unwrap_or_default());
     match &found {
         Some(found) if !force && *found != wanted => {
             let next = "choose another --output, or pass --force to replace it";
-            return Err(Error::rejected(&path, format!("a cohort of {wanted}"), found.to_string(), next));
+            return Err(Error::rejected(
+                &path,
+                format!("a cohort of {wanted}"),
+                found.to_string(),
+                next,
+            ));
         }
         Some(_) if !force => {}
         _ => {
-            let before = found.as_ref().and_then(|found| found["settings"]["cases"].as_u64()).unwrap_or(0) as usize;
+            let before =
+                found.as_ref().and_then(|found| found["settings"]["cases"].as_u64()).unwrap_or(0)
+                    as usize;
             remove_cases(folder, settings.cases.max(before))?;
         }
     }
     for part in [IMAGES, LABELS] {
-        ild_cli::sweep_temporary(&folder.join(part)).map_err(|source| not_written(folder, source))?;
+        ild_cli::sweep_temporary(&folder.join(part))
+            .map_err(|source| not_written(folder, source))?;
     }
     write_json(&path, &wanted)
 }
@@ -104,7 +122,9 @@ fn not_written(path: &Path, source: io::Error) -> Error {
 fn remove_cases(folder: &Path, cases: usize) -> Result<()> {
     for path in (0..cases).flat_map(|index| case_paths(folder, index)) {
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written(&path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(not_written(&path, error));
+            }
             _ => {}
         }
     }
@@ -114,10 +134,14 @@ fn remove_cases(folder: &Path, cases: usize) -> Result<()> {
 /// Image and label of a case.
 fn case_paths(folder: &Path, index: usize) -> [PathBuf; 2] {
     let case = case_name(index);
-    [folder.join(IMAGES).join(format!("{case}_0000.nii.gz")), folder.join(LABELS).join(format!("{case}.nii.gz"))]
+    [
+        folder.join(IMAGES).join(format!("{case}_0000.nii.gz")),
+        folder.join(LABELS).join(format!("{case}.nii.gz")),
+    ]
 }
 
-/// Makes and writes a case, unless it is there. The label is written last: where it is, the case is whole.
+/// Makes and writes a case, unless it is there. The label is written last: where it is, the case is
+/// whole.
 fn write_case(folder: &Path, settings: Settings, index: usize) -> Result<(CaseSummary, bool)> {
     let case = case_name(index);
     let [image_path, label_path] = case_paths(folder, index);

@@ -18,7 +18,8 @@ pub(crate) struct Zone {
     pub seed: u32,
 }
 
-/// How the disease lies in a lung. Positions on the pleura run from 0 at the spine over 0.5 at the side to 1 at the sternum.
+/// How the disease lies in a lung. Positions on the pleura run from 0 at the spine over 0.5 at the
+/// side to 1 at the sternum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     /// A crescent that follows the pleura, from `centre − half` to `centre + half`.
@@ -47,7 +48,8 @@ pub(crate) fn zones(classes: &[u8], draws: &mut Draws) -> Vec<Zone> {
     classes.iter().enumerate().map(zone).collect()
 }
 
-/// Mostly both lungs. A crescent can spare one; it then is long and thin, so that its box is far from filled.
+/// Mostly both lungs. A crescent can spare one; it then is long and thin, so that its box is far
+/// from filled.
 fn sides(shape: &mut Shape, draws: &mut Draws) -> [f32; 2] {
     match shape {
         Shape::Crescent { thickness_mm, half, .. } if draws.chance(0.2) => {
@@ -61,7 +63,8 @@ fn sides(shape: &mut Shape, draws: &mut Draws) -> [f32; 2] {
 
 impl Shape {
     fn draw(class: u8, draws: &mut Draws) -> Self {
-        // Reticulation and honeycombing creep along the pleura; haze and consolidation also come in patches and masses.
+        // Reticulation and honeycombing creep along the pleura; haze and consolidation also come in
+        // patches and masses.
         let [patches, masses] = match class {
             1 => [0.45, 0.10],
             3 => [0.30, 0.0],
@@ -70,7 +73,10 @@ impl Shape {
         };
         let drawn = draws.uniform(0.0, 1.0);
         if drawn < patches {
-            Self::Patches { size_mm: draws.uniform(40.0, 52.0), threshold: draws.uniform(0.16, 0.26) }
+            Self::Patches {
+                size_mm: draws.uniform(40.0, 52.0),
+                threshold: draws.uniform(0.16, 0.26),
+            }
         } else if drawn < patches + masses {
             let right = draws.uniform(0.12, 0.3);
             let centres = [right, right + draws.uniform(0.15, 0.35)];
@@ -79,14 +85,19 @@ impl Shape {
                 centres: if draws.chance(0.5) { centres } else { [centres[1], centres[0]] },
             }
         } else {
-            Self::Crescent { thickness_mm: draws.uniform(21.0, 28.0), centre: draws.uniform(0.16, 0.42), half: draws.uniform(0.24, 0.36) }
+            Self::Crescent {
+                thickness_mm: draws.uniform(21.0, 28.0),
+                centre: draws.uniform(0.16, 0.42),
+                half: draws.uniform(0.24, 0.36),
+            }
         }
     }
 }
 
 impl Zone {
-    /// Positive inside the disease, about in mm from its edge, at `xy` of the reference frame and `p_mm` of the patient frame.
-    /// Goes on outside the lung, so that smoothing does not draw the disease back from the pleura.
+    /// Positive inside the disease, about in mm from its edge, at `xy` of the reference frame and
+    /// `p_mm` of the patient frame. Goes on outside the lung, so that smoothing does not draw the
+    /// disease back from the pleura.
     pub(crate) fn depth(&self, level: &Level, xy: [f32; 2], p_mm: [f32; 3], d: &Distances) -> f32 {
         let strength = self.sides[usize::from(xy[0] > 0.0)];
         let [low, high] = self.heights;
@@ -96,14 +107,17 @@ impl Zone {
         }
         let side_seed = self.seed ^ if xy[0] > 0.0 { 0x1EF7 } else { 0 };
         // Long along z: what is seen in one slice is still there in the next annotated one.
-        let wave = |mm: f32, salt: u32| rough(side_seed ^ salt, [p_mm[0] / mm, p_mm[1] / mm, p_mm[2] / (1.8 * mm)]);
+        let wave = |mm: f32, salt: u32| {
+            rough(side_seed ^ salt, [p_mm[0] / mm, p_mm[1] / mm, p_mm[2] / (1.8 * mm)])
+        };
         let fade = step(0.0, 14.0, within);
         let inward = -d.costal;
         let around = around_pleura(level, xy) + 0.09 * wave(48.0, 0x77) + 0.03 * wave(17.0, 0x78);
         let ragged = 3.0 * wave(15.0, 0x79);
         match self.shape {
             Shape::Crescent { thickness_mm, centre, half } => {
-                let ends = 110.0 * (half * strength * (0.55 + 0.45 * fade) - (around - centre).abs());
+                let ends =
+                    110.0 * (half * strength * (0.55 + 0.45 * fade) - (around - centre).abs());
                 let thickness = thickness_mm * strength * (1.0 + 0.32 * wave(38.0, 0));
                 (thickness + ragged - inward).min(ends)
             }
@@ -115,7 +129,8 @@ impl Zone {
             Shape::Masses { radius_mm, centres } => {
                 let along = 105.0 * (around_pleura(level, xy) - centres[usize::from(xy[0] > 0.0)]);
                 let above = 0.45 * (level.z - 0.5 * (low + high));
-                radius_mm * (1.0 + 0.25 * wave(26.0, 0x33)) + ragged - norm([along, 1.15 * (inward - 12.0), above])
+                radius_mm * (1.0 + 0.25 * wave(26.0, 0x33)) + ragged
+                    - norm([along, 1.15 * (inward - 12.0), above])
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Seeded draws. Every patient has its own stream, so that case 7 is the same case whatever was drawn for the others.
+//! Seeded draws. Every patient has its own stream, so that case 7 is the same case whatever was
+//! drawn for the others.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};

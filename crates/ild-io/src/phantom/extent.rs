@@ -8,9 +8,11 @@ use super::patient::Patient;
 use super::thorax::Level;
 use super::tubes::SliceGrid;
 
-/// Distance between grid points: fine enough for shapes whose thinnest part is kept above three of it.
+/// Distance between grid points: fine enough for shapes whose thinnest part is kept above three of
+/// it.
 const STEP_MM: f32 = 4.0;
-/// Passes of a three-point mean per axis; three give a Gaussian of 1.4 steps, which rounds corners and removes slivers.
+/// Passes of a three-point mean per axis; three give a Gaussian of 1.4 steps, which rounds corners
+/// and removes slivers.
 const PASSES: usize = 3;
 
 /// Smoothed share of disease, 1 inside; the outline is where it is one half.
@@ -27,7 +29,11 @@ impl Extent {
         let heights = zone.heights.map(|z| z * patient.scale[2]);
         let origin = [-half[0], -half[1], heights[0] - margin];
         let count = |length: f32| (length / STEP_MM) as usize + 2;
-        let shape = [count(heights[1] - heights[0] + 2.0 * margin), count(2.0 * half[1]), count(2.0 * half[0])];
+        let shape = [
+            count(heights[1] - heights[0] + 2.0 * margin),
+            count(2.0 * half[1]),
+            count(2.0 * half[0]),
+        ];
         let mut field = Array3::zeros(shape);
         for (k, mut plane) in field.outer_iter_mut().enumerate() {
             let z_mm = origin[2] + k as f32 * STEP_MM;
@@ -35,7 +41,8 @@ impl Extent {
             for ((j, i), value) in plane.indexed_iter_mut() {
                 let p = [origin[0] + i as f32 * STEP_MM, origin[1] + j as f32 * STEP_MM, z_mm];
                 let (distances, xy) = patient.distances_at(&level, p);
-                // Half a step either side of the edge, so that the outline does not follow the grid.
+                // Half a step either side of the edge, so that the outline does not follow the
+                // grid.
                 let depth = zone.depth(&level, xy, p, &distances);
                 let medial = (distances.lung - distances.costal.max(0.0)).max(0.0);
                 *value = (0.5 + (depth - medial) / STEP_MM).clamp(0.0, 1.0);
@@ -56,9 +63,14 @@ impl Extent {
             return None;
         }
         let mut plane = Array2::zeros((rows, columns));
-        let (low, high) =
-            (self.field.index_axis(ndarray::Axis(0), below as usize), self.field.index_axis(ndarray::Axis(0), below as usize + 1));
-        Zip::from(&mut plane).and(low).and(high).for_each(|out, &a, &b| *out = mix(a, b, height - below as f32));
+        let (low, high) = (
+            self.field.index_axis(ndarray::Axis(0), below as usize),
+            self.field.index_axis(ndarray::Axis(0), below as usize + 1),
+        );
+        Zip::from(&mut plane)
+            .and(low)
+            .and(high)
+            .for_each(|out, &a, &b| *out = mix(a, b, height - below as f32));
         if plane.iter().all(|&share: &f32| share < 0.5) {
             return None;
         }
@@ -77,7 +89,11 @@ fn bilinear(plane: &Array2<f32>, x: f32, y: f32) -> f32 {
     }
     let (i, j) = (i as usize, j as usize);
     let (tx, ty) = (x - i as f32, y - j as f32);
-    mix(mix(plane[[j, i]], plane[[j, i + 1]], tx), mix(plane[[j + 1, i]], plane[[j + 1, i + 1]], tx), ty)
+    mix(
+        mix(plane[[j, i]], plane[[j, i + 1]], tx),
+        mix(plane[[j + 1, i]], plane[[j + 1, i + 1]], tx),
+        ty,
+    )
 }
 
 /// Mean of three neighbours along each axis.

@@ -5,9 +5,11 @@ use super::patient::Patient;
 use super::tubes::SliceGrid;
 use crate::{Affine, Geometry};
 
-/// Distance between slices of a scanner, patient mm. A volume with too few slices to reach from end to end shows the middle.
+/// Distance between slices of a scanner, patient mm. A volume with too few slices to reach from end
+/// to end shows the middle.
 const SPACING_MM: [f32; 2] = [0.6, 8.0];
-/// The scan starts this far below the lowest lung, and its middle is here, mm of the reference thorax.
+/// The scan starts this far below the lowest lung, and its middle is here, mm of the reference
+/// thorax.
 const BELOW_MM: f32 = 14.0;
 const MIDDLE_MM: f32 = 122.0;
 /// Every fifth patient was scanned on a tilted grid.
@@ -22,12 +24,18 @@ pub(crate) struct Grid {
     bottom: f32,
     /// Stored from the right to the left of the patient, and from head to foot.
     flips: [bool; 2],
-    /// Half-angle tangents of the tilt about the patient's x and z axes; zero when the grid is straight.
+    /// Half-angle tangents of the tilt about the patient's x and z axes; zero when the grid is
+    /// straight.
     tilt: [f64; 2],
 }
 
 impl Grid {
-    pub(crate) fn draw(shape_zyx: [usize; 3], index: usize, patient: &Patient, draws: &mut Draws) -> Self {
+    pub(crate) fn draw(
+        shape_zyx: [usize; 3],
+        index: usize,
+        patient: &Patient,
+        draws: &mut Draws,
+    ) -> Self {
         let [slices, rows, columns] = shape_zyx;
         let height = patient.height_mm() + BELOW_MM * patient.scale[2];
         let spacing_z = (height / slices as f32).clamp(SPACING_MM[0], SPACING_MM[1]);
@@ -46,7 +54,11 @@ impl Grid {
             spacing_z,
             bottom: middle - 0.5 * spacing_z * (slices - 1) as f32,
             flips,
-            tilt: if oblique { [f64::from(about_x + about_x.signum() * 0.03), f64::from(about_z)] } else { [0.0; 2] },
+            tilt: if oblique {
+                [f64::from(about_x + about_x.signum() * 0.03), f64::from(about_z)]
+            } else {
+                [0.0; 2]
+            },
         }
     }
 
@@ -69,7 +81,8 @@ impl Grid {
         self.flips
     }
 
-    /// Geometry of the stored voxels. The patient frame is DICOM's (left, posterior, superior); world is RAS+.
+    /// Geometry of the stored voxels. The patient frame is DICOM's (left, posterior, superior);
+    /// world is RAS+.
     pub(crate) fn geometry(&self) -> Geometry {
         let [slices, _, columns] = self.shape_zyx;
         let first = self.slice(0);
@@ -95,9 +108,11 @@ impl Grid {
         Geometry::new(self.shape_zyx, Affine(affine))
     }
 
-    /// Rotation about x, then z. Sine and cosine come from the tangent of the half angle, without library functions.
+    /// Rotation about x, then z. Sine and cosine come from the tangent of the half angle, without
+    /// library functions.
     fn tilted(&self, [x, y, z]: [f64; 3]) -> [f64; 3] {
-        let [(sx, cx), (sz, cz)] = self.tilt.map(|t| (2.0 * t / (1.0 + t * t), (1.0 - t * t) / (1.0 + t * t)));
+        let [(sx, cx), (sz, cz)] =
+            self.tilt.map(|t| (2.0 * t / (1.0 + t * t), (1.0 - t * t) / (1.0 + t * t)));
         let (y, z) = (cx * y - sx * z, sx * y + cx * z);
         [cz * x - sz * y, sz * x + cz * y, z]
     }
@@ -121,10 +136,12 @@ mod tests {
 
     #[test]
     fn most_scans_are_lps_and_every_fifth_is_oblique() {
-        let codes: Vec<String> = grids().iter().map(|(_, grid)| grid.geometry().affine.axis_codes()).collect();
+        let codes: Vec<String> =
+            grids().iter().map(|(_, grid)| grid.geometry().affine.axis_codes()).collect();
         let lps = codes.iter().filter(|code| *code == "LPS").count();
         assert!((65..95).contains(&lps) && codes.iter().any(|code| code == "LPI"), "{lps}");
-        let oblique = grids().iter().filter(|(_, grid)| grid.geometry().affine.0[1][2] != 0.0).count();
+        let oblique =
+            grids().iter().filter(|(_, grid)| grid.geometry().affine.0[1][2] != 0.0).count();
         assert_eq!(oblique, 20);
     }
 
@@ -133,7 +150,10 @@ mod tests {
         for (_, grid) in grids() {
             let spacing = grid.geometry().spacing_xyz_mm;
             let expected = [grid.pixel, grid.pixel, grid.spacing_z].map(f64::from);
-            assert!(spacing.iter().zip(expected).all(|(a, b)| (a - b).abs() < TOLERANCE_MM), "{spacing:?} {expected:?}");
+            assert!(
+                spacing.iter().zip(expected).all(|(a, b)| (a - b).abs() < TOLERANCE_MM),
+                "{spacing:?} {expected:?}"
+            );
         }
     }
 

@@ -1,11 +1,15 @@
-//! A synthetic cohort of interstitial lung disease: chest CTs with lesions, for trying, teaching and testing the whole pipeline.
+//! A synthetic cohort of interstitial lung disease: chest CTs with lesions, for trying, teaching
+//! and testing the whole pipeline.
 //!
-//! No patient is behind it. Anatomy is drawn from solids and warped by smooth noise, lungs hold trees of vessels and bronchi, disease
-//! has the five patterns of the default label table, and labels are as sparse as a radiologist's. Everything follows from the seed:
-//! the same seed gives the same voxels, on any machine and with any number of threads.
+//! No patient is behind it. Anatomy is drawn from solids and warped by smooth noise, lungs hold
+//! trees of vessels and bronchi, disease has the five patterns of the default label table, and
+//! labels are as sparse as a radiologist's. Everything follows from the seed: the same seed gives
+//! the same voxels, on any machine and with any number of threads.
 //!
-//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient`, `thorax` and `surfaces` (shapes) → `disease` and `extent`
-//! (where) → `render` and `paint` (a slice) → `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was outlined).
+//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient`, `thorax` and
+//! `surfaces` (shapes) → `disease` and `extent` (where) → `render` and `paint` (a slice) →
+//! `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was
+//! outlined).
 
 mod annotation;
 mod cohort;
@@ -64,7 +68,8 @@ pub fn generate(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
     let classes = cohort::classes(seed, index);
     let mut anatomy = anatomy(patient, &classes, &mut draws);
     anatomy.texture.pixel = grid.slice(0).pixel;
-    let slices: Vec<Slice> = (0..shape_zyx[0]).into_par_iter().map(|k| anatomy.slice(k, &grid.slice(k))).collect();
+    let slices: Vec<Slice> =
+        (0..shape_zyx[0]).into_par_iter().map(|k| anatomy.slice(k, &grid.slice(k))).collect();
     let areas: Vec<Areas> = slices.iter().map(areas).collect();
     let outlined = annotation::outlined(&areas, &mut draws);
     stored(slices, &outlined, &grid, classes)
@@ -72,7 +77,11 @@ pub fn generate(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
 
 fn areas(slice: &Slice) -> Areas {
     let mut areas = Areas::default();
-    slice.disease.iter().filter(|&&label| label != 0).for_each(|&label| areas[usize::from(label) - 1] += 1);
+    slice
+        .disease
+        .iter()
+        .filter(|&&label| label != 0)
+        .for_each(|&label| areas[usize::from(label) - 1] += 1);
     areas
 }
 

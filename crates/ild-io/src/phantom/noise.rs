@@ -1,7 +1,9 @@
-//! Random fields in space, by hashing the lattice: the value at a point depends on seed and point alone, never on order.
+//! Random fields in space, by hashing the lattice: the value at a point depends on seed and point
+//! alone, never on order.
 //!
-//! Only `+ − × ÷ √` are used here and in the rest of the phantom: IEEE 754 fixes their result to the last bit, so the same
-//! seed gives the same voxels on every machine (library sines and powers do not).
+//! Only `+ − × ÷ √` are used here and in the rest of the phantom: IEEE 754 fixes their result to
+//! the last bit, so the same seed gives the same voxels on every machine (library sines and powers
+//! do not).
 
 /// Largest integer at or below `value`; the library's `floor` is a function call on plain x86-64.
 #[inline]
@@ -13,7 +15,10 @@ pub(crate) fn floor(value: f32) -> i32 {
 /// Mixes a lattice point into 32 well-spread bits (the finaliser of MurmurHash3).
 #[inline]
 pub(crate) fn hash(seed: u32, x: i32, y: i32, z: i32) -> u32 {
-    let mut h = seed ^ (x as u32).wrapping_mul(0x9E37_79B1) ^ (y as u32).wrapping_mul(0x85EB_CA77) ^ (z as u32).wrapping_mul(0xC2B2_AE3D);
+    let mut h = seed
+        ^ (x as u32).wrapping_mul(0x9E37_79B1)
+        ^ (y as u32).wrapping_mul(0x85EB_CA77)
+        ^ (z as u32).wrapping_mul(0xC2B2_AE3D);
     h = (h ^ (h >> 16)).wrapping_mul(0x85EB_CA6B);
     h = (h ^ (h >> 13)).wrapping_mul(0xC2B2_AE35);
     h ^ (h >> 16)
@@ -25,7 +30,8 @@ fn unit(hash: u32) -> f32 {
     (hash >> 8) as f32 / (1u32 << 24) as f32
 }
 
-/// Mean 0, variance 1, from the four bytes of a hash: their sum is close enough to normal for detector noise (|value| ≤ 3.5).
+/// Mean 0, variance 1, from the four bytes of a hash: their sum is close enough to normal for
+/// detector noise (|value| ≤ 3.5).
 #[inline]
 pub(crate) fn normal(hash: u32) -> f32 {
     let bytes = (hash & 0xFF) + (hash >> 8 & 0xFF) + (hash >> 16 & 0xFF) + (hash >> 24);
@@ -41,7 +47,8 @@ fn fade(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// Smooth value noise in `[−1, 1]` with one lattice point per unit; features are about one unit wide.
+/// Smooth value noise in `[−1, 1]` with one lattice point per unit; features are about one unit
+/// wide.
 pub(crate) fn value(seed: u32, p: [f32; 3]) -> f32 {
     let cell = p.map(floor);
     let t: [f32; 3] = std::array::from_fn(|axis| fade(p[axis] - cell[axis] as f32));
@@ -56,7 +63,8 @@ pub(crate) fn rough(seed: u32, p: [f32; 3]) -> f32 {
     0.7 * value(seed, p) + 0.3 * value(seed ^ SECOND_OCTAVE, p.map(|c| 2.3 * c))
 }
 
-/// [`value`] noise on one plane of constant z, with the lattice drawn once: for fields that every pixel of a slice asks for.
+/// [`value`] noise on one plane of constant z, with the lattice drawn once: for fields that every
+/// pixel of a slice asks for.
 pub(crate) struct Plane {
     /// Lattice points per unit of length.
     density: f32,
@@ -66,11 +74,13 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// Covers `low..=high` (x, y) at height `z`; features are about `wavelength` wide. Same units for all.
+    /// Covers `low..=high` (x, y) at height `z`; features are about `wavelength` wide. Same units
+    /// for all.
     pub(crate) fn new(seed: u32, wavelength: f32, low: [f32; 2], high: [f32; 2], z: f32) -> Self {
         let density = 1.0 / wavelength;
         let origin = low.map(|c| floor(c * density));
-        let [width, height] = [0, 1].map(|axis| (floor(high[axis] * density) - origin[axis]) as usize + 2);
+        let [width, height] =
+            [0, 1].map(|axis| (floor(high[axis] * density) - origin[axis]) as usize + 2);
         let below = floor(z * density);
         let t = fade(z * density - below as f32);
         let lattice = |x, y, z| 2.0 * unit(hash(seed, x, y, z)) - 1.0;
@@ -89,7 +99,11 @@ impl Plane {
         let (tx, ty) = (fade(x - i as f32), fade(y - j as f32));
         let first = (j - self.origin[1]) as usize * self.width + (i - self.origin[0]) as usize;
         let v = &self.values;
-        mix(mix(v[first], v[first + 1], tx), mix(v[first + self.width], v[first + self.width + 1], tx), ty)
+        mix(
+            mix(v[first], v[first + 1], tx),
+            mix(v[first + self.width], v[first + self.width + 1], tx),
+            ty,
+        )
     }
 }
 
@@ -99,7 +113,10 @@ pub(crate) struct RoughPlane([Plane; 2]);
 impl RoughPlane {
     /// As [`Plane::new`].
     pub(crate) fn new(seed: u32, wavelength: f32, low: [f32; 2], high: [f32; 2], z: f32) -> Self {
-        Self([Plane::new(seed, wavelength, low, high, z), Plane::new(seed ^ SECOND_OCTAVE, wavelength / 2.3, low, high, z)])
+        Self([
+            Plane::new(seed, wavelength, low, high, z),
+            Plane::new(seed ^ SECOND_OCTAVE, wavelength / 2.3, low, high, z),
+        ])
     }
 
     /// Value in `[−1, 1]`.
@@ -109,8 +126,8 @@ impl RoughPlane {
     }
 }
 
-/// Distance from `p` to the nearest and to the second-nearest of points strewn one per unit cell (Worley noise).
-/// The walls of the cells are where the two are equal.
+/// Distance from `p` to the nearest and to the second-nearest of points strewn one per unit cell
+/// (Worley noise). The walls of the cells are where the two are equal.
 pub(crate) fn cells(seed: u32, p: [f32; 3]) -> [f32; 2] {
     let cell = p.map(floor);
     let mut nearest = [f32::MAX; 2];
@@ -120,7 +137,11 @@ pub(crate) fn cells(seed: u32, p: [f32; 3]) -> [f32; 2] {
                 let [x, y, z] = [cell[0] + dx, cell[1] + dy, cell[2] + dz];
                 let h = hash(seed, x, y, z);
                 let jitter = |shift: u32| (h >> shift & 0x3FF) as f32 / 1024.0;
-                let d = [x as f32 + jitter(0) - p[0], y as f32 + jitter(10) - p[1], z as f32 + jitter(20) - p[2]];
+                let d = [
+                    x as f32 + jitter(0) - p[0],
+                    y as f32 + jitter(10) - p[1],
+                    z as f32 + jitter(20) - p[2],
+                ];
                 let squared = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
                 if squared < nearest[0] {
                     nearest = [squared, nearest[0]];
@@ -151,7 +172,11 @@ pub(crate) fn through(knots: &[(f32, f32)], at: f32) -> f32 {
     for &knot in knots {
         if at <= knot.0 {
             let span = knot.0 - previous.0;
-            return if span > 0.0 { mix(previous.1, knot.1, ((at - previous.0) / span).clamp(0.0, 1.0)) } else { knot.1 };
+            return if span > 0.0 {
+                mix(previous.1, knot.1, ((at - previous.0) / span).clamp(0.0, 1.0))
+            } else {
+                knot.1
+            };
         }
         previous = knot;
     }
@@ -197,6 +222,9 @@ mod tests {
     #[test]
     fn knots_are_joined_by_lines() {
         let knots = [(0.0, 1.0), (10.0, 3.0), (20.0, 3.0)];
-        assert_eq!([-5.0, 0.0, 5.0, 15.0, 99.0].map(|z| through(&knots, z)), [1.0, 1.0, 2.0, 3.0, 3.0]);
+        assert_eq!(
+            [-5.0, 0.0, 5.0, 15.0, 99.0].map(|z| through(&knots, z)),
+            [1.0, 1.0, 2.0, 3.0, 3.0]
+        );
     }
 }

@@ -8,7 +8,8 @@ use super::thorax::Level;
 use super::tissue::AIR_HU;
 use super::tubes::{Covered, SliceGrid};
 
-/// Sizes of the two kinds of unevenness of healthy lung, mm: lobules with more or less air, and vessels too small to follow.
+/// Sizes of the two kinds of unevenness of healthy lung, mm: lobules with more or less air, and
+/// vessels too small to follow.
 const LOBULE_MM: f32 = 20.0;
 const SPECKLE_MM: f32 = 3.4;
 const LUMEN_HU: f32 = -985.0;
@@ -36,8 +37,17 @@ impl<'a> Painter<'a> {
     pub(crate) fn new(anatomy: &'a Anatomy, level: &'a Level, grid: &'a SliceGrid) -> Self {
         let covered = Covered::by(&anatomy.tubes, grid);
         let (low, high) = (grid.position(0, 0), grid.position(grid.shape[0], grid.shape[1]));
-        let plane = |salt: u32, size: f32| RoughPlane::new(anatomy.patient.seed ^ salt, size, low, high, grid.z);
-        Self { anatomy, level, grid, covered, lobules: plane(0x1416, LOBULE_MM), speckle: plane(0x1417, SPECKLE_MM) }
+        let plane = |salt: u32, size: f32| {
+            RoughPlane::new(anatomy.patient.seed ^ salt, size, low, high, grid.z)
+        };
+        Self {
+            anatomy,
+            level,
+            grid,
+            covered,
+            lobules: plane(0x1416, LOBULE_MM),
+            speckle: plane(0x1417, SPECKLE_MM),
+        }
     }
 
     pub(crate) fn hu(&self, at: [usize; 2], seen: &Seen) -> f32 {
@@ -45,7 +55,11 @@ impl<'a> Painter<'a> {
         let pixel = self.grid.pixel;
         let surface = &seen.surface;
         let body = coverage(surface.skin, pixel);
-        let outside = if body < 1.0 { patient.outside_hu(self.grid.position(at[0], at[1]), pixel) } else { AIR_HU };
+        let outside = if body < 1.0 {
+            patient.outside_hu(self.grid.position(at[0], at[1]), pixel)
+        } else {
+            AIR_HU
+        };
         if body <= 0.0 {
             return outside;
         }
@@ -71,15 +85,21 @@ impl<'a> Painter<'a> {
         let patient = &self.anatomy.patient;
         let [x, y] = self.grid.position(at[0], at[1]);
         let speckle = self.speckle.at(x, y);
-        let uneven = 34.0 * self.lobules.at(x, y) + 30.0 * speckle + 150.0 * step(0.3, 0.8, speckle);
+        let uneven =
+            34.0 * self.lobules.at(x, y) + 30.0 * speckle + 150.0 * step(0.3, 0.8, speckle);
         let healthy = patient.lung_hu + patient.gravity_hu * seen.surface.xy[1] / 100.0 + uneven;
         let mut hu = mix(healthy, -600.0, self.fissure(seen.surface.xy));
         if seen.share > 0.0 {
-            hu = mix(hu, self.anatomy.texture.hu(seen.class, [x, y, self.grid.z], healthy), seen.share);
+            hu = mix(
+                hu,
+                self.anatomy.texture.hu(seen.class, [x, y, self.grid.z], healthy),
+                seen.share,
+            );
         }
         hu = mix(hu, 35.0 + patient.contrast_hu, self.covered.vessel[at]);
         // Small bronchi show as dark branches where the lung around them is solid.
-        let bronchogram = if seen.class == 4 { self.covered.bronchiole[at] * seen.share } else { 0.0 };
+        let bronchogram =
+            if seen.class == 4 { self.covered.bronchiole[at] * seen.share } else { 0.0 };
         mix(hu, LUMEN_HU, bronchogram)
     }
 

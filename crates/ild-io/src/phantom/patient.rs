@@ -5,7 +5,8 @@ use super::draws::Draws;
 /// Height of the reference thorax from the lowest lung to above the apex, mm.
 pub(crate) const HEIGHT_MM: f32 = 268.0;
 
-/// One synthetic patient on one scanner. Lengths are those of the reference thorax unless they say otherwise.
+/// One synthetic patient on one scanner. Lengths are those of the reference thorax unless they say
+/// otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Patient {
     /// Patient mm per reference mm along x (left), y (posterior), z (superior).
@@ -45,7 +46,8 @@ pub(crate) struct Scanner {
     pub field_mm: f32,
     /// Standard deviation of the noise in the middle of the body.
     pub noise_hu: f32,
-    /// Share of low frequencies taken out of the noise: 0 smooth grain, towards 1 the fine grain of a sharp kernel.
+    /// Share of low frequencies taken out of the noise: 0 smooth grain, towards 1 the fine grain of
+    /// a sharp kernel.
     pub sharpness: f32,
     /// Corners outside the round field of view hold −1024 instead of air.
     pub round_field: bool,
@@ -58,7 +60,11 @@ impl Patient {
         let size = draws.about(1.0, 0.06);
         let woman = draws.chance(0.45);
         Self {
-            scale: [size * draws.about(1.0, 0.04), size * draws.about(1.0, 0.05), size * draws.about(1.0, 0.06)],
+            scale: [
+                size * draws.about(1.0, 0.04),
+                size * draws.about(1.0, 0.05),
+                size * draws.about(1.0, 0.06),
+            ],
             seed: draws.seed(),
             fat_mm: draws.uniform(6.0, 24.0),
             breast_mm: if woman { draws.uniform(18.0, 42.0) } else { 0.0 },

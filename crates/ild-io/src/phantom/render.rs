@@ -11,7 +11,8 @@ use super::texture::Texture;
 use super::thorax::Level;
 use super::tubes::{SliceGrid, Tube};
 
-/// Patches smaller than this are not there at all: nobody outlines them, and a score on them would be noise.
+/// Patches smaller than this are not there at all: nobody outlines them, and a score on them would
+/// be noise.
 const SMALLEST_MM2: f32 = 620.0;
 
 /// Everything of a patient that does not depend on the slice.
@@ -39,7 +40,8 @@ impl Anatomy {
         let (share, class) = softened(&disease);
         let painter = Painter::new(self, &level, grid);
         let mut hu = Array2::from_shape_fn(grid.shape, |at| {
-            let seen = Seen { surface: surfaces.at(at.0, at.1), class: class[at], share: share[at] };
+            let seen =
+                Seen { surface: surfaces.at(at.0, at.1), class: class[at], share: share[at] };
             painter.hu([at.0, at.1], &seen)
         });
         blur(&mut hu);
@@ -57,7 +59,9 @@ impl Anatomy {
         let mut labels = Array2::zeros(grid.shape);
         for extent in &self.extents {
             let Some(field) = extent.on(grid) else { continue };
-            let mut mask = Array2::from_shape_fn(grid.shape, |at| field[at] > 0.5 && labels[at] == 0 && surfaces.at(at.0, at.1).lung < 0.0);
+            let mut mask = Array2::from_shape_fn(grid.shape, |at| {
+                field[at] > 0.5 && labels[at] == 0 && surfaces.at(at.0, at.1).lung < 0.0
+            });
             keep_large(&mut mask, (SMALLEST_MM2 / (grid.pixel * grid.pixel)) as usize);
             labels.zip_mut_with(&mask, |label, &inside| {
                 if inside {
@@ -69,7 +73,8 @@ impl Anatomy {
     }
 }
 
-/// The outline of disease as the scanner blurs it: its share of each pixel, and the class that shares it.
+/// The outline of disease as the scanner blurs it: its share of each pixel, and the class that
+/// shares it.
 fn softened(labels: &Array2<u8>) -> (Array2<f32>, Array2<u8>) {
     let mut share = labels.mapv(|label| f32::from(u8::from(label != 0)));
     let mut class = labels.clone();
@@ -83,7 +88,11 @@ fn softened(labels: &Array2<u8>) -> (Array2<f32>, Array2<u8>) {
             for index in 0..lane.len() {
                 let here = lane[index];
                 if here == 0 {
-                    lane[index] = if before != 0 { before } else { lane.get(index + 1).copied().unwrap_or(0) };
+                    lane[index] = if before != 0 {
+                        before
+                    } else {
+                        lane.get(index + 1).copied().unwrap_or(0)
+                    };
                 }
                 before = here;
             }

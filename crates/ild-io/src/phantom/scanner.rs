@@ -10,7 +10,8 @@ use super::tubes::SliceGrid;
 /// Lowest value that the scanner stores.
 const FLOOR_HU: f32 = -1024.0;
 
-/// Point spread of the reconstruction: `[1 2 1]/4` along rows and columns, which also averages edges over the pixels they cross.
+/// Point spread of the reconstruction: `[1 2 1]/4` along rows and columns, which also averages
+/// edges over the pixels they cross.
 pub(crate) fn blur(image: &mut Array2<f32>) {
     let rows = image.nrows();
     for mut row in image.rows_mut() {
@@ -26,13 +27,19 @@ pub(crate) fn blur(image: &mut Array2<f32>) {
     let source = image.clone();
     for (y, mut row) in image.rows_mut().into_iter().enumerate() {
         let (above, below) = (source.row(y.saturating_sub(1)), source.row((y + 1).min(rows - 1)));
-        Zip::from(&mut row).and(above).and(source.row(y)).and(below).for_each(|out, &a, &here, &b| *out = 0.25 * a + 0.5 * here + 0.25 * b);
+        Zip::from(&mut row)
+            .and(above)
+            .and(source.row(y))
+            .and(below)
+            .for_each(|out, &a, &here, &b| *out = 0.25 * a + 0.5 * here + 0.25 * b);
     }
 }
 
-/// Noise of unit variance with the spatial correlation of filtered back-projection: white noise, blurred, less a wider blur of itself.
+/// Noise of unit variance with the spatial correlation of filtered back-projection: white noise,
+/// blurred, less a wider blur of itself.
 pub(crate) fn grain(seed: u32, slice: usize, shape: [usize; 2], sharpness: f32) -> Array2<f32> {
-    let mut fine = Array2::from_shape_fn(shape, |(y, x)| normal(hash(seed, x as i32, y as i32, slice as i32)));
+    let mut fine =
+        Array2::from_shape_fn(shape, |(y, x)| normal(hash(seed, x as i32, y as i32, slice as i32)));
     blur(&mut fine);
     let mut coarse = fine.clone();
     blur(&mut coarse);
@@ -42,20 +49,33 @@ pub(crate) fn grain(seed: u32, slice: usize, shape: [usize; 2], sharpness: f32) 
     fine
 }
 
-/// Standard deviation of the filtered noise. The kernels are separable: `fine` is [1 2 1]/4, `coarse` is its three-fold convolution.
+/// Standard deviation of the filtered noise. The kernels are separable: `fine` is [1 2 1]/4,
+/// `coarse` is its three-fold convolution.
 fn deviation(sharpness: f32) -> f32 {
     const FINE: [f32; 7] = [0.0, 0.0, 16.0, 32.0, 16.0, 0.0, 0.0];
     const COARSE: [f32; 7] = [1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0];
     let dot = |a: [f32; 7], b: [f32; 7]| (0..7).map(|i| a[i] * b[i] / 4096.0).sum::<f32>();
     let square = |v: f32| v * v;
-    let (ff, fc, cc) = (square(dot(FINE, FINE)), square(dot(FINE, COARSE)), square(dot(COARSE, COARSE)));
+    let (ff, fc, cc) =
+        (square(dot(FINE, FINE)), square(dot(FINE, COARSE)), square(dot(COARSE, COARSE)));
     (ff - 2.0 * sharpness * fc + square(sharpness) * cc).sqrt()
 }
 
 impl Scanner {
-    /// HU as stored. `body` is the share of the way from the edge of the body to its middle, where noise is strongest.
-    pub(crate) fn store(&self, hu: f32, grain: f32, body: f32, grid: &SliceGrid, at: [usize; 2]) -> i16 {
-        if self.round_field && norm(grid.position(at[0], at[1])) > 0.5 * grid.pixel * grid.shape[0].min(grid.shape[1]) as f32 {
+    /// HU as stored. `body` is the share of the way from the edge of the body to its middle, where
+    /// noise is strongest.
+    pub(crate) fn store(
+        &self,
+        hu: f32,
+        grain: f32,
+        body: f32,
+        grid: &SliceGrid,
+        at: [usize; 2],
+    ) -> i16 {
+        if self.round_field
+            && norm(grid.position(at[0], at[1]))
+                > 0.5 * grid.pixel * grid.shape[0].min(grid.shape[1]) as f32
+        {
             return FLOOR_HU as i16;
         }
         let noisy = hu + grain * self.noise_hu * (0.55 + 0.45 * body);
@@ -76,7 +96,10 @@ mod tests {
             let variance = grain.iter().map(|g| g * g).sum::<f32>() / n;
             // Four standard errors with correlated samples.
             assert!((variance - 1.0).abs() < 0.05, "{variance}");
-            let neighbours = grain.rows().into_iter().flat_map(|row| row.to_vec().windows(2).map(|w| w[0] * w[1]).collect::<Vec<_>>());
+            let neighbours = grain
+                .rows()
+                .into_iter()
+                .flat_map(|row| row.to_vec().windows(2).map(|w| w[0] * w[1]).collect::<Vec<_>>());
             let correlation = neighbours.sum::<f32>() / n;
             assert!((0.4..0.8).contains(&correlation), "{correlation}");
         }

@@ -1,11 +1,16 @@
-//! Signed distances to simple solids, mm: negative inside. Exact near the surface, good enough elsewhere.
+//! Signed distances to simple solids, mm: negative inside. Exact near the surface, good enough
+//! elsewhere.
 
 /// Ellipsoid around `centre` with half-axes `radii`.
 pub(crate) fn ellipsoid(p: [f32; 3], centre: [f32; 3], radii: [f32; 3]) -> f32 {
     let scaled: [f32; 3] = std::array::from_fn(|i| (p[i] - centre[i]) / radii[i]);
     let length = norm(scaled);
     let slope = norm::<3>(std::array::from_fn(|i| scaled[i] / radii[i]));
-    if slope > 0.0 { length * (length - 1.0) / slope } else { -radii[0].min(radii[1]).min(radii[2]) }
+    if slope > 0.0 {
+        length * (length - 1.0) / slope
+    } else {
+        -radii[0].min(radii[1]).min(radii[2])
+    }
 }
 
 /// Ellipse in a slice.
@@ -13,10 +18,12 @@ pub(crate) fn ellipse(p: [f32; 2], centre: [f32; 2], radii: [f32; 2]) -> f32 {
     squircle(p, centre, radii, 0.0)
 }
 
-/// Rounded box in a slice: `squareness` 0 is an ellipse, towards 1 a rectangle (Fernández-Guasti's squircle).
+/// Rounded box in a slice: `squareness` 0 is an ellipse, towards 1 a rectangle (Fernández-Guasti's
+/// squircle).
 pub(crate) fn squircle(p: [f32; 2], centre: [f32; 2], radii: [f32; 2], squareness: f32) -> f32 {
     let (u, v) = ((p[0] - centre[0]) / radii[0], (p[1] - centre[1]) / radii[1]);
-    // Beyond the shape the product term would turn the surface inside out; held at its value on the corner.
+    // Beyond the shape the product term would turn the surface inside out; held at its value on the
+    // corner.
     let (uu, vv) = ((u * u).min(1.2), (v * v).min(1.2));
     let level = (u * u + v * v - squareness * uu * vv).max(0.0).sqrt();
     let slope_x = u * (1.0 - squareness * vv) / radii[0];
@@ -32,7 +39,8 @@ pub(crate) fn rectangle(p: [f32; 2], centre: [f32; 2], half: [f32; 2]) -> f32 {
     (outside[0] * outside[0] + outside[1] * outside[1]).sqrt() + d[0].max(d[1]).min(0.0)
 }
 
-/// Distance from `p` to the segment `a`–`b`, and how far along it the nearest point lies (0 at `a`, 1 at `b`).
+/// Distance from `p` to the segment `a`–`b`, and how far along it the nearest point lies (0 at `a`,
+/// 1 at `b`).
 pub(crate) fn segment<const N: usize>(p: [f32; N], a: [f32; N], b: [f32; N]) -> (f32, f32) {
     let along: [f32; N] = std::array::from_fn(|i| b[i] - a[i]);
     let to: [f32; N] = std::array::from_fn(|i| p[i] - a[i]);

@@ -40,7 +40,8 @@ pub struct ClassSummary {
     pub voxels: usize,
     /// Outlined volume, mL.
     pub volume_ml: f64,
-    /// Sum over slices of the share of its bounding box that the outline fills; divide by `slices` for the mean.
+    /// Sum over slices of the share of its bounding box that the outline fills; divide by `slices`
+    /// for the mean.
     pub box_fill_sum: f64,
 }
 
@@ -79,7 +80,8 @@ impl CaseSummary {
             mixed_slices += usize::from(present.len() > 1);
             for &id in &present {
                 let voxels = counts[usize::from(id)];
-                let area = BoundingBox::around(slice, |label| label == id).map_or(0, |b| (b.x1 - b.x0) * (b.y1 - b.y0));
+                let area = BoundingBox::around(slice, |label| label == id)
+                    .map_or(0, |b| (b.x1 - b.x0) * (b.y1 - b.y0));
                 let class = classes.entry(id).or_default();
                 class.patients = 1;
                 class.slices += 1;
@@ -89,7 +91,9 @@ impl CaseSummary {
                 class.box_fill_sum += voxels as f64 / area.max(1) as f64;
             }
         }
-        let off_axis = |column: usize| (0..3).filter(|&row| geometry.affine.0[row][column].abs() > 1e-6).count() > 1;
+        let off_axis = |column: usize| {
+            (0..3).filter(|&row| geometry.affine.0[row][column].abs() > 1e-6).count() > 1
+        };
         Self {
             case: case.to_owned(),
             shape_zyx: geometry.shape_zyx,
@@ -153,9 +157,19 @@ impl Cohort {
     /// The table printed at the end of a run.
     #[must_use]
     pub fn table(&self, names: &LabelTable) -> String {
-        let mut table =
-            ild_cli::table(["class", "patients", "% of patients", "slices", "alone in slice", "voxels", "mL", "fills of its box"]);
-        let percent = |part: usize, whole: usize| format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64);
+        let mut table = ild_cli::table([
+            "class",
+            "patients",
+            "% of patients",
+            "slices",
+            "alone in slice",
+            "voxels",
+            "mL",
+            "fills of its box",
+        ]);
+        let percent = |part: usize, whole: usize| {
+            format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64)
+        };
         for (id, class) in self.classes() {
             table.add_row([
                 format!("{id} {}", names.name(id)),
@@ -168,7 +182,8 @@ impl Cohort {
                 format!("{:.0} %", 100.0 * class.mean_box_fill()),
             ]);
         }
-        let share = |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{:.0} %", 100.0 * v));
+        let share =
+            |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{:.0} %", 100.0 * v));
         let gap = self.median_gap().map_or("none".to_owned(), |gap| format!("{gap} slices"));
         format!(
             "{table}\n{} cases · {} of slices outlined · {} of these hold one class · median gap {gap}",

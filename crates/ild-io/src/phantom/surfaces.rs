@@ -7,10 +7,12 @@ use super::patient::Patient;
 use super::thorax::{Distances, Level, WARP_MM};
 use super::tubes::SliceGrid;
 
-/// Surfaces are smooth: on a fine grid they are computed at points about this far apart and interpolated between.
+/// Surfaces are smooth: on a fine grid they are computed at points about this far apart and
+/// interpolated between.
 const STEP_MM: f32 = 1.7;
 
-/// What is known of the anatomy at a pixel: its position in the reference frame and signed distances, negative inside.
+/// What is known of the anatomy at a pixel: its position in the reference frame and signed
+/// distances, negative inside.
 #[derive(Clone, Copy)]
 pub(crate) struct Surface {
     pub xy: [f32; 2],
@@ -35,11 +37,13 @@ impl Surfaces {
         let shape = grid.shape.map(|size| (size - 1) / step + 2);
         let (low, high) = (grid.position(0, 0), grid.position(shape[0] * step, shape[1] * step));
         let [wavelength, height] = WARP_MM;
-        let warp = [0, 1].map(|axis| Plane::new(patient.warp_seed(axis), wavelength, low, high, grid.z));
+        let warp =
+            [0, 1].map(|axis| Plane::new(patient.warp_seed(axis), wavelength, low, high, grid.z));
         let knots = Array2::from_shape_fn(shape, |(j, i)| {
             let [x, y] = grid.position(j * step, i * step);
             let calm = height * Patient::warp_share(x);
-            let [u, v, _] = patient.reference([x, y, grid.z], [calm * warp[0].at(x, y), calm * warp[1].at(x, y)]);
+            let [u, v, _] = patient
+                .reference([x, y, grid.z], [calm * warp[0].at(x, y), calm * warp[1].at(x, y)]);
             Surface::at(patient, level, [u, v])
         });
         Self { knots, step }
@@ -65,7 +69,8 @@ impl Surface {
     fn at(patient: &Patient, level: &Level, xy: [f32; 2]) -> Self {
         let [skin, muscle] = patient.skin(level, xy);
         // Between skin and muscle there is nothing but fat.
-        let Distances { lung, cavity, heart, dome, .. } = if muscle > 0.0 { Distances::OUTSIDE } else { patient.distances(level, xy) };
+        let Distances { lung, cavity, heart, dome, .. } =
+            if muscle > 0.0 { Distances::OUTSIDE } else { patient.distances(level, xy) };
         Self { xy, lung, cavity, heart, dome, skin, muscle }
     }
 

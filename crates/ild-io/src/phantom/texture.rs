@@ -17,7 +17,8 @@ pub(crate) struct Texture {
 }
 
 impl Texture {
-    /// HU of diseased lung of `class` at `p` (patient frame, mm), where healthy lung would have `lung_hu`.
+    /// HU of diseased lung of `class` at `p` (patient frame, mm), where healthy lung would have
+    /// `lung_hu`.
     pub(crate) fn hu(&self, class: u8, p: [f32; 3], lung_hu: f32) -> f32 {
         match class {
             1 => lung_hu + self.haze(p),
@@ -38,7 +39,8 @@ impl Texture {
         let size = MESH_MM.max(4.2 * self.pixel);
         // Shifted to and fro, so that the lines are not the straight edges of cells.
         let shift = |salt: u32| 0.3 * value(self.seed ^ salt, p.map(|c| c / (1.3 * size)));
-        let [nearest, second] = cells(self.seed ^ 0x4E7, [p[0] / size + shift(1), p[1] / size + shift(2), p[2] / size]);
+        let [nearest, second] =
+            cells(self.seed ^ 0x4E7, [p[0] / size + shift(1), p[1] / size + shift(2), p[2] / size]);
         let half_line = (0.09f32).max(0.32 * self.pixel / size);
         let line = 1.0 - step(half_line, 2.4 * half_line, second - nearest);
         let strength = 0.72 + 0.28 * value(self.seed ^ 0x57, p.map(|c| c / 9.0));
@@ -54,7 +56,8 @@ impl Texture {
     /// Cysts of air in layers with thick walls.
     fn honeycomb(&self, p: [f32; 3]) -> f32 {
         // Cysts of 3 to 12 mm, larger ones together.
-        let size = CYST_MM.max(5.0 * self.pixel) * (1.0 + 0.12 * value(self.seed ^ 0x512E, p.map(|c| c / 40.0)));
+        let size = CYST_MM.max(5.0 * self.pixel)
+            * (1.0 + 0.12 * value(self.seed ^ 0x512E, p.map(|c| c / 40.0)));
         let [nearest, second] = cells(self.seed ^ 0x40E7, p.map(|c| c / size));
         let half_wall = (0.15f32).max(0.6 * self.pixel / size);
         let air = step(half_wall, 1.9 * half_wall, second - nearest);

@@ -1,7 +1,8 @@
 //! Shape of the chest: where lung is, and how far from its surfaces.
 //!
-//! Reference frame, mm: x to the patient's left, y to the back, z to the head; x = 0 is the midline, y = 0 the middle of the
-//! rib cage, z = 0 the lowest lung. A patient is the reference thorax scaled and gently warped, so that no outline is a textbook curve.
+//! Reference frame, mm: x to the patient's left, y to the back, z to the head; x = 0 is the
+//! midline, y = 0 the middle of the rib cage, z = 0 the lowest lung. A patient is the reference
+//! thorax scaled and gently warped, so that no outline is a textbook curve.
 
 use super::noise::{step, through, value};
 use super::patient::{HEIGHT_MM, Patient};
@@ -45,12 +46,14 @@ pub(crate) struct Distances {
 
 impl Distances {
     /// Far from everything.
-    pub(crate) const OUTSIDE: Self = Self { lung: 1e3, costal: 1e3, cavity: 1e3, heart: 1e3, dome: 1e3 };
+    pub(crate) const OUTSIDE: Self =
+        Self { lung: 1e3, costal: 1e3, cavity: 1e3, heart: 1e3, dome: 1e3 };
 }
 
 impl Level {
     pub(crate) fn at(z: f32) -> Self {
-        let narrowing = through(&[(-40.0, 0.96), (60.0, 1.0), (170.0, 1.0), (220.0, 0.88), (270.0, 0.66)], z);
+        let narrowing =
+            through(&[(-40.0, 0.96), (60.0, 1.0), (170.0, 1.0), (220.0, 0.88), (270.0, 0.66)], z);
         Self {
             z,
             cavity: [131.0 * narrowing, 88.0 * narrowing.sqrt()],
@@ -59,8 +62,22 @@ impl Level {
                 through(&[(0.0, 112.0), (150.0, 110.0), (270.0, 98.0)], z),
             ],
             column: [
-                through(&[(0.0, 20.0), (90.0, 25.0), (132.0, 40.0), (150.0, 42.0), (185.0, 36.0), (230.0, 30.0), (270.0, 42.0)], z),
-                through(&[(0.0, 26.0), (90.0, 34.0), (140.0, 52.0), (185.0, 52.0), (270.0, 44.0)], z),
+                through(
+                    &[
+                        (0.0, 20.0),
+                        (90.0, 25.0),
+                        (132.0, 40.0),
+                        (150.0, 42.0),
+                        (185.0, 36.0),
+                        (230.0, 30.0),
+                        (270.0, 42.0),
+                    ],
+                    z,
+                ),
+                through(
+                    &[(0.0, 26.0), (90.0, 34.0), (140.0, 52.0), (185.0, 52.0), (270.0, 44.0)],
+                    z,
+                ),
                 through(&[(0.0, 48.0), (90.0, 38.0), (140.0, 8.0), (270.0, 12.0)], z),
             ],
             body_y: 7.0,
@@ -87,7 +104,11 @@ impl Patient {
 
     /// Patient frame to reference frame.
     pub(crate) fn reference(&self, p_mm: [f32; 3], warp: [f32; 2]) -> [f32; 3] {
-        [p_mm[0] / self.scale[0] + warp[0], p_mm[1] / self.scale[1] + warp[1], p_mm[2] / self.scale[2]]
+        [
+            p_mm[0] / self.scale[0] + warp[0],
+            p_mm[1] / self.scale[1] + warp[1],
+            p_mm[2] / self.scale[2],
+        ]
     }
 
     /// Distances at a point of the reference frame, whose height is the level's.
@@ -95,7 +116,11 @@ impl Patient {
         let [x, y] = xy;
         let p = [x, y, level.z];
         let cavity = squircle(xy, [0.0, 0.0], level.cavity, 0.35);
-        let dome = if level.z > self.dome_mm[0].max(self.dome_mm[1]) + NEAR_MM { NEAR_MM } else { self.dome(p) };
+        let dome = if level.z > self.dome_mm[0].max(self.dome_mm[1]) + NEAR_MM {
+            NEAR_MM
+        } else {
+            self.dome(p)
+        };
         let heart = if (10.0..155.0).contains(&level.z) { self.heart(p) } else { NEAR_MM };
         let costal = meet(cavity, apex(p), EDGE_MM);
         let column = ellipse(xy, [2.0, level.column[2]], [level.column[0], level.column[1]]);
@@ -127,7 +152,8 @@ impl Patient {
         // The long axis points to the left, forward and down.
         let tilted = [x + 0.30 * (z - 85.0), y - 0.10 * (z - 85.0), z];
         let size = self.heart_size;
-        let ventricles = ellipsoid(tilted, [self.heart_x_mm, -33.0, 82.0], [58.0 * size, 45.0 * size, 58.0]);
+        let ventricles =
+            ellipsoid(tilted, [self.heart_x_mm, -33.0, 82.0], [58.0 * size, 45.0 * size, 58.0]);
         let right_atrium = ellipsoid(p, [-20.0, -18.0, 98.0], [27.0 * size, 32.0 * size, 38.0]);
         let left_atrium = ellipsoid(p, [6.0, 14.0, 112.0], [34.0 * size, 22.0 * size, 24.0]);
         join(ventricles, join(right_atrium, left_atrium, 8.0), 10.0)
@@ -165,7 +191,9 @@ mod tests {
             let level = Level::at(z as f32);
             for y in (-100..110).step_by(step_mm) {
                 for x in (0..140).step_by(step_mm) {
-                    voxels += u32::from(patient.distances(&level, [side * x as f32, y as f32]).lung < 0.0);
+                    voxels += u32::from(
+                        patient.distances(&level, [side * x as f32, y as f32]).lung < 0.0,
+                    );
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! HU of everything that is not lung: chest wall, mediastinum, what lies under the diaphragm, and the table.
+//! HU of everything that is not lung: chest wall, mediastinum, what lies under the diaphragm, and
+//! the table.
 
 use super::noise::{mix, rough, step, value};
 use super::patient::Patient;
@@ -13,29 +14,41 @@ const MUSCLE_HU: f32 = 54.0;
 const SKIN_MM: f32 = 2.2;
 
 impl Patient {
-    /// Signed distance to the skin, and to the muscle under the fat, at a point of the reference frame.
+    /// Signed distance to the skin, and to the muscle under the fat, at a point of the reference
+    /// frame.
     pub(crate) fn skin(&self, level: &Level, xy: [f32; 2]) -> [f32; 2] {
         let trunk = squircle(xy, [0.0, level.body_y], level.muscle, 0.30);
         if trunk > 120.0 {
             return [trunk, trunk];
         }
         // The strong muscles on both sides of the spine leave a groove along the back.
-        let groove = |trunk: f32| join(trunk, ellipse([xy[0].abs(), xy[1]], [38.0, 101.0], [36.0, 25.0]), 12.0);
+        let groove = |trunk: f32| {
+            join(trunk, ellipse([xy[0].abs(), xy[1]], [38.0, 101.0], [36.0, 25.0]), 12.0)
+        };
         let muscle = if xy[1] > 50.0 { groove(trunk) } else { trunk };
         let fat = self.fat_mm * (0.75 + 0.5 * (xy[0] / 160.0).abs().min(1.0));
         let mut skin = muscle - fat;
         if self.breast_mm > 0.0 && xy[1] < 0.0 {
             let (reach, front) = (self.breast_mm, level.body_y - level.muscle[1]);
-            let breast = ellipsoid([xy[0].abs(), xy[1], level.z], [78.0, front + 8.0, 120.0], [58.0, reach + self.fat_mm, 62.0]);
+            let breast = ellipsoid(
+                [xy[0].abs(), xy[1], level.z],
+                [78.0, front + 8.0, 120.0],
+                [58.0, reach + self.fat_mm, 62.0],
+            );
             skin = join(skin, breast, 16.0);
         }
         [skin, muscle]
     }
 
-    /// HU at a point of the reference frame that is outside both lungs and inside the skin. `pixel` is the width of a pixel, mm.
+    /// HU at a point of the reference frame that is outside both lungs and inside the skin. `pixel`
+    /// is the width of a pixel, mm.
     pub(crate) fn soft_hu(&self, level: &Level, surface: &Surface, pixel: f32) -> f32 {
         let p = [surface.xy[0], surface.xy[1], level.z];
-        let soft = if surface.cavity > 0.0 { self.wall_hu(p, surface, pixel) } else { self.inner_hu(p, surface, pixel) };
+        let soft = if surface.cavity > 0.0 {
+            self.wall_hu(p, surface, pixel)
+        } else {
+            self.inner_hu(p, surface, pixel)
+        };
         let bone = self.bone(level, surface.xy, surface.cavity);
         mix(soft, bone.hu, coverage(bone.distance, pixel))
     }
@@ -96,7 +109,8 @@ impl Patient {
         let filling = if gas { -960.0 } else { 24.0 + 3.0 * grain };
         let content = mix(filling, 42.0, coverage(-3.0 - stomach, pixel));
         let spleen = ellipsoid(p, [84.0, 36.0, centre - 6.0], [44.0, 52.0, 48.0]);
-        let around = mix(FAT_HU + 6.0, 50.0 + 0.4 * self.contrast_hu + grain, coverage(spleen, pixel));
+        let around =
+            mix(FAT_HU + 6.0, 50.0 + 0.4 * self.contrast_hu + grain, coverage(spleen, pixel));
         mix(around, content, coverage(stomach, pixel))
     }
 

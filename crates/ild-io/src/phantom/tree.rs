@@ -1,8 +1,9 @@
 //! The branching trees of the lungs: arteries with the bronchi beside them, and veins.
 //!
-//! A tree grows from the hilum: points strewn through the lung are joined, nearest first, to the branch that gives the shortest way
-//! (the idea of constrained constructive optimisation, Schreiner & Buxbaum 1993, without its blood-flow equations).
-//! Radii follow Murray's law, r³ = Σ r³ of the daughters, so branches taper towards the pleura by themselves.
+//! A tree grows from the hilum: points strewn through the lung are joined, nearest first, to the
+//! branch that gives the shortest way (the idea of constrained constructive optimisation, Schreiner
+//! & Buxbaum 1993, without its blood-flow equations). Radii follow Murray's law, r³ = Σ r³ of the
+//! daughters, so branches taper towards the pleura by themselves.
 
 use super::draws::Draws;
 use super::patient::Patient;
@@ -53,7 +54,11 @@ fn strewn(patient: &Patient, side: f32, wanted: usize, draws: &mut Draws) -> Vec
     let mut points = Vec::with_capacity(wanted);
     // A lung fills about a third of its box: the bound is never reached by a lung of human shape.
     for _ in 0..wanted * 40 {
-        let reference = [side * draws.uniform(3.0, 132.0), draws.uniform(-88.0, 88.0), draws.uniform(-12.0, 262.0)];
+        let reference = [
+            side * draws.uniform(3.0, 132.0),
+            draws.uniform(-88.0, 88.0),
+            draws.uniform(-12.0, 262.0),
+        ];
         let p = place(patient, reference);
         let (distances, _) = patient.distances_at(&Level::at(reference[2]), p);
         if distances.lung < -1.5 {
@@ -73,7 +78,9 @@ fn grow(root: [f32; 3], mut ends: Vec<[f32; 3]>, draws: &mut Draws) -> Vec<Node>
     let mut nodes = vec![Node { at: root, parent: 0, way: 0.0, radius: 0.0 }];
     for end in ends {
         let cost = |node: &Node| distance(node.at, end) + DETOUR * node.way;
-        let best = (0..nodes.len()).min_by(|&a, &b| cost(&nodes[a]).total_cmp(&cost(&nodes[b]))).unwrap_or(0);
+        let best = (0..nodes.len())
+            .min_by(|&a, &b| cost(&nodes[a]).total_cmp(&cost(&nodes[b])))
+            .unwrap_or(0);
         lead_to(&mut nodes, best, end, draws);
     }
     let mut cubes = vec![0.0f32; nodes.len()];
@@ -97,7 +104,8 @@ fn lead_to(nodes: &mut Vec<Node>, from: usize, end: [f32; 3], draws: &mut Draws)
     for piece in 1..=count {
         let t = piece as f32 / count as f32;
         let waver = if piece < count { 0.12 * PIECE_MM } else { 0.0 };
-        let at = std::array::from_fn(|i| start[i] + (end[i] - start[i]) * t + draws.about(0.0, waver));
+        let at =
+            std::array::from_fn(|i| start[i] + (end[i] - start[i]) * t + draws.about(0.0, waver));
         let way = nodes[parent].way + distance(nodes[parent].at, at);
         nodes.push(Node { at, parent, way, radius: 0.0 });
         parent = nodes.len() - 1;
@@ -112,7 +120,8 @@ fn pieces(nodes: &[Node]) -> impl Iterator<Item = ([f32; 3], [f32; 3], [f32; 2])
     })
 }
 
-/// The bronchus that runs beside an artery, as wide as it; a little wider at the ends, as infection and fibrosis make them.
+/// The bronchus that runs beside an artery, as wide as it; a little wider at the ends, as infection
+/// and fibrosis make them.
 fn beside((a, b, radii): ([f32; 3], [f32; 3], [f32; 2])) -> Option<Tube> {
     let lumen = radii.map(|r| 0.8 * r + 0.25);
     if radii[1] < 0.7 {
@@ -148,7 +157,11 @@ mod tests {
         assert!(nodes.iter().skip(1).all(|node| nodes[node.parent].radius >= node.radius * 0.999));
         // Murray: the root carries every twig.
         let expected = TWIG_MM * 200f32.cbrt();
-        assert!(nodes[0].radius > 0.5 * expected && nodes[0].radius <= 1.001 * expected, "{}", nodes[0].radius);
+        assert!(
+            nodes[0].radius > 0.5 * expected && nodes[0].radius <= 1.001 * expected,
+            "{}",
+            nodes[0].radius
+        );
     }
 
     #[test]

@@ -76,7 +76,13 @@ fn wall_mm(radius: f32) -> f32 {
 impl Covered {
     pub(crate) fn by(tubes: &[Tube], grid: &SliceGrid) -> Self {
         let empty = || Array2::zeros(grid.shape);
-        let mut covered = Self { vessel: empty(), great: empty(), lumen: empty(), wall: empty(), bronchiole: empty() };
+        let mut covered = Self {
+            vessel: empty(),
+            great: empty(),
+            lumen: empty(),
+            wall: empty(),
+            bronchiole: empty(),
+        };
         for tube in tubes {
             covered.add(tube, grid);
         }
@@ -85,10 +91,13 @@ impl Covered {
 
     fn add(&mut self, tube: &Tube, grid: &SliceGrid) {
         let widest = tube.radii[0].max(tube.radii[1]);
-        let reach = widest + grid.pixel + if tube.kind == Kind::Airway { wall_mm(widest) } else { 0.0 };
+        let reach =
+            widest + grid.pixel + if tube.kind == Kind::Airway { wall_mm(widest) } else { 0.0 };
         // A thick slice averages over its thickness: two planes stand for it.
         let planes = [-0.25, 0.25].map(|part| grid.z + part * grid.thickness);
-        let range = |axis: usize| [tube.a[axis].min(tube.b[axis]) - reach, tube.a[axis].max(tube.b[axis]) + reach];
+        let range = |axis: usize| {
+            [tube.a[axis].min(tube.b[axis]) - reach, tube.a[axis].max(tube.b[axis]) + reach]
+        };
         let [low, high] = range(2);
         if planes[1] < low || planes[0] > high {
             return;
@@ -107,7 +116,8 @@ impl Covered {
         let (axis, t) = segment(p, tube.a, tube.b);
         let radius = tube.radii[0] + (tube.radii[1] - tube.radii[0]) * t;
         // A vessel thinner than a pixel covers only part of it.
-        let share = |radius: f32| 0.5 * coverage(axis - radius, pixel) * (2.0 * radius / pixel).min(1.0);
+        let share =
+            |radius: f32| 0.5 * coverage(axis - radius, pixel) * (2.0 * radius / pixel).min(1.0);
         let mut paint = |plane: fn(&mut Self) -> &mut Array2<f32>, share: f32| {
             let value = &mut plane(self)[at];
             *value = f32::min(*value + share, 1.0);
@@ -124,8 +134,8 @@ impl Covered {
     }
 }
 
-/// Windpipe, main bronchi, aorta, venae cavae, pulmonary trunk and arteries, oesophagus: `x, y, z` of the ends in the reference
-/// frame and the radii.
+/// Windpipe, main bronchi, aorta, venae cavae, pulmonary trunk and arteries, oesophagus: `x, y, z`
+/// of the ends in the reference frame and the radii.
 type Row = ([f32; 3], [f32; 3], [f32; 2], Kind);
 const GREAT: [Row; 21] = [
     ([0.0, 2.0, 300.0], [-2.0, 18.0, 166.0], [8.5, 8.5], Kind::Airway),
@@ -155,5 +165,13 @@ const GREAT: [Row; 21] = [
 pub(crate) fn great_tubes(patient: &Patient, draws: &mut Draws) -> Vec<Tube> {
     let size = draws.about(1.0, 0.1);
     let place = |p: [f32; 3]| std::array::from_fn(|axis| p[axis] * patient.scale[axis]);
-    GREAT.iter().map(|&(a, b, radii, kind)| Tube { a: place(a), b: place(b), radii: radii.map(|r| r * size), kind }).collect()
+    GREAT
+        .iter()
+        .map(|&(a, b, radii, kind)| Tube {
+            a: place(a),
+            b: place(b),
+            radii: radii.map(|r| r * size),
+            kind,
+        })
+        .collect()
 }

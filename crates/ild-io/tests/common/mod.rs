@@ -25,7 +25,8 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A little-endian NIfTI-1 file under construction: header for `shape` (z, y, x) with spacing 1 and an identity sform.
+/// A little-endian NIfTI-1 file under construction: header for `shape` (z, y, x) with spacing 1 and
+/// an identity sform.
 #[derive(Clone)]
 pub struct NiftiBytes(pub Vec<u8>);
 
@@ -79,7 +80,8 @@ pub fn all_48_orientations(spacing: [f64; 3], origin: [f64; 3]) -> Vec<Affine> {
         for signs in 0..8 {
             let mut a = [[0.0; 4]; 4];
             for (column, &row) in order.iter().enumerate() {
-                a[row][column] = if signs >> column & 1 == 1 { -spacing[column] } else { spacing[column] };
+                a[row][column] =
+                    if signs >> column & 1 == 1 { -spacing[column] } else { spacing[column] };
             }
             for row in 0..3 {
                 a[row][3] = origin[row];
@@ -98,7 +100,12 @@ pub fn oblique(spacing: [f64; 3], origin: [f64; 3]) -> Affine {
     let rotation = [[d, -t * c, t * s], [t, d * c, -d * s], [0.0, s, c]];
     let mut a = [[0.0, 0.0, 0.0, 1.0]; 4];
     for row in 0..3 {
-        a[row] = [rotation[row][0] * spacing[0], rotation[row][1] * spacing[1], rotation[row][2] * spacing[2], origin[row]];
+        a[row] = [
+            rotation[row][0] * spacing[0],
+            rotation[row][1] * spacing[1],
+            rotation[row][2] * spacing[2],
+            origin[row],
+        ];
     }
     Affine(a)
 }

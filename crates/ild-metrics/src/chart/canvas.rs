@@ -13,7 +13,8 @@ use super::Chart;
 use super::palette::{INK, PAPER};
 use crate::{Error, Result};
 
-pub(super) type Drawn<DB> = std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub(super) type Drawn<DB> =
+    std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// The name under which DejaVu Sans is registered; in an SVG the viewer's own sans-serif appears.
 const FAMILY: &str = "sans-serif";
@@ -29,7 +30,11 @@ fn register_typeface() -> Result<()> {
         register_font(FAMILY, FontStyle::Normal, dejavu::sans::regular()).is_ok()
             && register_font(FAMILY, FontStyle::Bold, dejavu::sans::bold()).is_ok()
     });
-    if registered { Ok(()) } else { Err(Error::Chart("the built-in typeface could not be read".into())) }
+    if registered {
+        Ok(())
+    } else {
+        Err(Error::Chart("the built-in typeface could not be read".into()))
+    }
 }
 
 fn failed(cause: impl std::fmt::Display) -> Error {
@@ -57,7 +62,8 @@ pub(super) fn png(chart: &Chart, size_px: (u32, u32)) -> Result<Vec<u8>> {
         chart.draw(&area).map_err(failed)?;
         area.present().map_err(failed)?;
     }
-    let picture = RgbImage::from_raw(width, height, pixels).ok_or_else(|| failed("picture buffer of another size"))?;
+    let picture = RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| failed("picture buffer of another size"))?;
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).map_err(failed)?;
     Ok(bytes.into_inner())

@@ -34,7 +34,11 @@ fn range(values: impl Iterator<Item = f64> + Clone, margin: f64) -> Range<f64> {
     low - pad..high + pad
 }
 
-pub(super) fn draw<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, chart: &Chart, series: &[Series]) -> canvas::Drawn<DB> {
+pub(super) fn draw<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    chart: &Chart,
+    series: &[Series],
+) -> canvas::Drawn<DB> {
     let points = || series.iter().flat_map(Series::finite);
     let xs: Vec<f64> = points().map(|p| p.0).collect();
     let ys: Vec<f64> = points().map(|p| p.1).collect();

@@ -1,7 +1,8 @@
-//! Charts as PNG and SVG, the same drawing for both, with a typeface that travels inside the program.
+//! Charts as PNG and SVG, the same drawing for both, with a typeface that travels inside the
+//! program.
 //!
-//! A [`Chart`] is data; [`Chart::save`] picks the format from the file's ending, [`Chart::inline_svg`] gives the text
-//! for an HTML page that follows the page's colours.
+//! A [`Chart`] is data; [`Chart::save`] picks the format from the file's ending,
+//! [`Chart::inline_svg`] gives the text for an HTML page that follows the page's colours.
 
 mod canvas;
 mod lines;
@@ -44,7 +45,8 @@ pub enum Marks {
         /// Whether a dashed line stands at the mean of the values.
         mean_line: bool,
     },
-    /// For each row one box (quartiles, median, whiskers at the extremes) per series, every value as a dot.
+    /// For each row one box (quartiles, median, whiskers at the extremes) per series, every value
+    /// as a dot.
     Boxes {
         /// Names of the series, in the order of [`BoxGroup::values`].
         series: Vec<String>,
@@ -60,7 +62,9 @@ impl Chart {
         match &self.marks {
             Marks::Lines(_) => (900, 520),
             Marks::Bars { bars, .. } => rows::size_px(bars.len(), 1, 0),
-            Marks::Boxes { series, groups } => rows::size_px(groups.len(), series.len(), series.len()),
+            Marks::Boxes { series, groups } => {
+                rows::size_px(groups.len(), series.len(), series.len())
+            }
         }
     }
 
@@ -72,8 +76,8 @@ impl Chart {
         canvas::svg(self, self.size_px())
     }
 
-    /// The SVG element for an HTML page: no background, and ink, grid and paper taken from the page's
-    /// custom properties `--ink`, `--rule` and `--paper`.
+    /// The SVG element for an HTML page: no background, and ink, grid and paper taken from the
+    /// page's custom properties `--ink`, `--rule` and `--paper`.
     ///
     /// # Errors
     /// When the drawing fails.
@@ -97,7 +101,12 @@ impl Chart {
         let bytes = match path.extension().and_then(|ending| ending.to_str()) {
             Some("png") => self.png()?,
             Some("svg") => self.svg()?.into_bytes(),
-            _ => return Err(Error::Chart(format!("{}: expected a name that ends in .png or .svg", path.display()))),
+            _ => {
+                return Err(Error::Chart(format!(
+                    "{}: expected a name that ends in .png or .svg",
+                    path.display()
+                )));
+            }
         };
         Ok(ild_cli::write_bytes_atomic(path, &bytes)?)
     }
@@ -111,16 +120,25 @@ impl Chart {
     }
 }
 
-/// Saves a chart of lines (a loss curve) to `path`, PNG or SVG. Points that are not finite are left out.
+/// Saves a chart of lines (a loss curve) to `path`, PNG or SVG. Points that are not finite are left
+/// out.
 ///
 /// # Errors
 /// As [`Chart::save`].
-pub fn line_chart(path: &Path, title: &str, x_label: &str, y_label: &str, series: &[Series]) -> Result<()> {
+pub fn line_chart(
+    path: &Path,
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    series: &[Series],
+) -> Result<()> {
     let marks = Marks::Lines(series.to_vec());
-    Chart { title: title.into(), x_label: x_label.into(), y_label: y_label.into(), marks }.save(path)
+    Chart { title: title.into(), x_label: x_label.into(), y_label: y_label.into(), marks }
+        .save(path)
 }
 
-/// Saves a chart of one horizontal bar for each row, and a dashed line at their mean, to `path`, PNG or SVG.
+/// Saves a chart of one horizontal bar for each row, and a dashed line at their mean, to `path`,
+/// PNG or SVG.
 ///
 /// # Errors
 /// As [`Chart::save`].
@@ -129,11 +147,18 @@ pub fn bar_chart(path: &Path, title: &str, x_label: &str, bars: &[Bar]) -> Resul
     Chart { title: title.into(), x_label: x_label.into(), y_label: String::new(), marks }.save(path)
 }
 
-/// Saves a chart of boxes (quartiles, median, extremes, and each value as a dot) to `path`, PNG or SVG.
+/// Saves a chart of boxes (quartiles, median, extremes, and each value as a dot) to `path`, PNG or
+/// SVG.
 ///
 /// # Errors
 /// As [`Chart::save`].
-pub fn box_chart(path: &Path, title: &str, x_label: &str, series: &[String], groups: &[BoxGroup]) -> Result<()> {
+pub fn box_chart(
+    path: &Path,
+    title: &str,
+    x_label: &str,
+    series: &[String],
+    groups: &[BoxGroup],
+) -> Result<()> {
     let marks = Marks::Boxes { series: series.to_vec(), groups: groups.to_vec() };
     Chart { title: title.into(), x_label: x_label.into(), y_label: String::new(), marks }.save(path)
 }
@@ -143,8 +168,13 @@ mod tests {
     use super::*;
 
     fn losses() -> Vec<Series> {
-        let points = |scale: f64| (1..=20).map(|epoch| (f64::from(epoch), scale / f64::from(epoch))).collect();
-        vec![Series { name: "training".into(), points: points(1.3) }, Series { name: "validation".into(), points: points(1.6) }]
+        let points = |scale: f64| {
+            (1..=20).map(|epoch| (f64::from(epoch), scale / f64::from(epoch))).collect()
+        };
+        vec![
+            Series { name: "training".into(), points: points(1.3) },
+            Series { name: "validation".into(), points: points(1.6) },
+        ]
     }
 
     #[test]
@@ -164,7 +194,8 @@ mod tests {
     fn an_svg_names_its_series_and_bars_show_their_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dsc.svg");
-        let bars = [("case-1", Some(0.8123)), ("case-2", None)].map(|(name, value)| Bar { name: name.into(), value });
+        let bars = [("case-1", Some(0.8123)), ("case-2", None)]
+            .map(|(name, value)| Bar { name: name.into(), value });
         bar_chart(&path, "Reticulation", "DSC", &bars).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["Reticulation", "case-1", "0.812", "case-2", "no value"] {
@@ -179,7 +210,14 @@ mod tests {
         line_chart(&folder.path().join("a.png"), "", "", "", &[]).unwrap();
         line_chart(&folder.path().join("b.svg"), "t", "x", "y", &[one]).unwrap();
         bar_chart(&folder.path().join("c.png"), "t", "x", &[]).unwrap();
-        box_chart(&folder.path().join("d.png"), "t", "x", &["a".into()], &[BoxGroup { name: "g".into(), values: vec![vec![]] }]).unwrap();
+        box_chart(
+            &folder.path().join("d.png"),
+            "t",
+            "x",
+            &["a".into()],
+            &[BoxGroup { name: "g".into(), values: vec![vec![]] }],
+        )
+        .unwrap();
     }
 
     #[test]
@@ -190,7 +228,12 @@ mod tests {
 
     #[test]
     fn an_inline_svg_has_no_fixed_ink() {
-        let chart = Chart { title: "t".into(), x_label: "x".into(), y_label: "y".into(), marks: Marks::Lines(losses()) };
+        let chart = Chart {
+            title: "t".into(),
+            x_label: "x".into(),
+            y_label: "y".into(),
+            marks: Marks::Lines(losses()),
+        };
         let text = chart.inline_svg().unwrap();
         assert!(text.contains("var(--ink)") && text.starts_with("<svg"));
         assert!(!text.contains("#1B1F24") && !text.contains("#FFFFFF"));

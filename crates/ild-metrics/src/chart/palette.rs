@@ -1,4 +1,5 @@
-//! Colours: few, told apart by people who see colours differently, and two of them given to the page.
+//! Colours: few, told apart by people who see colours differently, and two of them given to the
+//! page.
 
 use plotters::style::RGBColor;
 

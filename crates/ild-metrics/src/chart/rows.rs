@@ -61,7 +61,8 @@ fn frame<'a, DB: DrawingBackend>(
     names: &[&str],
     end: f64,
 ) -> Result<Plot<'a, DB>, DrawingAreaErrorKind<DB::ErrorType>> {
-    let longest = names.iter().map(|name| shortened(name).chars().count()).max().unwrap_or(0) as u32;
+    let longest =
+        names.iter().map(|name| shortened(name).chars().count()).max().unwrap_or(0) as u32;
     let mut plot = ChartBuilder::on(area)
         .caption(&chart.title, canvas::text(20))
         .margin(10)
@@ -94,17 +95,22 @@ pub(super) fn draw_bars<DB: DrawingBackend>(
     bars: &[Bar],
     mean_line: bool,
 ) -> canvas::Drawn<DB> {
-    let values: Vec<f64> = bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite()).collect();
+    let values: Vec<f64> =
+        bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite()).collect();
     let names: Vec<&str> = bars.iter().map(|bar| bar.name.as_str()).collect();
     let end = axis_end(values.iter().copied());
     let mut plot = frame(area, chart, &names, end)?;
     let style = canvas::text(13).pos(Pos::new(HPos::Left, VPos::Center));
     for (i, bar) in bars.iter().enumerate() {
         let (top, value) = (i as f64, bar.value.unwrap_or(0.0));
-        plot.draw_series([Rectangle::new([(0.0, top + 0.2), (value, top + 0.8)], series_color(0).filled())])?;
+        plot.draw_series([Rectangle::new(
+            [(0.0, top + 0.2), (value, top + 0.8)],
+            series_color(0).filled(),
+        )])?;
         let (x, y) = plot.backend_coord(&(value, top + 0.5));
-        let caption =
-            bar.value.map_or("no value".to_owned(), |value| if end > 1.0 { format!("{value:.1}") } else { format!("{value:.3}") });
+        let caption = bar.value.map_or("no value".to_owned(), |value| {
+            if end > 1.0 { format!("{value:.1}") } else { format!("{value:.3}") }
+        });
         area.draw(&Text::new(caption, (x + 6, y), style.clone()))?;
     }
     if let Some(mean) = mean(&values).filter(|_| mean_line) {
@@ -137,19 +143,36 @@ pub(super) fn draw_boxes<DB: DrawingBackend>(
         let y = (j as u32 * LEGEND_PX) as i32 + 8;
         let x = width as i32 / 5;
         legend.draw(&Rectangle::new([(x, y - 5), (x + 14, y + 5)], series_color(j).filled()))?;
-        legend.draw(&Text::new(name.clone(), (x + 22, y), canvas::text(14).pos(Pos::new(HPos::Left, VPos::Center))))?;
+        legend.draw(&Text::new(
+            name.clone(),
+            (x + 22, y),
+            canvas::text(14).pos(Pos::new(HPos::Left, VPos::Center)),
+        ))?;
     }
     Ok(())
 }
 
-fn draw_box<DB: DrawingBackend>(plot: &mut Plot<'_, DB>, values: &[f64], middle: f64, half: f64, color: RGBColor) -> canvas::Drawn<DB> {
+fn draw_box<DB: DrawingBackend>(
+    plot: &mut Plot<'_, DB>,
+    values: &[f64],
+    middle: f64,
+    half: f64,
+    color: RGBColor,
+) -> canvas::Drawn<DB> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    let [Some(low), Some(q1), Some(median), Some(q3), Some(high)] = [0.0, 25.0, 50.0, 75.0, 100.0].map(|q| percentile(&sorted, q)) else {
+    let [Some(low), Some(q1), Some(median), Some(q3), Some(high)] =
+        [0.0, 25.0, 50.0, 75.0, 100.0].map(|q| percentile(&sorted, q))
+    else {
         return Ok(());
     };
-    let line = |from: (f64, f64), to: (f64, f64), width: u32| PathElement::new(vec![from, to], color.stroke_width(width));
-    plot.draw_series([Rectangle::new([(q1, middle - half), (q3, middle + half)], color.mix(0.25).filled())])?;
+    let line = |from: (f64, f64), to: (f64, f64), width: u32| {
+        PathElement::new(vec![from, to], color.stroke_width(width))
+    };
+    plot.draw_series([Rectangle::new(
+        [(q1, middle - half), (q3, middle + half)],
+        color.mix(0.25).filled(),
+    )])?;
     plot.draw_series([
         line((low, middle), (high, middle), 1),
         line((low, middle - half / 2.0), (low, middle + half / 2.0), 1),

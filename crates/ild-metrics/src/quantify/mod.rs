@@ -1,4 +1,5 @@
-//! `ild-metrics quantify`: how much of the lung each lesion class takes, and where. No ground truth is needed.
+//! `ild-metrics quantify`: how much of the lung each lesion class takes, and where. No ground truth
+//! is needed.
 //!
 //! For research: a description of a mask, not a finding.
 
@@ -21,7 +22,8 @@ use crate::{Error, Result};
 use regions::Regions;
 
 /// What is written on everything that leaves here.
-pub(crate) const INTENDED_USE: &str = "For research use: a description of a mask, not a finding; not a medical device.";
+pub(crate) const INTENDED_USE: &str =
+    "For research use: a description of a mask, not a finding; not a medical device.";
 
 /// How much of each class there is, and where.
 #[derive(Clone, Debug, Serialize)]
@@ -142,7 +144,8 @@ impl Quantification {
             *voxels.entry(*id).or_default() += 1;
         }
         let regions = lung.map(|lung| Regions::new(&map.labels, &lung.mask, &map.geometry));
-        let lung_volumes = regions.as_ref().map(|regions| RegionVolumes::of(&regions.lung, voxel_ml));
+        let lung_volumes =
+            regions.as_ref().map(|regions| RegionVolumes::of(&regions.lung, voxel_ml));
         let class = |label: u8, name: String, voxels: u64, counts: Option<RegionCounts>| {
             let inside = counts.map(|counts| RegionVolumes::of(&counts, voxel_ml));
             let volume_ml = voxels as f64 * voxel_ml;
@@ -152,22 +155,31 @@ impl Quantification {
                 volume_ml,
                 outside_lung_ml: counts.map(|counts| (voxels - counts.total()) as f64 * voxel_ml),
                 regions: inside,
-                percent_of_lung: inside.zip(lung_volumes).map(|(inside, lung)| inside.percent_of(&lung)),
+                percent_of_lung: inside
+                    .zip(lung_volumes)
+                    .map(|(inside, lung)| inside.percent_of(&lung)),
             }
         };
-        let counts_of = |id: u8| regions.as_ref().map(|regions| regions.classes.get(&id).copied().unwrap_or_default());
+        let counts_of = |id: u8| {
+            regions.as_ref().map(|regions| regions.classes.get(&id).copied().unwrap_or_default())
+        };
         let all = regions.as_ref().map(|regions| regions.classes.values().copied().sum());
         Self {
             intended_use: INTENDED_USE,
             case: case.to_owned(),
             voxel_ml,
-            classes: voxels.iter().map(|(&id, &n)| class(id, table.name(id), n, counts_of(id))).collect(),
+            classes: voxels
+                .iter()
+                .map(|(&id, &n)| class(id, table.name(id), n, counts_of(id)))
+                .collect(),
             total: class(0, "all classes".into(), voxels.values().sum(), all),
-            lung: lung.zip(lung_volumes).zip(regions.as_ref()).map(|((lung, volumes), regions)| LungFacts {
-                source: lung.source.clone(),
-                regions: volumes,
-                sides_by: regions.sides_by,
-                problems: lung.problems.clone(),
+            lung: lung.zip(lung_volumes).zip(regions.as_ref()).map(|((lung, volumes), regions)| {
+                LungFacts {
+                    source: lung.source.clone(),
+                    regions: volumes,
+                    sides_by: regions.sides_by,
+                    problems: lung.problems.clone(),
+                }
             }),
         }
     }
@@ -200,7 +212,8 @@ impl QuantifyInput {
         }
         let lung = match (&settings.lung, &ct) {
             (Some(path), _) => {
-                let lung = read_label_map(path)?.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
+                let lung =
+                    read_label_map(path)?.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
                 if lung.labels.iter().all(|id| *id == 0) {
                     return Err(Error::rejected(
                         path,
@@ -209,7 +222,11 @@ impl QuantifyInput {
                         "leave --lung out and give --ct to find the lung automatically",
                     ));
                 }
-                Some(Lung { mask: lung.labels.mapv(|id| id != 0), source: format!("given: {}", path.display()), problems: Vec::new() })
+                Some(Lung {
+                    mask: lung.labels.mapv(|id| id != 0),
+                    source: format!("given: {}", path.display()),
+                    problems: Vec::new(),
+                })
             }
             (None, Some(ct)) => {
                 let lung = LungMask::of(ct);

@@ -37,7 +37,8 @@ impl Quantification {
     }
 }
 
-/// Writes `quantification.json`, `quantification.csv` and `report.html` into `folder`; returns them.
+/// Writes `quantification.json`, `quantification.csv` and `report.html` into `folder`; returns
+/// them.
 ///
 /// # Errors
 /// When a file cannot be written; names it.
@@ -47,7 +48,8 @@ pub fn write_quantification(
     settings: &QuantifySettings,
     folder: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let paths = ["quantification.json", "quantification.csv", "report.html"].map(|name| folder.join(name));
+    let paths =
+        ["quantification.json", "quantification.csv", "report.html"].map(|name| folder.join(name));
     let text = serde_json::to_vec_pretty(found).map_err(anyhow::Error::new)?;
     ild_cli::write_bytes_atomic(&paths[0], &text)?;
     write_csv(&paths[1], table(found)?)?;
@@ -66,10 +68,16 @@ fn table(found: &Quantification) -> Result<polars::prelude::DataFrame> {
         columns::numbers("outside_lung_ml", rows.iter().map(|row| row.outside_lung_ml)),
     ];
     for (key, _, value) in PARTS {
-        out.push(columns::numbers(&format!("{key}_ml"), rows.iter().map(|row| row.regions.as_ref().map(value))));
+        out.push(columns::numbers(
+            &format!("{key}_ml"),
+            rows.iter().map(|row| row.regions.as_ref().map(value)),
+        ));
     }
     for (key, _, value) in PARTS {
-        out.push(columns::numbers(&format!("{key}_percent"), rows.iter().map(|row| row.percent_of_lung.as_ref().map(value))));
+        out.push(columns::numbers(
+            &format!("{key}_percent"),
+            rows.iter().map(|row| row.percent_of_lung.as_ref().map(value)),
+        ));
     }
     columns::frame(out)
 }
@@ -78,22 +86,37 @@ fn table(found: &Quantification) -> Result<polars::prelude::DataFrame> {
 #[must_use]
 pub fn printed_quantification(found: &Quantification) -> String {
     let mut table = ild_cli::table(
-        ["class", "mL"].into_iter().map(str::to_owned).chain(PARTS.iter().map(|(_, head, _)| format!("{head} %"))).collect::<Vec<_>>(),
+        ["class", "mL"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(PARTS.iter().map(|(_, head, _)| format!("{head} %")))
+            .collect::<Vec<_>>(),
     );
     for row in found.rows() {
         let mut cells = vec![row.name.clone(), format!("{:.2}", row.volume_ml)];
-        cells.extend(PARTS.iter().map(|(.., value)| row.percent_of_lung.as_ref().map_or("–".to_owned(), |p| format!("{:.2}", value(p)))));
+        cells.extend(PARTS.iter().map(|(.., value)| {
+            row.percent_of_lung.as_ref().map_or("–".to_owned(), |p| format!("{:.2}", value(p)))
+        }));
         table.add_row(cells);
     }
     let lung = match &found.lung {
         Some(lung) => format!("lung {:.0} mL, {}", lung.regions.whole, lung.source),
         None => "no lung: give --lung or --ct for shares and regions".to_owned(),
     };
-    let problems: String = found.lung.iter().flat_map(|lung| &lung.problems).map(|problem| format!("\nlung mask: {problem}")).collect();
+    let problems: String = found
+        .lung
+        .iter()
+        .flat_map(|lung| &lung.problems)
+        .map(|problem| format!("\nlung mask: {problem}"))
+        .collect();
     format!("{table}\n{lung}{problems}\n{}", found.intended_use)
 }
 
-fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettings) -> Result<Page> {
+fn page(
+    found: &Quantification,
+    input: &QuantifyInput,
+    settings: &QuantifySettings,
+) -> Result<Page> {
     let chart = Chart {
         title: "How much, by class".into(),
         x_label: if found.lung.is_some() { "% of the lung" } else { "mL" }.into(),
@@ -102,7 +125,9 @@ fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettin
     };
     let mut tables = vec![region_table(found, "Volume (mL)", 2, |row| row.regions)];
     if found.lung.is_some() {
-        tables.push(region_table(found, "Share of the lung in each region (%)", 2, |row| row.percent_of_lung));
+        tables.push(region_table(found, "Share of the lung in each region (%)", 2, |row| {
+            row.percent_of_lung
+        }));
     }
     let mut facts = vec![
         ("Program".to_owned(), format!("ild-metrics {}", env!("CARGO_PKG_VERSION"))),
@@ -112,8 +137,11 @@ fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettin
     if let Some(ct) = &settings.ct {
         facts.push(("CT".into(), ct.display().to_string()));
     }
-    let files = [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten();
-    let hashes = files.map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?))).collect::<Result<_>>()?;
+    let files =
+        [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten();
+    let hashes = files
+        .map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)))
+        .collect::<Result<_>>()?;
     Ok(Page {
         title: format!("How much of the lung? {}", found.case),
         subtitle: "Volumes of a label map; for research use".into(),
@@ -125,7 +153,8 @@ fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettin
         overview: chart.inline_svg()?,
         overview_note: String::new(),
         pictures: pictures(input),
-        pictures_note: "In each third of the lung the slice with most lesion. Grey line: lung.".into(),
+        pictures_note: "In each third of the lung the slice with most lesion. Grey line: lung."
+            .into(),
         legend: legend(found, input),
         meaning: meaning(found),
         facts,
@@ -135,7 +164,10 @@ fn page(found: &Quantification, input: &QuantifyInput, settings: &QuantifySettin
 }
 
 fn bar(row: &ClassVolume) -> Bar {
-    Bar { name: row.name.clone(), value: Some(row.percent_of_lung.map_or(row.volume_ml, |percent| percent.whole)) }
+    Bar {
+        name: row.name.clone(),
+        value: Some(row.percent_of_lung.map_or(row.volume_ml, |percent| percent.whole)),
+    }
 }
 
 fn lead(found: &Quantification) -> Vec<String> {
@@ -173,7 +205,8 @@ fn tiles(found: &Quantification, input: &QuantifyInput) -> Vec<Tile> {
         let share = row.percent_of_lung.map(|percent| percent.whole);
         Tile {
             name: row.name.clone(),
-            number: share.map_or(format!("{:.1} mL", row.volume_ml), |share| format!("{share:.1} %")),
+            number: share
+                .map_or(format!("{:.1} mL", row.volume_ml), |share| format!("{share:.1} %")),
             color: format!("rgb({r} {g} {b})"),
             at: share,
             span: share.map(|share| [0.0, share]),
@@ -184,8 +217,12 @@ fn tiles(found: &Quantification, input: &QuantifyInput) -> Vec<Tile> {
 }
 
 fn notices(found: &Quantification) -> Vec<String> {
-    let mut out: Vec<String> =
-        found.lung.iter().flat_map(|lung| &lung.problems).map(|problem| format!("The lung mask may be wrong: {problem}.")).collect();
+    let mut out: Vec<String> = found
+        .lung
+        .iter()
+        .flat_map(|lung| &lung.problems)
+        .map(|problem| format!("The lung mask may be wrong: {problem}."))
+        .collect();
     if let Some(outside) = found.total.outside_lung_ml.filter(|ml| *ml > 0.0) {
         out.push(format!("{outside:.2} mL of the lesions lie outside the lung mask and are in no share; either mask may be at fault."));
     }
@@ -207,13 +244,21 @@ fn meaning(found: &Quantification) -> Vec<String> {
         ),
     ];
     if found.lung.as_ref().is_some_and(|lung| lung.sides_by == super::SideRule::MiddleOfWidth) {
-        out.push("The lungs of the mask touch, so left and right are the halves of its width.".into());
+        out.push(
+            "The lungs of the mask touch, so left and right are the halves of its width.".into(),
+        );
     }
     out
 }
 
-fn region_table(found: &Quantification, title: &str, digits: usize, part: fn(&ClassVolume) -> Option<RegionVolumes>) -> Table {
-    let number = |value: Option<f64>| Cell::new(value.map_or("–".to_owned(), |v| format!("{v:.digits$}")));
+fn region_table(
+    found: &Quantification,
+    title: &str,
+    digits: usize,
+    part: fn(&ClassVolume) -> Option<RegionVolumes>,
+) -> Table {
+    let number =
+        |value: Option<f64>| Cell::new(value.map_or("–".to_owned(), |v| format!("{v:.digits$}")));
     let percent = title.contains('%');
     let row = |row: &ClassVolume| {
         let mut cells = vec![Cell::new(row.name.clone())];
@@ -229,7 +274,9 @@ fn region_table(found: &Quantification, title: &str, digits: usize, part: fn(&Cl
         heads.push("whole mask".into());
         if let Some(lung) = &found.lung {
             let mut cells = vec![Cell::new("lung"), Cell::new("–")];
-            cells.extend(PARTS.iter().map(|(.., value)| Cell::new(format!("{:.0}", value(&lung.regions)))));
+            cells.extend(
+                PARTS.iter().map(|(.., value)| Cell::new(format!("{:.0}", value(&lung.regions)))),
+            );
             rows.push(cells);
         }
     }
@@ -248,13 +295,26 @@ fn legend(found: &Quantification, input: &QuantifyInput) -> Vec<LegendEntry> {
 /// In each third of the slices that hold lesion, the slice with most of it.
 fn pictures(input: &QuantifyInput) -> Vec<Picture> {
     let Some(ct) = &input.ct else { return Vec::new() };
-    let per_slice: Vec<usize> = input.map.labels.outer_iter().map(|slice| slice.iter().filter(|id| **id != 0).count()).collect();
+    let per_slice: Vec<usize> = input
+        .map
+        .labels
+        .outer_iter()
+        .map(|slice| slice.iter().filter(|id| **id != 0).count())
+        .collect();
     let span = match &input.lung {
-        Some(lung) => lung.mask.outer_iter().enumerate().filter(|(_, slice)| slice.iter().any(|v| *v)).map(|(z, _)| z).collect(),
+        Some(lung) => lung
+            .mask
+            .outer_iter()
+            .enumerate()
+            .filter(|(_, slice)| slice.iter().any(|v| *v))
+            .map(|(z, _)| z)
+            .collect(),
         None => (0..per_slice.len()).collect::<Vec<_>>(),
     };
     let chunks = span.chunks(span.len().div_ceil(3).max(1));
-    let slices = chunks.filter_map(|part| part.iter().copied().filter(|&z| per_slice[z] > 0).max_by_key(|&z| per_slice[z]));
+    let slices = chunks.filter_map(|part| {
+        part.iter().copied().filter(|&z| per_slice[z] > 0).max_by_key(|&z| per_slice[z])
+    });
     slices.filter_map(|z| draw(input, ct, z)).collect()
 }
 
@@ -268,7 +328,8 @@ fn draw(input: &QuantifyInput, ct: &ild_io::Volume, z: usize) -> Option<Picture>
     for &id in input.table.0.keys() {
         masks.push((labels.mapv(|v| v == id), input.table.color(id)));
     }
-    let outlines: Vec<Outline> = masks.iter().map(|(mask, color)| Outline::mask(mask.view(), *color)).collect();
+    let outlines: Vec<Outline> =
+        masks.iter().map(|(mask, color)| Outline::mask(mask.view(), *color)).collect();
     let scale = WIDTH_PX.div_ceil(grey.dim().1.max(1)) as u32;
     Some(png_picture(&overlay(grey.view(), &outlines, scale), format!("slice {z}")))
 }
@@ -290,16 +351,23 @@ mod tests {
         labels.slice_mut(s![9, 0..10, 0..10]).fill(2);
         let mut lung = Array3::from_elem(labels.dim(), true);
         lung.slice_mut(s![9, 0..5, 0..10]).fill(false);
-        let table = LabelTable(BTreeMap::from([(2, Label { name: "GGO".into(), color: [1, 2, 3] })]));
+        let table =
+            LabelTable(BTreeMap::from([(2, Label { name: "GGO".into(), color: [1, 2, 3] })]));
         let lung = Lung { mask: lung, source: "test".into(), problems: Vec::new() };
         let found = Quantification::new("a", &LabelMap { labels, geometry }, &table, Some(&lung));
         let class = &found.classes[0];
         // 100 voxels of 10 mm³; half of them outside the lung of 3950 voxels.
-        assert!((class.volume_ml - 1.0).abs() < 1e-12 && (class.outside_lung_ml.unwrap() - 0.5).abs() < 1e-12);
+        assert!(
+            (class.volume_ml - 1.0).abs() < 1e-12
+                && (class.outside_lung_ml.unwrap() - 0.5).abs() < 1e-12
+        );
         assert!((class.percent_of_lung.unwrap().whole - 100.0 * 50.0 / 3950.0).abs() < 1e-12);
         assert!((class.regions.unwrap().upper_third - 0.5).abs() < 1e-12);
         let frame = table_of(&found);
-        assert!(frame.starts_with("case,label,class,volume_ml,outside_lung_ml,lung_ml,upper_third_ml"), "{frame}");
+        assert!(
+            frame.starts_with("case,label,class,volume_ml,outside_lung_ml,lung_ml,upper_third_ml"),
+            "{frame}"
+        );
         assert_eq!(frame.lines().count(), 3);
     }
 

@@ -1,10 +1,11 @@
 //! Where in the lung: thirds of its height, left and right, near its edge or deep inside.
 //!
-//! - *Thirds* divide the height (along the patient's axis, from the affine) between the lung's lowest and highest voxel in three
-//!   equal parts. They are parts of space, not lobes.
-//! - *Sides* are the two largest connected pieces of the lung mask when they lie apart, else the halves of its width.
-//! - *Rim* voxels have their centre within [`RIM_MM`] of the centre of the nearest voxel that is not lung: the edge at
-//!   mediastinum and fissure-free hilum counts like that at the chest wall.
+//! - *Thirds* divide the height (along the patient's axis, from the affine) between the lung's
+//!   lowest and highest voxel in three equal parts. They are parts of space, not lobes.
+//! - *Sides* are the two largest connected pieces of the lung mask when they lie apart, else the
+//!   halves of its width.
+//! - *Rim* voxels have their centre within [`RIM_MM`] of the centre of the nearest voxel that is
+//!   not lung: the edge at mediastinum and fissure-free hilum counts like that at the chest wall.
 
 use std::collections::BTreeMap;
 use std::iter::Sum;
@@ -54,7 +55,8 @@ impl RegionCounts {
 
 impl AddAssign for RegionCounts {
     fn add_assign(&mut self, other: Self) {
-        for (a, b) in self.0.iter_mut().flatten().flatten().zip(other.0.iter().flatten().flatten()) {
+        for (a, b) in self.0.iter_mut().flatten().flatten().zip(other.0.iter().flatten().flatten())
+        {
             *a += b;
         }
     }
@@ -92,7 +94,11 @@ impl Regions {
     pub fn new(labels: &Array3<u8>, lung: &Array3<bool>, geometry: &Geometry) -> Self {
         let inside = lung.mapv(u8::from);
         let mask = Mask { labels: inside.view(), id: 1 };
-        let empty = Self { lung: RegionCounts::default(), classes: BTreeMap::new(), sides_by: SideRule::MiddleOfWidth };
+        let empty = Self {
+            lung: RegionCounts::default(),
+            classes: BTreeMap::new(),
+            sides_by: SideRule::MiddleOfWidth,
+        };
         let Some(extent) = mask.extent() else { return empty };
         let runs = LabelRuns::new(inside.view(), &[]);
         let places = Places::new(&runs, geometry);
@@ -123,12 +129,16 @@ impl Regions {
                 sum
             },
         );
-        let classes = (1..=255u8).map(|id| (id, counts[usize::from(id)])).filter(|(_, c)| c.total() > 0).collect();
+        let classes = (1..=255u8)
+            .map(|id| (id, counts[usize::from(id)]))
+            .filter(|(_, c)| c.total() > 0)
+            .collect();
         Self { lung: counts[256], classes, sides_by: places.rule() }
     }
 }
 
-/// Distance of every voxel of the lung's box, widened by one voxel on all sides, to the nearest voxel that is not lung.
+/// Distance of every voxel of the lung's box, widened by one voxel on all sides, to the nearest
+/// voxel that is not lung.
 fn edge_distance(lung: Mask, extent: Extent, spacing_zyx_mm: [f64; 3]) -> DistanceTransform {
     let [depth, height, width] = extent.size().map(|n| n + 2);
     DistanceTransform::new([depth, height, width], spacing_zyx_mm, |z, plane| {
@@ -136,7 +146,11 @@ fn edge_distance(lung: Mask, extent: Extent, spacing_zyx_mm: [f64; 3]) -> Distan
         if z == 0 || z == depth - 1 {
             return;
         }
-        let inner = s![extent.start[0] + z - 1, extent.start[1]..extent.end[1], extent.start[2]..extent.end[2]];
+        let inner = s![
+            extent.start[0] + z - 1,
+            extent.start[1]..extent.end[1],
+            extent.start[2]..extent.end[2]
+        ];
         for (y, row) in lung.labels.slice(inner).outer_iter().enumerate() {
             let out = &mut plane[(y + 1) * width + 1..][..width - 2];
             out.iter_mut().zip(row).for_each(|(o, &v)| *o = u8::from(v != lung.id));
@@ -157,26 +171,35 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(runs: &LabelRuns, geometry: &'a Geometry) -> Self {
-        let (mut height_mm, mut width_mm) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
+        let (mut height_mm, mut width_mm) =
+            ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
         let components = Components::new(runs, Neighbours::Volume26);
         let mut right_sum = vec![0.0; components.voxels.len()];
         let [depth, rows, _] = runs.shape_zyx();
         for (z, y) in (0..depth).flat_map(|z| (0..rows).map(move |y| (z, y))) {
             for i in runs.row(z, y) {
                 let run = runs.all()[i];
-                let ends = [run.x0, run.x1 - 1].map(|x| geometry.affine.world_mm([f64::from(x), y as f64, z as f64]));
+                let ends = [run.x0, run.x1 - 1]
+                    .map(|x| geometry.affine.world_mm([f64::from(x), y as f64, z as f64]));
                 for [right, _, up] in ends {
                     height_mm = [height_mm[0].min(up), height_mm[1].max(up)];
                     width_mm = [width_mm[0].min(right), width_mm[1].max(right)];
                 }
                 // World x grows to the patient's right; along a run it is linear.
-                right_sum[components.of_run[i] as usize] += run.len() as f64 * (ends[0][0] + ends[1][0]) / 2.0;
+                right_sum[components.of_run[i] as usize] +=
+                    run.len() as f64 * (ends[0][0] + ends[1][0]) / 2.0;
             }
         }
         let middle_mm = (width_mm[0] + width_mm[1]) / 2.0;
-        let centre: Vec<f64> = right_sum.iter().zip(&components.voxels).map(|(sum, n)| sum / *n as f64).collect();
-        let side_of_run = two_pieces(&components.voxels, &centre, middle_mm)
-            .map(|split| components.of_run.iter().map(|piece| usize::from(centre[*piece as usize] > split)).collect());
+        let centre: Vec<f64> =
+            right_sum.iter().zip(&components.voxels).map(|(sum, n)| sum / *n as f64).collect();
+        let side_of_run = two_pieces(&components.voxels, &centre, middle_mm).map(|split| {
+            components
+                .of_run
+                .iter()
+                .map(|piece| usize::from(centre[*piece as usize] > split))
+                .collect()
+        });
         Self { geometry, height_mm, middle_mm, side_of_run }
     }
 
@@ -190,12 +213,16 @@ impl<'a> Places<'a> {
         let [low, high] = self.height_mm;
         let from_top = if high > low { (high - up) / (high - low) } else { 0.0 };
         let third = ((from_top * 3.0) as usize).min(2);
-        let side = self.side_of_run.as_ref().map_or(usize::from(right > self.middle_mm), |sides| sides[run]);
+        let side = self
+            .side_of_run
+            .as_ref()
+            .map_or(usize::from(right > self.middle_mm), |sides| sides[run]);
         (third, side)
     }
 }
 
-/// Where to split left from right when the two largest pieces are two lungs: large both, and on either side of the middle.
+/// Where to split left from right when the two largest pieces are two lungs: large both, and on
+/// either side of the middle.
 fn two_pieces(voxels: &[u64], centre: &[f64], middle: f64) -> Option<f64> {
     let mut order: Vec<usize> = (0..voxels.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(voxels[i]));
@@ -215,13 +242,18 @@ mod tests {
 
     use super::*;
 
-    /// Two lungs of 30 × 30 × 40 mm, 20 mm apart, on a grid whose columns run from the patient's right to left and whose slices
-    /// run from foot to head, at 1 × 1 × 2 mm.
+    /// Two lungs of 30 × 30 × 40 mm, 20 mm apart, on a grid whose columns run from the patient's
+    /// right to left and whose slices run from foot to head, at 1 × 1 × 2 mm.
     fn lungs() -> (Array3<bool>, Geometry) {
         let mut lung = Array3::from_elem((20, 40, 100), false);
         lung.slice_mut(s![.., 5..35, 5..35]).fill(true);
         lung.slice_mut(s![.., 5..35, 55..85]).fill(true);
-        let affine = Affine([[-1.0, 0.0, 0.0, 50.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 2.0, -100.0], [0.0, 0.0, 0.0, 1.0]]);
+        let affine = Affine([
+            [-1.0, 0.0, 0.0, 50.0],
+            [0.0, -1.0, 0.0, 0.0],
+            [0.0, 0.0, 2.0, -100.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]);
         (lung, Geometry::new([20, 40, 100], affine))
     }
 
@@ -235,16 +267,20 @@ mod tests {
         let class = regions.classes[&3];
         assert_eq!((class.total(), class.side(0), class.side(1), class.third(0)), (8, 0, 8, 8));
         assert_eq!(regions.lung.total(), 2 * 20 * 30 * 30);
-        // 20 slices, whose positions 0 ..= 38 mm fall 7 (from 25.33 mm up), 6 and 7 into the thirds.
-        assert_eq!([0, 1, 2].map(|third| regions.lung.third(third)), [7, 6, 7].map(|n| n * 2 * 900));
+        // 20 slices, whose positions 0 ..= 38 mm fall 7 (from 25.33 mm up), 6 and 7 into the
+        // thirds.
+        assert_eq!(
+            [0, 1, 2].map(|third| regions.lung.third(third)),
+            [7, 6, 7].map(|n| n * 2 * 900)
+        );
     }
 
     #[test]
     fn the_rim_is_counted_to_the_voxel() {
         let (lung, geometry) = lungs();
         let regions = Regions::new(&Array3::zeros(lung.dim()), &lung, &geometry);
-        // Farther than 10 mm from any voxel outside: 10 columns and rows fewer on each side; of 20 slices of 2 mm (the volume's
-        // end is the lung's edge) 5 fewer on each side.
+        // Farther than 10 mm from any voxel outside: 10 columns and rows fewer on each side; of 20
+        // slices of 2 mm (the volume's end is the lung's edge) 5 fewer on each side.
         assert_eq!(regions.lung.depth(1), 2 * 10 * 10 * 10);
     }
 

@@ -16,11 +16,13 @@ pub struct QuantifySettings {
     #[arg(long, value_name = "MASK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lung: Option<PathBuf>,
-    /// CT on the same grid, in HU; without --lung the lung is found in it, and the report shows slices of it.
+    /// CT on the same grid, in HU; without --lung the lung is found in it, and the report shows
+    /// slices of it.
     #[arg(long, value_name = "CT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ct: Option<PathBuf>,
-    /// Folder for quantification.json, quantification.csv and report.html [default: only the printed table].
+    /// Folder for quantification.json, quantification.csv and report.html [default: only the
+    /// printed table].
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
@@ -34,7 +36,15 @@ impl QuantifySettings {
     /// The mask's name without ending.
     #[must_use]
     pub fn case(&self) -> String {
-        let name = self.mask.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        [".nii.gz", ".nii"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name).to_owned()
+        let name = self
+            .mask
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        [".nii.gz", ".nii"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending))
+            .unwrap_or(&name)
+            .to_owned()
     }
 }

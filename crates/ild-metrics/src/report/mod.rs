@@ -9,7 +9,10 @@ pub(crate) use pictures::{png_picture, windowed};
 use crate::chart::series_color;
 use crate::cohort::{Cohort, Outcome, System};
 use crate::printed::{interval, score};
-use crate::{Better, Comparison, EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, charts, metric};
+use crate::{
+    Better, Comparison, EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, charts,
+    metric,
+};
 use page::{Cell, LegendEntry, Page, Table, Tile};
 
 /// More charts than this are folded away at first.
@@ -19,11 +22,19 @@ const CHARTS_OPEN: usize = 8;
 ///
 /// # Errors
 /// When a chart cannot be drawn or the template not filled in.
-pub fn report(evaluation: &Evaluation, settings: &EvaluateSettings, provenance: &Provenance) -> Result<String> {
+pub fn report(
+    evaluation: &Evaluation,
+    settings: &EvaluateSettings,
+    provenance: &Provenance,
+) -> Result<String> {
     let cohort = &evaluation.cohort;
     let system = &cohort.systems[0];
     let comparisons = Comparison::with_baselines(cohort);
-    let mut svgs = charts(cohort).into_iter().map(|named| named.chart.inline_svg()).collect::<Result<Vec<String>>>()?.into_iter();
+    let mut svgs = charts(cohort)
+        .into_iter()
+        .map(|named| named.chart.inline_svg())
+        .collect::<Result<Vec<String>>>()?
+        .into_iter();
     let overview = svgs.next().unwrap_or_default();
     let charts: Vec<String> = svgs.collect();
     let mut tables = vec![overlap_table(cohort, system), distance_table(cohort, system)];
@@ -73,8 +84,14 @@ fn legend(cohort: &Cohort, class: u8) -> LegendEntry {
 fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
     let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
     let failures = system.cases.iter().filter(|case| case.outcome != Outcome::Scored).count();
-    let spread = headline.interval.map_or("no interval".to_owned(), |ends| format!("95 % interval {}", interval(Some(ends))));
-    let failed = if failures == 0 { String::new() } else { format!(", {failures} without a usable prediction") };
+    let spread = headline
+        .interval
+        .map_or("no interval".to_owned(), |ends| format!("95 % interval {}", interval(Some(ends))));
+    let failed = if failures == 0 {
+        String::new()
+    } else {
+        format!(", {failures} without a usable prediction")
+    };
     Tile {
         name: system.name.clone(),
         number: score(headline.mean),
@@ -94,25 +111,42 @@ fn cell(cohort: &Cohort, system: &System, class: u8, metric: &Metric, digits: us
     let signed = metric.key.starts_with("volume_error");
     let number = |v: f64| if signed { format!("{v:+.digits$}") } else { format!("{v:.digits$}") };
     let text = summary.mean.map_or("–".to_owned(), number);
-    let spread = summary.interval.map_or(String::new(), |[low, high]| format!("{} to {} · ", number(low), number(high)));
+    let spread = summary
+        .interval
+        .map_or(String::new(), |[low, high]| format!("{} to {} · ", number(low), number(high)));
     Cell::new(text).with_note(format!("{spread}n {}", summary.n))
 }
 
 /// One row per class, one column per metric and number of digits.
 fn class_table(cohort: &Cohort, system: &System, columns: &[(&str, usize)]) -> Table {
-    let columns: Vec<(&Metric, usize)> = columns.iter().filter_map(|(key, digits)| Some((metric(key)?, *digits))).collect();
+    let columns: Vec<(&Metric, usize)> =
+        columns.iter().filter_map(|(key, digits)| Some((metric(key)?, *digits))).collect();
     let row = |&class: &u8| {
-        let mut cells = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
-        cells.extend(columns.iter().map(|(metric, digits)| cell(cohort, system, class, metric, *digits)));
+        let mut cells =
+            vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
+        cells.extend(
+            columns.iter().map(|(metric, digits)| cell(cohort, system, class, metric, *digits)),
+        );
         cells
     };
     let mut heads = vec!["Class".to_owned()];
-    heads.extend(columns.iter().map(|(metric, _)| format!("{}{}", metric.title, arrow(metric.better))));
-    Table { title: String::new(), note: String::new(), heads, rows: cohort.classes.iter().map(row).collect() }
+    heads.extend(
+        columns.iter().map(|(metric, _)| format!("{}{}", metric.title, arrow(metric.better))),
+    );
+    Table {
+        title: String::new(),
+        note: String::new(),
+        heads,
+        rows: cohort.classes.iter().map(row).collect(),
+    }
 }
 
 fn overlap_table(cohort: &Cohort, system: &System) -> Table {
-    let mut table = class_table(cohort, system, &[("dice", 3), ("nsd_surfel", 3), ("sensitivity", 3), ("precision", 3)]);
+    let mut table = class_table(
+        cohort,
+        system,
+        &[("dice", 3), ("nsd_surfel", 3), ("sensitivity", 3), ("precision", 3)],
+    );
     table.heads.insert(2, "slice DSC ↑".into());
     for (row, &class) in table.rows.iter_mut().zip(&cohort.classes) {
         let (slices, mean) = cohort.pooled_slice_dice(system, class);
@@ -135,7 +169,8 @@ fn distance_table(cohort: &Cohort, system: &System) -> Table {
     ];
     Table {
         title: format!("Distances and volumes by class, {}", system.name),
-        note: "Mean over cases, 95 % interval and n. Volume errors are prediction − ground truth.".into(),
+        note: "Mean over cases, 95 % interval and n. Volume errors are prediction − ground truth."
+            .into(),
         ..class_table(cohort, system, &columns)
     }
 }
@@ -153,14 +188,20 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     let difference = |paired: &crate::Paired| {
         let text = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.3}"));
         let p = paired.sign_test_p.map_or(String::new(), |p| format!(" · p {p:.3}"));
-        Cell::new(text).with_note(format!("{}\nn {} · {} better{p}", interval(paired.interval), paired.n, paired.larger))
+        Cell::new(text).with_note(format!(
+            "{}\nn {} · {} better{p}",
+            interval(paired.interval),
+            paired.n,
+            paired.larger
+        ))
     };
     let mut heads = vec!["Class".to_owned()];
     heads.extend(cohort.systems.iter().map(|system| format!("{} ↑", system.name)));
     heads.extend(comparisons.iter().map(|c| format!("difference to {}", c.baseline)));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (i, &class) in cohort.classes.iter().enumerate() {
-        let mut row = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
+        let mut row =
+            vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
         row.extend(cohort.systems.iter().map(|system| cell(cohort, system, class, dice, 3)));
         row.extend(comparisons.iter().map(|c| difference(&c.by_class[i].1)));
         rows.push(row);
@@ -168,14 +209,22 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     let mut last = vec![Cell::new("Mean over classes")];
     last.extend(cohort.systems.iter().map(|system| {
         let headline = cohort.headline(system, dice);
-        Cell::new(score(headline.mean)).with_note(format!("{}\nn {} patients", interval(headline.interval), headline.patients))
+        Cell::new(score(headline.mean)).with_note(format!(
+            "{}\nn {} patients",
+            interval(headline.interval),
+            headline.patients
+        ))
     }));
     last.extend(comparisons.iter().map(|c| difference(&c.over_classes)));
     rows.push(last);
     let mut blind = vec![Cell::new("All classes as one")];
     blind.extend(cohort.systems.iter().map(|system| {
         let summary = cohort.any_class_dice(system);
-        Cell::new(score(summary.mean)).with_note(format!("{} · n {}", interval(summary.interval), summary.n))
+        Cell::new(score(summary.mean)).with_note(format!(
+            "{} · n {}",
+            interval(summary.interval),
+            summary.n
+        ))
     }));
     blind.extend(comparisons.iter().map(|_| Cell::new("")));
     rows.push(blind);
@@ -192,16 +241,27 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
 
 fn lesion_table(cohort: &Cohort, system: &System) -> Table {
     let row = |&class: &u8| {
-        let lesions = system.cases.iter().filter_map(|case| case.scores.classes.get(&class)).map(|c| c.lesions);
+        let lesions = system
+            .cases
+            .iter()
+            .filter_map(|case| case.scores.classes.get(&class))
+            .map(|c| c.lesions);
         let all = lesions.fold(crate::LesionScores::default(), |sum, one| sum.plus(&one));
-        let share = |part: u64, of: u64| if of == 0 { Cell::new("–") } else { Cell::new(format!("{part} of {of}")) };
-        let mut cells = vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class)), share(all.found, all.reference)];
+        let share = |part: u64, of: u64| {
+            if of == 0 { Cell::new("–") } else { Cell::new(format!("{part} of {of}")) }
+        };
+        let mut cells = vec![
+            Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class)),
+            share(all.found, all.reference),
+        ];
         cells.extend(all.strata.iter().map(|[of, found]| share(*found, *of)));
         cells.push(share(all.predicted - all.true_predicted, all.predicted));
         cells.push(Cell::new(score(all.f1())));
         cells
     };
-    let heads = ["Class", "found", "below 1 mL", "1 to 10 mL", "above 10 mL", "invented", "F1 ↑"].map(str::to_owned).to_vec();
+    let heads = ["Class", "found", "below 1 mL", "1 to 10 mL", "above 10 mL", "invented", "F1 ↑"]
+        .map(str::to_owned)
+        .to_vec();
     Table {
         title: format!("Lesions found, {}", system.name),
         note: "A lesion is a connected region of one class on the annotated slices; all cases are counted together. It counts as found when enough of it is \

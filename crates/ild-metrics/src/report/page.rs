@@ -1,4 +1,5 @@
-//! A page of results: plain data that the template lays out. Used by `evaluate` and `quantify` alike.
+//! A page of results: plain data that the template lays out. Used by `evaluate` and `quantify`
+//! alike.
 
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
@@ -148,14 +149,21 @@ mod tests {
 
     #[test]
     fn names_from_files_cannot_become_markup() {
-        let html = Page { title: "<script>alert(1)</script> & more".into(), ..Page::default() }.html().unwrap();
+        let html = Page { title: "<script>alert(1)</script> & more".into(), ..Page::default() }
+            .html()
+            .unwrap();
         assert!(html.contains("&lt;script&gt;") && !html.contains("<script>"));
     }
 
     #[test]
     fn a_page_asks_nothing_of_the_network() {
         let page = Page {
-            tables: vec![Table { title: "t".into(), note: String::new(), heads: vec!["a".into()], rows: vec![vec![Cell::new("1")]] }],
+            tables: vec![Table {
+                title: "t".into(),
+                note: String::new(),
+                heads: vec!["a".into()],
+                rows: vec![vec![Cell::new("1")]],
+            }],
             ..Page::default()
         };
         let html = page.html().unwrap();

@@ -29,8 +29,13 @@ struct Candidate<'a> {
     dice: f64,
 }
 
-/// Pictures of three slices; none when there are no images. What cannot be read is left out with a warning.
-pub(super) fn pictures(system: &System, table: &LabelTable, settings: &EvaluateSettings) -> Vec<Picture> {
+/// Pictures of three slices; none when there are no images. What cannot be read is left out with a
+/// warning.
+pub(super) fn pictures(
+    system: &System,
+    table: &LabelTable,
+    settings: &EvaluateSettings,
+) -> Vec<Picture> {
     let images = match &settings.images {
         None => CaseFiles::new(),
         Some(folder) => case_files(folder, &settings.img_name_suffix).unwrap_or_else(|cause| {
@@ -44,8 +49,15 @@ pub(super) fn pictures(system: &System, table: &LabelTable, settings: &EvaluateS
     places.dedup_by_key(|place| place.1);
     let draw = |(word, at): (&str, usize)| {
         let candidate = candidates[at];
-        match draw(candidate, images.get(&candidate.case.case).map(std::path::PathBuf::as_path), table, settings) {
-            Ok(picture) => picture.map(|(picture, classes)| described(word, candidate, &picture, &classes)),
+        match draw(
+            candidate,
+            images.get(&candidate.case.case).map(std::path::PathBuf::as_path),
+            table,
+            settings,
+        ) {
+            Ok(picture) => {
+                picture.map(|(picture, classes)| described(word, candidate, &picture, &classes))
+            }
             Err(cause) => {
                 tracing::warn!("{}: no picture: {cause}", candidate.case.case);
                 None
@@ -55,7 +67,8 @@ pub(super) fn pictures(system: &System, table: &LabelTable, settings: &EvaluateS
     places.into_iter().filter_map(draw).collect()
 }
 
-/// All slices with a value, worst first; of equal ones the one with more voxels of ground truth is the earlier.
+/// All slices with a value, worst first; of equal ones the one with more voxels of ground truth is
+/// the earlier.
 fn candidates(system: &System) -> Vec<Candidate<'_>> {
     let mut all = Vec::new();
     for case in system.cases.iter().filter(|case| case.outcome == Outcome::Scored) {
@@ -73,7 +86,10 @@ fn candidates(system: &System) -> Vec<Candidate<'_>> {
 
 fn described(word: &str, candidate: Candidate, picture: &RgbImage, classes: &str) -> Picture {
     let (case, z, dice) = (&candidate.case.case, candidate.z, candidate.dice);
-    png_picture(picture, format!("{word} slice: case {case}, slice {z}, DSC {dice:.3} over {classes}"))
+    png_picture(
+        picture,
+        format!("{word} slice: case {case}, slice {z}, DSC {dice:.3} over {classes}"),
+    )
 }
 
 /// A picture for a page.
@@ -81,11 +97,20 @@ pub(crate) fn png_picture(picture: &RgbImage, caption: String) -> Picture {
     let mut png = Cursor::new(Vec::new());
     // Writing a PNG to memory cannot fail; an empty picture would show if it did.
     let _ = picture.write_to(&mut png, ImageFormat::Png);
-    Picture { png: BASE64_STANDARD.encode(png.get_ref()), alt: format!("CT slice with outlines: {caption}"), caption }
+    Picture {
+        png: BASE64_STANDARD.encode(png.get_ref()),
+        alt: format!("CT slice with outlines: {caption}"),
+        caption,
+    }
 }
 
 /// The slice with its outlines, and the names of the classes on it; `None` without an image.
-fn draw(candidate: Candidate, image: Option<&Path>, table: &LabelTable, settings: &EvaluateSettings) -> Result<Option<(RgbImage, String)>> {
+fn draw(
+    candidate: Candidate,
+    image: Option<&Path>,
+    table: &LabelTable,
+    settings: &EvaluateSettings,
+) -> Result<Option<(RgbImage, String)>> {
     let truth = AnnotatedCase::read(&candidate.case.reference_file, settings.annotated)?;
     let Some(grey) = slice_of(&truth, image, candidate.z)? else { return Ok(None) };
     let Some(path) = &candidate.case.prediction_file else { return Ok(None) };
@@ -118,7 +143,8 @@ fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Opt
     match image {
         Some(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) => {
             let stack = read_npz(path)?;
-            let index = stack.z_index.map_or(Some(z), |index| index.iter().position(|i| *i == z as i64));
+            let index =
+                stack.z_index.map_or(Some(z), |index| index.iter().position(|i| *i == z as i64));
             Ok(index.and_then(|i| slice_of_images(&stack.images, i)))
         }
         Some(path) => Ok(windowed(&read_volume(path)?, z)),

@@ -12,7 +12,12 @@ const SHOWN: usize = 6;
 pub(super) fn subtitle(cohort: &Cohort) -> String {
     let cases = cohort.systems[0].cases.len();
     let slices: usize = cohort.systems[0].cases.iter().map(|case| case.scores.slices.len()).sum();
-    format!("{}, {} of ground truth, {}", count(cases, "case"), count(slices, "annotated slice"), count(cohort.classes.len(), "class"))
+    format!(
+        "{}, {} of ground truth, {}",
+        count(cases, "case"),
+        count(slices, "annotated slice"),
+        count(cohort.classes.len(), "class")
+    )
 }
 
 fn count(n: usize, thing: &str) -> String {
@@ -24,7 +29,11 @@ fn count(n: usize, thing: &str) -> String {
 }
 
 /// The result in plain words.
-pub(super) fn lead(cohort: &Cohort, comparisons: &[Comparison], provenance: &Provenance) -> Vec<String> {
+pub(super) fn lead(
+    cohort: &Cohort,
+    comparisons: &[Comparison],
+    provenance: &Provenance,
+) -> Vec<String> {
     let system = &cohort.systems[0];
     let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
     let sure = spread(headline.interval, headline.patients);
@@ -64,27 +73,42 @@ fn compared(cohort: &Cohort, comparison: &Comparison) -> Option<String> {
     ))
 }
 
-/// An interval in brackets, where there are patients enough for it to say something; else their number.
+/// An interval in brackets, where there are patients enough for it to say something; else their
+/// number.
 fn spread(ends: Option<[f64; 2]>, patients: usize) -> String {
     match ends {
-        Some(_) if patients >= PATIENTS_FOR_A_CLAIM => format!(" (95 % interval {}, {patients} patients)", interval(ends)),
+        Some(_) if patients >= PATIENTS_FOR_A_CLAIM => {
+            format!(" (95 % interval {}, {patients} patients)", interval(ends))
+        }
         _ => format!(" ({})", count(patients, "patient")),
     }
 }
 
-/// What a paired difference carries: its interval and the sign test have to agree before anything is said to differ.
+/// What a paired difference carries: its interval and the sign test have to agree before anything
+/// is said to differ.
 fn verdict(paired: &Paired) -> String {
     if paired.patients < PATIENTS_FOR_A_CLAIM {
-        return format!("{} cannot show which of the two is better for other patients.", count(paired.patients, "patient"));
+        return format!(
+            "{} cannot show which of the two is better for other patients.",
+            count(paired.patients, "patient")
+        );
     }
-    let Some([low, high]) = paired.interval else { return "Without redraws of the patients nothing is said about chance.".into() };
+    let Some([low, high]) = paired.interval else {
+        return "Without redraws of the patients nothing is said about chance.".into();
+    };
     let p = paired.sign_test_p.unwrap_or(1.0);
     match (low > 0.0 || high < 0.0, p < SIGN_TEST_LEVEL) {
         (true, true) => {
-            format!("The interval leaves out zero and a sign test agrees (p {p:.3}): chance in the choice of patients hardly explains it.")
+            format!(
+                "The interval leaves out zero and a sign test agrees (p {p:.3}): chance in the choice of patients hardly explains it."
+            )
         }
-        (true, false) => format!("The interval leaves out zero, but a sign test (p {p:.3}) does not confirm it: a hint, not a finding."),
-        (false, _) => format!("The interval holds zero (sign test p {p:.3}): these cases do not show which is better."),
+        (true, false) => format!(
+            "The interval leaves out zero, but a sign test (p {p:.3}) does not confirm it: a hint, not a finding."
+        ),
+        (false, _) => format!(
+            "The interval holds zero (sign test p {p:.3}): these cases do not show which is better."
+        ),
     }
 }
 
@@ -92,8 +116,15 @@ fn verdict(paired: &Paired) -> String {
 pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<String> {
     let mut out = Vec::new();
     for system in &evaluation.cohort.systems {
-        for (outcome, words) in [("missing", "no prediction"), ("refused", "a prediction that was refused")] {
-            let cases: Vec<&str> = system.cases.iter().filter(|c| c.outcome.word() == outcome).map(|c| c.case.as_str()).collect();
+        for (outcome, words) in
+            [("missing", "no prediction"), ("refused", "a prediction that was refused")]
+        {
+            let cases: Vec<&str> = system
+                .cases
+                .iter()
+                .filter(|c| c.outcome.word() == outcome)
+                .map(|c| c.case.as_str())
+                .collect();
             if !cases.is_empty() {
                 out.push(format!(
                     "{}: {} with {words}, scored as if nothing had been found: {}.",
@@ -110,21 +141,30 @@ pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<S
         }
     }
     for (path, why) in &evaluation.refused_references {
-        out.push(format!("Ground truth that was refused and is in no number: {} ({why})", path.display()));
+        out.push(format!(
+            "Ground truth that was refused and is in no number: {} ({why})",
+            path.display()
+        ));
     }
     for (system, cases) in &evaluation.unmatched {
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
-        out.push(format!("{system}: {} without ground truth, not scored: {}.", count(cases.len(), "prediction"), listed(&cases)));
+        out.push(format!(
+            "{system}: {} without ground truth, not scored: {}.",
+            count(cases.len(), "prediction"),
+            listed(&cases)
+        ));
     }
     let first = &evaluation.cohort.systems[0];
-    let patients = evaluation.cohort.headline(first, metric("dice").unwrap_or(&METRICS[0])).patients;
+    let patients =
+        evaluation.cohort.headline(first, metric("dice").unwrap_or(&METRICS[0])).patients;
     if patients < PATIENTS_FOR_A_CLAIM {
         out.push(format!(
             "{} can be described, not generalised from: the next patient may look quite different, and an interval from so few is narrower than it should be.",
             count(patients, "patient")
         ));
     }
-    if provenance.prompts.get(&first.name).is_some_and(|prompts| prompts.contains_key("not stated")) {
+    if provenance.prompts.get(&first.name).is_some_and(|prompts| prompts.contains_key("not stated"))
+    {
         out.push("Some predictions do not say where their prompt came from; if it was ground truth, the scores are better than they would be without.".into());
     }
     out
@@ -162,21 +202,43 @@ pub(super) fn meaning(provenance: &Provenance, system: &str) -> Vec<String> {
 /// Settings and versions.
 pub(super) fn facts(cohort: &Cohort, provenance: &Provenance) -> Vec<(String, String)> {
     let settings = &provenance.settings;
-    let mut out = vec![("Program".to_owned(), provenance.program.clone()), ("Ground truth".into(), settings.gt.display().to_string())];
+    let mut out = vec![
+        ("Program".to_owned(), provenance.program.clone()),
+        ("Ground truth".into(), settings.gt.display().to_string()),
+    ];
     for system in &cohort.systems {
         out.push((format!("Predictions: {}", system.name), system.folder.display().to_string()));
         let prompts = provenance.prompts.get(&system.name).into_iter().flatten();
-        let prompts: Vec<String> = prompts.map(|(prompt, cases)| format!("{prompt} ({})", count(*cases, "case"))).collect();
-        out.push((format!("Prompt: {}", system.name), if prompts.is_empty() { "–".into() } else { prompts.join("; ") }));
-        if let Some(models) = provenance.models.get(&system.name).filter(|models| !models.is_empty()) {
-            out.push((format!("Model: {}", system.name), models.iter().cloned().collect::<Vec<_>>().join("; ")));
+        let prompts: Vec<String> = prompts
+            .map(|(prompt, cases)| format!("{prompt} ({})", count(*cases, "case")))
+            .collect();
+        out.push((
+            format!("Prompt: {}", system.name),
+            if prompts.is_empty() { "–".into() } else { prompts.join("; ") },
+        ));
+        if let Some(models) =
+            provenance.models.get(&system.name).filter(|models| !models.is_empty())
+        {
+            out.push((
+                format!("Model: {}", system.name),
+                models.iter().cloned().collect::<Vec<_>>().join("; "),
+            ));
         }
     }
     out.extend([
         ("NSD tolerance".to_owned(), format!("{} mm", settings.nsd_tolerance_mm)),
-        ("Lesion found when covered by".into(), format!("{} % of its voxels", 100.0 * settings.lesion_overlap)),
+        (
+            "Lesion found when covered by".into(),
+            format!("{} % of its voxels", 100.0 * settings.lesion_overlap),
+        ),
         ("Annotated slices".into(), format!("{:?}", settings.annotated).to_lowercase()),
-        ("Intervals".into(), format!("bootstrap percentile, {} redraws of the patients, seed {}", settings.bootstrap, provenance.seed)),
+        (
+            "Intervals".into(),
+            format!(
+                "bootstrap percentile, {} redraws of the patients, seed {}",
+                settings.bootstrap, provenance.seed
+            ),
+        ),
         ("All settings".into(), serde_json::to_string(settings).unwrap_or_default()),
     ]);
     out
@@ -187,13 +249,23 @@ mod tests {
     use super::*;
 
     fn difference(patients: usize, interval: [f64; 2], p: f64) -> Paired {
-        Paired { n: patients, patients, difference: Some(0.1), interval: Some(interval), sign_test_p: Some(p), ..Paired::default() }
+        Paired {
+            n: patients,
+            patients,
+            difference: Some(0.1),
+            interval: Some(interval),
+            sign_test_p: Some(p),
+            ..Paired::default()
+        }
     }
 
     #[test]
     fn few_patients_carry_no_verdict_and_no_interval_in_words() {
         let two = difference(2, [0.1, 0.2], 0.5);
-        assert_eq!(verdict(&two), "2 patients cannot show which of the two is better for other patients.");
+        assert_eq!(
+            verdict(&two),
+            "2 patients cannot show which of the two is better for other patients."
+        );
         assert_eq!(spread(two.interval, two.patients), " (2 patients)");
         assert_eq!(spread(Some([0.1, 0.2]), 6), " (95 % interval 0.100 to 0.200, 6 patients)");
     }

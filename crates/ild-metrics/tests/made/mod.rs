@@ -30,7 +30,11 @@ pub fn shifted(labels: &Array3<u8>, columns: usize) -> Array3<u8> {
 
 pub fn write_map(path: &Path, labels: Array3<u8>, affine: Affine) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write_label_map(path, &LabelMap { geometry: Geometry::new(labels.dim().into(), affine), labels }).unwrap();
+    write_label_map(
+        path,
+        &LabelMap { geometry: Geometry::new(labels.dim().into(), affine), labels },
+    )
+    .unwrap();
 }
 
 pub fn grid() -> Affine {
@@ -44,6 +48,14 @@ pub fn near(found: &Value, expected: f64) {
 
 /// Runs `ild-metrics` in `folder`; its exit code and everything it said.
 pub fn run(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics")).current_dir(folder).args(args).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    let output = Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
+        .current_dir(folder)
+        .args(args)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
+    )
 }

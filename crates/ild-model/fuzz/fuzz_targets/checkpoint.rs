@@ -1,6 +1,7 @@
 //! PyTorch files, zipped and legacy: any bytes are read or refused, none are run.
 //!
-//! Bytes that are no archive are also put into one, with a right checksum, as the program of a checkpoint with one storage.
+//! Bytes that are no archive are also put into one, with a right checksum, as the program of a
+//! checkpoint with one storage.
 #![no_main]
 
 use std::io::Write;

@@ -27,7 +27,10 @@ impl Bytes<'_> {
                 self.at += n;
                 Ok(slice)
             }
-            None => refuse(format!("{n} more bytes of pickle at byte {}", self.at), format!("{}", self.bytes.len() - self.at)),
+            None => refuse(
+                format!("{n} more bytes of pickle at byte {}", self.at),
+                format!("{}", self.bytes.len() - self.at),
+            ),
         }
     }
 
@@ -45,7 +48,9 @@ impl Bytes<'_> {
 
     pub(super) fn line(&mut self) -> Checked<&str> {
         let rest = &self.bytes[self.at..];
-        let Some(end) = rest.iter().position(|&b| b == b'\n') else { return refuse("a line of text", "the end of the pickle") };
+        let Some(end) = rest.iter().position(|&b| b == b'\n') else {
+            return refuse("a line of text", "the end of the pickle");
+        };
         self.at += end + 1;
         std::str::from_utf8(&rest[..end]).or_else(|_| refuse("text", "bytes that are not UTF-8"))
     }

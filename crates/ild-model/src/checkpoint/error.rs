@@ -35,6 +35,11 @@ impl Refusal {
 
     /// Adds the place.
     pub fn at(self, path: &Path) -> Error {
-        Error { path: path.to_owned(), expected: self.expected, found: self.found, next: self.next.to_owned() }
+        Error {
+            path: path.to_owned(),
+            expected: self.expected,
+            found: self.found,
+            next: self.next.to_owned(),
+        }
     }
 }

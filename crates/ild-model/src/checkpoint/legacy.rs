@@ -1,4 +1,5 @@
-//! The format of before PyTorch 1.6: five pickles, then for each storage its number of values and their bytes.
+//! The format of before PyTorch 1.6: five pickles, then for each storage its number of values and
+//! their bytes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +11,8 @@ use super::pickle;
 use super::torch_file::Storages;
 use super::value::{Arena, Id, Node, Value};
 
-/// `torch.serialization.MAGIC_NUMBER`, 10 bytes of little-endian `LONG1` after the protocol instruction.
+/// `torch.serialization.MAGIC_NUMBER`, 10 bytes of little-endian `LONG1` after the protocol
+/// instruction.
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 /// Reads the pickles and where each storage lies. `length` is the file's.
@@ -40,10 +42,16 @@ pub(super) fn open(mut file: File, length: u64, arena: &mut Arena) -> Checked<(I
     let keys = next(arena)?;
 
     let sizes = element_sizes(arena);
-    let names: Vec<String> = Value { arena, id: keys }.items().filter_map(|item| item.as_text().map(str::to_owned)).collect();
+    let names: Vec<String> = Value { arena, id: keys }
+        .items()
+        .filter_map(|item| item.as_text().map(str::to_owned))
+        .collect();
     let mut ranges = BTreeMap::new();
     for name in names {
-        let Some(count) = bytes.get(at..at + 8).map(|raw| raw.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b))) else {
+        let Some(count) = bytes
+            .get(at..at + 8)
+            .map(|raw| raw.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b)))
+        else {
             return refuse(format!("the storage {name}"), "the end of the file");
         };
         let size = sizes.get(&name).copied().unwrap_or(1);
@@ -63,6 +71,9 @@ pub(super) fn open(mut file: File, length: u64, arena: &mut Arena) -> Checked<(I
 
 /// Bytes per value of every storage that a tensor refers to.
 fn element_sizes(arena: &Arena) -> BTreeMap<String, usize> {
-    let layouts = arena.nodes.iter().filter_map(|node| if let Node::Tensor(layout) = node { Some(layout) } else { None });
+    let layouts = arena
+        .nodes
+        .iter()
+        .filter_map(|node| if let Node::Tensor(layout) = node { Some(layout) } else { None });
     layouts.map(|layout| (layout.storage.clone(), layout.element.size())).collect()
 }

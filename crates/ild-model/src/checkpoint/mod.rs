@@ -1,8 +1,10 @@
-//! Reading PyTorch's `.pt` and `.pth` files without PyTorch and without running anything they contain.
+//! Reading PyTorch's `.pt` and `.pth` files without PyTorch and without running anything they
+//! contain.
 //!
-//! A file is a program for a small stack machine (`pickle`) that names its tensors, and the bytes of those tensors
-//! (`torch_file`). The machine here only builds a tree of plain values in one array: no function is ever called, nesting costs
-//! no stack, shared parts are shared, and every size is checked against what the file holds before memory is taken.
+//! A file is a program for a small stack machine (`pickle`) that names its tensors, and the bytes
+//! of those tensors (`torch_file`). The machine here only builds a tree of plain values in one
+//! array: no function is ever called, nesting costs no stack, shared parts are shared, and every
+//! size is checked against what the file holds before memory is taken.
 
 mod bytes;
 mod error;

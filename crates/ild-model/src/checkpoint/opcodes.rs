@@ -1,4 +1,5 @@
-//! The instructions of pickle protocols 0 to 5 that files of tensors use, named as in CPython's `pickletools`.
+//! The instructions of pickle protocols 0 to 5 that files of tensors use, named as in CPython's
+//! `pickletools`.
 
 pub(super) const MARK: u8 = b'(';
 pub(super) const STOP: u8 = b'.';

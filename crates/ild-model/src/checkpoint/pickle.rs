@@ -8,7 +8,8 @@ use super::opcodes::*;
 use super::storage::TensorLayout;
 use super::value::{Arena, Id, Node};
 
-/// More values than any checkpoint has (a SAM 2 file has some thousands), few enough to fit in memory.
+/// More values than any checkpoint has (a SAM 2 file has some thousands), few enough to fit in
+/// memory.
 const MAX_VALUES: usize = 20_000_000;
 
 /// What a pickle gave: the index of its value, and how many bytes it took.
@@ -19,7 +20,13 @@ pub(super) struct Loaded {
 
 /// Runs one pickle at the start of `bytes`, adding its values to `arena`.
 pub(super) fn load(bytes: &[u8], arena: &mut Arena) -> Checked<Loaded> {
-    let mut machine = Machine { input: Bytes { bytes, at: 0 }, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena };
+    let mut machine = Machine {
+        input: Bytes { bytes, at: 0 },
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        arena,
+    };
     let root = machine.run()?;
     Ok(Loaded { root, length: machine.input.at })
 }
@@ -47,8 +54,16 @@ impl Machine<'_> {
                     let top = self.top()?;
                     self.stack.push(top);
                 }
-                _ if self.constant(op)? || self.container(op)? || self.memo(op)? || self.object(op)? => {}
-                _ => return refuse("a pickle of tensors", format!("the instruction 0x{op:02x} at byte {}", self.input.at - 1)),
+                _ if self.constant(op)?
+                    || self.container(op)?
+                    || self.memo(op)?
+                    || self.object(op)? => {}
+                _ => {
+                    return refuse(
+                        "a pickle of tensors",
+                        format!("the instruction 0x{op:02x} at byte {}", self.input.at - 1),
+                    );
+                }
             }
         }
     }
@@ -170,7 +185,9 @@ impl Machine<'_> {
                 };
                 match self.memo.get(&key) {
                     Some(&id) => self.stack.push(id),
-                    None => return refuse("a memo that was written before", format!("number {key}")),
+                    None => {
+                        return refuse("a memo that was written before", format!("number {key}"));
+                    }
                 }
             }
             _ => return Ok(false),
@@ -206,7 +223,8 @@ impl Machine<'_> {
                 let parts = self.pop_many(3)?;
                 self.push(Node::Object(parts[0]))?;
             }
-            // The state of an object. Of dicts (OrderedDict keeps `_metadata` there) and everything else it is not needed.
+            // The state of an object. Of dicts (OrderedDict keeps `_metadata` there) and everything
+            // else it is not needed.
             BUILD => _ = self.pop()?,
             _ => return Ok(false),
         }
@@ -221,14 +239,16 @@ impl Machine<'_> {
                 let layout = TensorLayout::from_args(self.arena, args)?;
                 self.push(Node::Tensor(layout))
             }
-            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => match self.arena.get(args) {
-                Node::Tuple(items) if !items.is_empty() => {
-                    let tensor = items[0];
-                    self.stack.push(tensor);
-                    Ok(())
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
+                match self.arena.get(args) {
+                    Node::Tuple(items) if !items.is_empty() => {
+                        let tensor = items[0];
+                        self.stack.push(tensor);
+                        Ok(())
+                    }
+                    _ => refuse("a parameter around a tensor", self.arena.describe(args)),
                 }
-                _ => refuse("a parameter around a tensor", self.arena.describe(args)),
-            },
+            }
             _ => self.push(Node::Object(class)),
         }
     }
@@ -268,7 +288,10 @@ impl Machine<'_> {
 
     fn pop_many(&mut self, n: usize) -> Checked<Vec<Id>> {
         if self.stack.len() < self.floor() + n {
-            return refuse(format!("{n} values on the stack"), format!("{}", self.stack.len() - self.floor()));
+            return refuse(
+                format!("{n} values on the stack"),
+                format!("{}", self.stack.len() - self.floor()),
+            );
         }
         Ok(self.stack.split_off(self.stack.len() - n))
     }
@@ -327,7 +350,18 @@ mod tests {
         let (arena, root) = run(bytes).unwrap();
         let Node::List(items) = arena.get(root) else { panic!("no list") };
         let shown: Vec<String> = items.iter().map(|&id| format!("{:?}", arena.get(id))).collect();
-        assert_eq!(shown, ["Int(1099511627776)", "Int(-5)", "Float(1.5)", "Bool", "None", "Text(\"é\")", "Bytes([120])"]);
+        assert_eq!(
+            shown,
+            [
+                "Int(1099511627776)",
+                "Int(-5)",
+                "Float(1.5)",
+                "Bool",
+                "None",
+                "Text(\"é\")",
+                "Bytes([120])"
+            ]
+        );
     }
 
     #[test]

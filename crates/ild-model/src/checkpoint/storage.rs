@@ -62,7 +62,9 @@ pub(super) struct TensorLayout {
 impl TensorLayout {
     /// From the arguments of `torch._utils._rebuild_tensor_v2`: storage, offset, size, stride, …
     pub fn from_args(arena: &Arena, args: Id) -> Checked<Self> {
-        let Node::Tuple(items) = arena.get(args) else { return refuse("the parts of a tensor", arena.describe(args)) };
+        let Node::Tuple(items) = arena.get(args) else {
+            return refuse("the parts of a tensor", arena.describe(args));
+        };
         let [storage, offset, shape, stride, ..] = items[..] else {
             return refuse("the parts of a tensor", format!("{} values", items.len()));
         };
@@ -70,7 +72,10 @@ impl TensorLayout {
         let offset = size_of(arena, offset)?;
         let (shape, stride) = (sizes_of(arena, shape)?, sizes_of(arena, stride)?);
         if shape.len() != stride.len() {
-            return refuse(format!("{} strides for the shape {shape:?}", shape.len()), format!("{}", stride.len()));
+            return refuse(
+                format!("{} strides for the shape {shape:?}", shape.len()),
+                format!("{}", stride.len()),
+            );
         }
         Ok(Self { storage, element, offset, shape, stride })
     }
@@ -88,20 +93,32 @@ impl TensorLayout {
         if self.shape.contains(&0) {
             return Ok(self.offset);
         }
-        let last = self.shape.iter().zip(&self.stride).try_fold(self.offset, |at, (&d, &s)| (d - 1).checked_mul(s)?.checked_add(at));
+        let last = self
+            .shape
+            .iter()
+            .zip(&self.stride)
+            .try_fold(self.offset, |at, (&d, &s)| (d - 1).checked_mul(s)?.checked_add(at));
         match last.and_then(|last| last.checked_add(1)) {
             Some(end) => Ok(end),
-            None => {
-                refuse("a tensor within its storage", format!("offset {}, shape {:?}, strides {:?}", self.offset, self.shape, self.stride))
-            }
+            None => refuse(
+                "a tensor within its storage",
+                format!(
+                    "offset {}, shape {:?}, strides {:?}",
+                    self.offset, self.shape, self.stride
+                ),
+            ),
         }
     }
 
-    /// Copies the values out of the storage's bytes. Integers below 64 bits become `i64`, booleans `u8`.
+    /// Copies the values out of the storage's bytes. Integers below 64 bits become `i64`, booleans
+    /// `u8`.
     pub fn read(&self, bytes: &[u8], little_endian: bool) -> Checked<Tensor> {
         let (have, end) = (bytes.len() / self.element.size(), self.end()?);
         if end > have {
-            return refuse(format!("a storage of at least {end} values for shape {:?}", self.shape), format!("{have}"));
+            return refuse(
+                format!("a storage of at least {end} values for shape {:?}", self.shape),
+                format!("{have}"),
+            );
         }
         let count = self.count()?;
         let values = Values { layout: self, bytes, little_endian, count };
@@ -140,7 +157,10 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    fn tensor<const N: usize, T: candle_core::WithDType>(&self, decode: impl Fn([u8; N]) -> T) -> candle_core::Result<Tensor> {
+    fn tensor<const N: usize, T: candle_core::WithDType>(
+        &self,
+        decode: impl Fn([u8; N]) -> T,
+    ) -> candle_core::Result<Tensor> {
         let TensorLayout { shape, stride, offset, .. } = self.layout;
         let mut values = Vec::with_capacity(self.count);
         let mut index = vec![0usize; shape.len()];
@@ -168,10 +188,15 @@ impl Values<'_> {
 
 /// A storage is `('storage', class, name, place, count, …)`.
 fn storage_of(arena: &Arena, id: Id) -> Checked<(String, Element)> {
-    let tuple = if let Node::Persistent(inner) = arena.get(id) { arena.get(*inner) } else { arena.get(id) };
+    let tuple =
+        if let Node::Persistent(inner) = arena.get(id) { arena.get(*inner) } else { arena.get(id) };
     let Node::Tuple(items) = tuple else { return refuse("a storage", arena.describe(id)) };
-    let [_, class, name, ..] = items[..] else { return refuse("a storage with class and name", format!("{} values", items.len())) };
-    let Node::Text(name) = arena.get(name) else { return refuse("a storage's name", arena.describe(name)) };
+    let [_, class, name, ..] = items[..] else {
+        return refuse("a storage with class and name", format!("{} values", items.len()));
+    };
+    let Node::Text(name) = arena.get(name) else {
+        return refuse("a storage's name", arena.describe(name));
+    };
     let class = if let Node::Global(class) = arena.get(class) { class.as_str() } else { "" };
     match Element::from_class(class) {
         Some(element) => Ok((name.clone(), element)),
@@ -191,7 +216,9 @@ fn size_of(arena: &Arena, id: Id) -> Checked<usize> {
 
 fn sizes_of(arena: &Arena, id: Id) -> Checked<Vec<usize>> {
     match arena.get(id) {
-        Node::Tuple(items) | Node::List(items) => items.iter().map(|&item| size_of(arena, item)).collect(),
+        Node::Tuple(items) | Node::List(items) => {
+            items.iter().map(|&item| size_of(arena, item)).collect()
+        }
         _ => refuse("a shape", arena.describe(id)),
     }
 }

@@ -5,7 +5,8 @@ use super::storage::TensorLayout;
 /// Index of a value in its [`Arena`].
 pub(super) type Id = u32;
 
-/// One value; children are indices, so that deep or shared structures cost neither stack nor copies.
+/// One value; children are indices, so that deep or shared structures cost neither stack nor
+/// copies.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     None,
@@ -47,7 +48,9 @@ impl Arena {
             Node::Int(n) => format!("the integer {n}"),
             Node::BigInt => "a very large integer".into(),
             Node::Float(x) => format!("the number {x}"),
-            Node::Text(text) => format!("the text \"{}\"", text.chars().take(40).collect::<String>()),
+            Node::Text(text) => {
+                format!("the text \"{}\"", text.chars().take(40).collect::<String>())
+            }
             Node::Bytes(bytes) => format!("{} bytes", bytes.len()),
             Node::List(items) => format!("a list of {}", items.len()),
             Node::Tuple(items) => format!("a tuple of {}", items.len()),
@@ -93,7 +96,8 @@ impl<'a> Value<'a> {
 
     /// The items of a list or tuple; none when it is neither.
     pub fn items(self) -> impl Iterator<Item = Self> + 'a {
-        let items: &'a [Id] = if let Node::List(items) | Node::Tuple(items) = self.node() { items } else { &[] };
+        let items: &'a [Id] =
+            if let Node::List(items) | Node::Tuple(items) = self.node() { items } else { &[] };
         items.iter().map(move |&id| self.at(id))
     }
 

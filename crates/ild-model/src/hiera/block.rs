@@ -36,8 +36,15 @@ impl MultiScaleBlock {
             norm1: LayerNorm::new(dim, EPS, vb.pp("norm1"))?,
             attn: MultiScaleAttention::new(config, vb.pp("attn"))?,
             norm2: LayerNorm::new(dim_out, EPS, vb.pp("norm2"))?,
-            mlp: [Linear::new(dim_out, hidden, mlp.pp(0))?, Linear::new(hidden, dim_out, mlp.pp(1))?],
-            proj: if dim == dim_out { None } else { Some(Linear::new(dim, dim_out, vb.pp("proj"))?) },
+            mlp: [
+                Linear::new(dim_out, hidden, mlp.pp(0))?,
+                Linear::new(hidden, dim_out, mlp.pp(1))?,
+            ],
+            proj: if dim == dim_out {
+                None
+            } else {
+                Some(Linear::new(dim, dim_out, vb.pp("proj"))?)
+            },
             q_pool: config.q_pool,
         })
     }
@@ -54,7 +61,8 @@ impl MultiScaleBlock {
     }
 
     /// # Shapes
-    /// - `x`: `[b, h, w, dim]`; returns `[b, h', w', dim_out]`, `h' = h/2` where queries are pooled, else `h`
+    /// - `x`: `[b, h, w, dim]`; returns `[b, h', w', dim_out]`, `h' = h/2` where queries are
+    ///   pooled, else `h`
     ///
     /// # Errors
     /// Shapes other than these.

@@ -42,17 +42,27 @@ impl Hiera {
         let position = PositionEmbedding::new(config, vb.clone())?;
         let patch_embed = PatchEmbed::new(config.embed_dim, vb.pp("patch_embed"))?;
         let blocks = config.blocks().into_iter().enumerate();
-        let blocks = blocks.map(|(i, block)| MultiScaleBlock::new(block, vb.pp("blocks").pp(i))).collect::<Result<_>>()?;
+        let blocks = blocks
+            .map(|(i, block)| MultiScaleBlock::new(block, vb.pp("blocks").pp(i)))
+            .collect::<Result<_>>()?;
         let stage_ends = config.stages.iter().scan(0, |end, count| {
             *end += count;
             Some(*end - 1)
         });
-        Ok(Self { position, patch_embed, blocks, stage_ends: stage_ends.collect(), frozen_position: OnceLock::new(), recompute: None })
+        Ok(Self {
+            position,
+            patch_embed,
+            blocks,
+            stage_ends: stage_ends.collect(),
+            frozen_position: OnceLock::new(),
+            recompute: None,
+        })
     }
 
     /// From now on every block keeps its input only and runs a second time in the backward pass.
     ///
-    /// The gradients of the blocks' tensors are then not in the store that `backward` returns, but in the one returned here.
+    /// The gradients of the blocks' tensors are then not in the store that `backward` returns, but
+    /// in the one returned here.
     pub fn recompute(&mut self) -> Aside {
         self.recompute.get_or_insert_default().clone()
     }
@@ -73,7 +83,8 @@ impl Hiera {
     /// The map at the end of each stage, finest first.
     ///
     /// # Shapes
-    /// - `image`: `[b, 3, s, s]`; returns `[b, s/4, s/4, c]`, `[b, s/8, s/8, 2c]`, `[b, s/16, s/16, 4c]`, `[b, s/32, s/32, 8c]`
+    /// - `image`: `[b, 3, s, s]`; returns `[b, s/4, s/4, c]`, `[b, s/8, s/8, 2c]`, `[b, s/16, s/16,
+    ///   4c]`, `[b, s/32, s/32, 8c]`
     ///
     /// # Errors
     /// Shapes other than these.
@@ -94,7 +105,9 @@ impl Hiera {
 
     /// The position embedding; made once where it cannot change.
     fn position_of(&self, height: usize, width: usize) -> Result<Tensor> {
-        if let Some(known) = self.frozen_position.get().filter(|known| known.dims()[1..3] == [height, width]) {
+        if let Some(known) =
+            self.frozen_position.get().filter(|known| known.dims()[1..3] == [height, width])
+        {
             return Ok(known.clone());
         }
         let position = self.position.forward(height, width)?;

@@ -5,7 +5,8 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::config::Sam2Config;
 
-/// The windowed absolute position embedding of Hiera (Bolya et al. 2023, arXiv:2311.05613; `Hiera._get_pos_embed`).
+/// The windowed absolute position embedding of Hiera (Bolya et al. 2023, arXiv:2311.05613;
+/// `Hiera._get_pos_embed`).
 #[derive(Debug, Clone)]
 pub struct PositionEmbedding {
     pos_embed: Tensor,
@@ -22,8 +23,16 @@ impl PositionEmbedding {
         let window = config.window_spec[0];
         let init = Init::Randn { mean: 0.0, stdev: 0.02 };
         Ok(Self {
-            pos_embed: vb.get_with_hints((1, config.embed_dim, rows, columns), "pos_embed", init)?,
-            pos_embed_window: vb.get_with_hints((1, config.embed_dim, window, window), "pos_embed_window", init)?,
+            pos_embed: vb.get_with_hints(
+                (1, config.embed_dim, rows, columns),
+                "pos_embed",
+                init,
+            )?,
+            pos_embed_window: vb.get_with_hints(
+                (1, config.embed_dim, window, window),
+                "pos_embed_window",
+                init,
+            )?,
         })
     }
 
@@ -36,12 +45,14 @@ impl PositionEmbedding {
         let (_, c, _, window) = self.pos_embed_window.dims4()?;
         let whole = resize_bicubic(&self.pos_embed.permute((0, 2, 3, 1))?, height, width)?;
         let whole = whole.reshape((height / window, window, width / window, window, c))?;
-        let tile = self.pos_embed_window.permute((0, 2, 3, 1))?.reshape((1, window, 1, window, c))?;
+        let tile =
+            self.pos_embed_window.permute((0, 2, 3, 1))?.reshape((1, window, 1, window, c))?;
         whole.broadcast_add(&tile)?.reshape((1, height, width, c))
     }
 }
 
-/// Bicubic resize as `F.interpolate(mode="bicubic", align_corners=False)` does it: no antialiasing, edges repeated.
+/// Bicubic resize as `F.interpolate(mode="bicubic", align_corners=False)` does it: no antialiasing,
+/// edges repeated.
 ///
 /// It is two products with a fixed matrix, so its gradient is that of `matmul`.
 ///
@@ -52,7 +63,8 @@ impl PositionEmbedding {
 /// Shapes other than these.
 pub fn resize_bicubic(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (_, h, w, c) = x.dims4()?;
-    let matrix = |from: usize, to: usize| Tensor::from_vec(bicubic_matrix(from, to), (to, from), x.device());
+    let matrix =
+        |from: usize, to: usize| Tensor::from_vec(bicubic_matrix(from, to), (to, from), x.device());
     let rows = matrix(h, height)?.matmul(&x.reshape((h, w * c))?)?; // [height, w·c]
     let rows = rows.reshape((height, w, c))?;
     matrix(w, width)?.unsqueeze(0)?.broadcast_matmul(&rows)?.unsqueeze(0) // [1, height, width, c]

@@ -5,9 +5,11 @@ use rayon::prelude::*;
 
 use super::node::{Fused, apply};
 
-/// Where output pixel `i` of `to` reads among `from` pixels: the lower pixel, the upper pixel and the upper's weight.
+/// Where output pixel `i` of `to` reads among `from` pixels: the lower pixel, the upper pixel and
+/// the upper's weight.
 ///
-/// `s = max(0, (i + ½)·from/to − ½)`, lower `⌊s⌋`, upper `min(⌊s⌋ + 1, from − 1)`, weight `s − ⌊s⌋`, all in f32 as PyTorch.
+/// `s = max(0, (i + ½)·from/to − ½)`, lower `⌊s⌋`, upper `min(⌊s⌋ + 1, from − 1)`, weight `s −
+/// ⌊s⌋`, all in f32 as PyTorch.
 pub(crate) fn source(i: usize, from: usize, to: usize) -> (usize, usize, f32) {
     let scale = from as f32 / to as f32;
     let position = (scale * (i as f32 + 0.5) - 0.5).max(0.0);
@@ -62,7 +64,13 @@ impl Fused for Bilinear {
         });
     }
 
-    fn backward(&self, _: &[&[f32]], _: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        _: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         let Some(dx) = &mut gradients[0] else { return };
         let columns = self.columns();
         let ((h, w), (height, width)) = (self.from, self.to);

@@ -1,4 +1,5 @@
-//! Working memory that starts at a cache line, so that no load or store of a whole register touches two.
+//! Working memory that starts at a cache line, so that no load or store of a whole register touches
+//! two.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};

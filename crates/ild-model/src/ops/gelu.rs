@@ -39,7 +39,13 @@ impl Fused for Gelu {
         map(inputs[0], out);
     }
 
-    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         if let Some(dx) = &mut gradients[0] {
             times_slope(inputs[0], grad, dx);
         }

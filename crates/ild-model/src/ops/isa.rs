@@ -1,7 +1,8 @@
-//! One source, several instruction sets: a kernel is compiled once for each and picked when the program runs.
+//! One source, several instruction sets: a kernel is compiled once for each and picked when the
+//! program runs.
 //!
-//! Kernels are written over [`Isa::V`], a register of that instruction set, or as plain loops that the compiler turns
-//! into vector instructions. `target-cpu=native` is never needed.
+//! Kernels are written over [`Isa::V`], a register of that instruction set, or as plain loops that
+//! the compiler turns into vector instructions. `target-cpu=native` is never needed.
 
 use std::sync::LazyLock;
 
@@ -24,7 +25,8 @@ pub(crate) const REGISTERS: usize = 2;
 
 /// An instruction set: a register of numbers and what can be done with it.
 ///
-/// Values of these types are made by [`dispatch`] alone, after it has found the instructions on this processor.
+/// Values of these types are made by [`dispatch`] alone, after it has found the instructions on
+/// this processor.
 pub(crate) trait Isa: Copy + Send + Sync {
     /// A register.
     type V: Copy;
@@ -83,7 +85,8 @@ pub(crate) trait Isa: Copy + Send + Sync {
     fn scale(value: Self::V, n: Self::V) -> Self::V {
         Self::mul(value, Self::power_of_two(Self::add(n, Self::splat(ROUND))))
     }
-    /// Writes [`Self::LANES`] rows as columns: number `c` of `rows[r]` from `at` on goes to `to[c·to_row + r]`.
+    /// Writes [`Self::LANES`] rows as columns: number `c` of `rows[r]` from `at` on goes to
+    /// `to[c·to_row + r]`.
     #[inline(always)]
     fn transpose(rows: &[&[f32]], at: usize, to: &mut [f32], to_row: usize) {
         for (r, row) in rows[..Self::LANES].iter().enumerate() {
@@ -103,8 +106,8 @@ pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// Work that is written once for every instruction set.
 ///
-/// `run` and everything hot below it must be `#[inline(always)]`: only code that is inlined into the
-/// entry of an instruction set is compiled for it.
+/// `run` and everything hot below it must be `#[inline(always)]`: only code that is inlined into
+/// the entry of an instruction set is compiled for it.
 pub(crate) trait Kernel {
     /// What the work returns.
     type Output;
@@ -130,7 +133,8 @@ enum Level {
     Baseline,
 }
 
-/// The best instruction set here; `ILD_ISA` (`avx2`, `baseline`) asks for a lesser one, for tests and comparisons.
+/// The best instruction set here; `ILD_ISA` (`avx2`, `baseline`) asks for a lesser one, for tests
+/// and comparisons.
 static LEVEL: LazyLock<Level> = LazyLock::new(|| {
     let wish = std::env::var("ILD_ISA").unwrap_or_default();
     let level = detect();

@@ -1,8 +1,8 @@
 //! Layer normalisation over the last axis, fused.
 //!
 //! With `x̂ = (x − mean)·r`, `r = 1/√(variance + eps)` and `g = grad·weight`:
-//! `y = x̂·weight + bias`, `dx = r·(g − mean(g) − x̂·mean(g·x̂))`, `dweight = Σ grad·x̂`, `dbias = Σ grad`.
-//! Mean and `r` are found again in the backward pass: that is cheaper than keeping them.
+//! `y = x̂·weight + bias`, `dx = r·(g − mean(g) − x̂·mean(g·x̂))`, `dweight = Σ grad·x̂`, `dbias =
+//! Σ grad`. Mean and `r` are found again in the backward pass: that is cheaper than keeping them.
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -18,13 +18,23 @@ const ROWS: usize = 256;
 pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let channels = weight.dims1()?;
     if x.dims().last() != Some(&channels) || bias.dims() != [channels] {
-        bail!("layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels", x.dims(), bias.dims());
+        bail!(
+            "layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels",
+            x.dims(),
+            bias.dims()
+        );
     }
     apply(LayerNorm { channels, eps: eps as f32 }, x.shape(), &[x, weight, bias])
 }
 
-/// Normalises rows of as many numbers as the weight has; rows of the result are [`Operand::padded`] apart, with zeros between them.
-pub(crate) fn normalise<T: Operand>(x: &[f32], [weight, bias]: [&[f32]; 2], eps: f32, out: &mut [T]) {
+/// Normalises rows of as many numbers as the weight has; rows of the result are [`Operand::padded`]
+/// apart, with zeros between them.
+pub(crate) fn normalise<T: Operand>(
+    x: &[f32],
+    [weight, bias]: [&[f32]; 2],
+    eps: f32,
+    out: &mut [T],
+) {
     T::dispatch(Forward { x, weight, bias, eps, out });
 }
 
@@ -44,7 +54,13 @@ impl Fused for LayerNorm {
         });
     }
 
-    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         let &[x, weight, _] = inputs else { unreachable!("layer_norm has three inputs") };
         let [dx, dweight, dbias] = gradients else { unreachable!("layer_norm has three inputs") };
         let mut unwanted = Vec::new();
@@ -186,7 +202,9 @@ impl Kernel for Backward<'_> {
             for ((g, &grad), &weight) in g.iter_mut().zip(grad).zip(self.weight) {
                 *g = grad * weight;
             }
-            for ((dweight, dbias), (&grad, &normed)) in dweight.iter_mut().zip(dbias.iter_mut()).zip(grad.iter().zip(&normed)) {
+            for ((dweight, dbias), (&grad, &normed)) in
+                dweight.iter_mut().zip(dbias.iter_mut()).zip(grad.iter().zip(&normed))
+            {
                 *dweight = I::fma(grad, normed, *dweight);
                 *dbias += grad;
             }

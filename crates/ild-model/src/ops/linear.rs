@@ -1,7 +1,8 @@
 //! Linear layers, alone or fused with what follows them.
 //!
-//! `y = x·Wᵀ + b`: `dx = grad·W`, `dW = gradᵀ·x`, `db = Σ grad`. With GELU behind it `grad` is first multiplied by
-//! `gelu′(x·Wᵀ + b)`, whose argument the forward pass keeps. A residual's gradient is `grad` itself.
+//! `y = x·Wᵀ + b`: `dx = grad·W`, `dW = gradᵀ·x`, `db = Σ grad`. With GELU behind it `grad` is
+//! first multiplied by `gelu′(x·Wᵀ + b)`, whose argument the forward pass keeps. A residual's
+//! gradient is `grad` itself.
 
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -12,16 +13,25 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::gelu::times_slope;
-use super::gemm::{Bias, BiasGelu, BiasGeluKeep, BiasResidual, FEW, FewRows, Finish, Operand, Packed, Plain, ROWS, weight_gradient};
+use super::gemm::{
+    Bias, BiasGelu, BiasGeluKeep, BiasResidual, FEW, FewRows, Finish, Operand, Packed, Plain, ROWS,
+    weight_gradient,
+};
 use super::isa::dispatch;
 use super::node::{Fused, apply, tracked, uninit};
 
 /// Checks the shapes and returns `(inputs, outputs, shape of the result)`.
-pub(crate) fn dims(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(usize, usize, Vec<usize>)> {
+pub(crate) fn dims(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<(usize, usize, Vec<usize>)> {
     let (outputs, inputs) = weight.dims2()?;
     let mut shape = x.dims().to_vec();
     match shape.last_mut() {
-        Some(last) if *last == inputs && bias.is_none_or(|bias| bias.dims() == [outputs]) => *last = outputs,
+        Some(last) if *last == inputs && bias.is_none_or(|bias| bias.dims() == [outputs]) => {
+            *last = outputs
+        }
         _ => bail!(
             "linear: expected {inputs} channels and bias [{outputs}] for weight {:?}, found {:?} and {:?}",
             weight.dims(),
@@ -47,7 +57,12 @@ pub(crate) fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<
     apply(LinearGelu { inputs, outputs, before }, shape, &[x, weight, bias])
 }
 
-pub(crate) fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
+pub(crate) fn linear_residual(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: &Tensor,
+) -> Result<Tensor> {
     let (inputs, outputs, shape) = dims(x, weight, Some(bias))?;
     if residual.dims() != shape {
         bail!("linear_residual: expected a residual of {shape:?}, found {:?}", residual.dims());
@@ -70,14 +85,25 @@ fn multiply_weight<F: Finish>(
     }
 }
 
-/// `out = finish(x · B)`, row blocks in parallel; `finish` is made anew for each block of [`ROWS`] rows.
-pub(crate) fn multiply_rows<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], finish: impl Fn(usize) -> F + Sync) {
+/// `out = finish(x · B)`, row blocks in parallel; `finish` is made anew for each block of [`ROWS`]
+/// rows.
+pub(crate) fn multiply_rows<F: Finish>(
+    x: &[f32],
+    packed: &Packed,
+    out: &mut [f32],
+    finish: impl Fn(usize) -> F + Sync,
+) {
     let blocks = out.par_chunks_mut(ROWS * packed.n).zip(x.par_chunks(ROWS * packed.k)).enumerate();
     blocks.for_each(|(i, (out, x))| multiply_block(x, packed, out, &mut finish(i)));
 }
 
 /// `out = finish(x · B)` on this thread.
-pub(crate) fn multiply_block<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], finish: &mut F) {
+pub(crate) fn multiply_block<F: Finish>(
+    x: &[f32],
+    packed: &Packed,
+    out: &mut [f32],
+    finish: &mut F,
+) {
     product(x, packed, out, false, finish);
 }
 
@@ -101,7 +127,13 @@ fn product<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], add: bool, fi
 }
 
 /// `dx = grad · W`.
-pub(crate) fn input_gradient(grad: &[f32], weight: &[f32], inputs: usize, outputs: usize, dx: &mut [f32]) {
+pub(crate) fn input_gradient(
+    grad: &[f32],
+    weight: &[f32],
+    inputs: usize,
+    outputs: usize,
+    dx: &mut [f32],
+) {
     let packed = Packed::rows(outputs, inputs, weight);
     multiply_rows(grad, &packed, dx, |_| Plain);
 }
@@ -137,9 +169,16 @@ impl Fused for Linear {
         }
     }
 
-    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], wanted: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        wanted: &mut [Option<&mut [f32]>],
+    ) {
         let mut wanted = wanted.iter_mut().map(Option::take);
-        let (dx, dweight, dbias) = (wanted.next().flatten(), wanted.next().flatten(), wanted.next().flatten());
+        let (dx, dweight, dbias) =
+            (wanted.next().flatten(), wanted.next().flatten(), wanted.next().flatten());
         gradients((inputs[0], inputs[1]), (self.inputs, self.outputs), grad, dx, dweight, dbias);
     }
 }
@@ -162,22 +201,45 @@ impl Fused for LinearGelu {
             Some(before) => {
                 let mut kept = uninit(out.len());
                 let block = ROWS * self.outputs;
-                let blocks = out.par_chunks_mut(block).zip(kept.par_chunks_mut(block)).zip(x.par_chunks(ROWS * self.inputs));
+                let blocks = out
+                    .par_chunks_mut(block)
+                    .zip(kept.par_chunks_mut(block))
+                    .zip(x.par_chunks(ROWS * self.inputs));
                 blocks.for_each(|((out, before), x)| {
-                    multiply_block(x, &packed, out, &mut BiasGeluKeep { bias, before, columns: self.outputs });
+                    multiply_block(
+                        x,
+                        &packed,
+                        out,
+                        &mut BiasGeluKeep { bias, before, columns: self.outputs },
+                    );
                 });
                 *before.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = kept;
             }
         }
     }
 
-    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], wanted: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        wanted: &mut [Option<&mut [f32]>],
+    ) {
         let [dx, dweight, dbias] = wanted else { unreachable!("linear_gelu has three inputs") };
-        let Some(before) = &self.before else { unreachable!("no gradient without a tracked input") };
+        let Some(before) = &self.before else {
+            unreachable!("no gradient without a tracked input")
+        };
         let before = before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut inner = uninit(grad.len());
         times_slope(&before, grad, &mut inner);
-        gradients((inputs[0], inputs[1]), (self.inputs, self.outputs), &inner, dx.take(), dweight.take(), dbias.take());
+        gradients(
+            (inputs[0], inputs[1]),
+            (self.inputs, self.outputs),
+            &inner,
+            dx.take(),
+            dweight.take(),
+            dbias.take(),
+        );
     }
 }
 
@@ -190,7 +252,9 @@ impl Fused for LinearResidual {
     const NAME: &'static str = "linear_residual";
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
-        let &[x, residual, weight, bias] = inputs else { unreachable!("linear_residual has four inputs") };
+        let &[x, residual, weight, bias] = inputs else {
+            unreachable!("linear_residual has four inputs")
+        };
         let block = ROWS * self.outputs;
         multiply_weight(x, weight, (self.inputs, self.outputs), out, |i| BiasResidual {
             bias,
@@ -199,11 +263,26 @@ impl Fused for LinearResidual {
         });
     }
 
-    fn backward(&self, inputs: &[&[f32]], _: &[f32], grad: &[f32], wanted: &mut [Option<&mut [f32]>]) {
-        let [dx, dresidual, dweight, dbias] = wanted else { unreachable!("linear_residual has four inputs") };
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        _: &[f32],
+        grad: &[f32],
+        wanted: &mut [Option<&mut [f32]>],
+    ) {
+        let [dx, dresidual, dweight, dbias] = wanted else {
+            unreachable!("linear_residual has four inputs")
+        };
         if let Some(dresidual) = dresidual {
             dresidual.copy_from_slice(grad);
         }
-        gradients((inputs[0], inputs[2]), (self.inputs, self.outputs), grad, dx.take(), dweight.take(), dbias.take());
+        gradients(
+            (inputs[0], inputs[2]),
+            (self.inputs, self.outputs),
+            grad,
+            dx.take(),
+            dweight.take(),
+            dbias.take(),
+        );
     }
 }

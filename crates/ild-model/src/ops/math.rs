@@ -17,7 +17,8 @@ fn polynomial<I: Isa, const N: usize>(x: I::V, coefficients: [f32; N]) -> I::V {
 
 /// `eˣ` for `x ≤ 88`, relative error ≤ 2e-7; 0 below −87.
 ///
-/// `x = n·ln 2 + r`: `n` goes into the exponent, `r` (|r| ≤ ½·ln 2) into a polynomial of degree 6, fitted to 5e-9.
+/// `x = n·ln 2 + r`: `n` goes into the exponent, `r` (|r| ≤ ½·ln 2) into a polynomial of degree 6,
+/// fitted to 5e-9.
 #[inline(always)]
 pub(crate) fn exp<I: Isa>(x: I::V) -> I::V {
     /// ln 2 in two parts; products of the first with a small integer are exact.
@@ -28,7 +29,10 @@ pub(crate) fn exp<I: Isa>(x: I::V) -> I::V {
     let whole = I::sub(shifted, I::splat(ROUND));
     let r = I::mul_add(whole, I::splat(-LN_2[0]), bounded);
     let r = I::mul_add(whole, I::splat(-LN_2[1]), r);
-    let p = polynomial::<I, 7>(r, [0.001_381_461_3, 0.008_368_71, 0.041_668_39, 0.166_665_21, 0.49999994, 1.0, 1.0]);
+    let p = polynomial::<I, 7>(
+        r,
+        [0.001_381_461_3, 0.008_368_71, 0.041_668_39, 0.166_665_21, 0.49999994, 1.0, 1.0],
+    );
     I::zero_below(x, LOWEST, I::mul(p, I::power_of_two(shifted)))
 }
 
@@ -40,20 +44,38 @@ pub(crate) fn exp2<I: Isa>(x: I::V) -> I::V {
     let x = I::max(I::splat(-126.0), x);
     let whole = I::sub(I::add(x, I::splat(ROUND)), I::splat(ROUND));
     let r = I::sub(x, whole);
-    let p =
-        polynomial::<I, 7>(r, [1.535_335_9e-4, 1.339_887_6e-3, 9.618_437e-3, 5.550_332_4e-2, 0.240_226_48, std::f32::consts::LN_2, 1.0]);
+    let p = polynomial::<I, 7>(
+        r,
+        [
+            1.535_335_9e-4,
+            1.339_887_6e-3,
+            9.618_437e-3,
+            5.550_332_4e-2,
+            0.240_226_48,
+            std::f32::consts::LN_2,
+            1.0,
+        ],
+    );
     I::scale(p, whole)
 }
 
 /// The normal distribution function `Φ(x) = ½(1 + erf(x/√2))`, absolute error ≤ 2e-7.
 ///
-/// `½ + x·P(x²)/Q(x²)`, both polynomials of degree 5, fitted to 6e-9 over |x| ≤ 5.4 (least squares on Chebyshev
-/// nodes, reweighted towards the largest error); beyond that Φ is 0 or 1 to f32.
+/// `½ + x·P(x²)/Q(x²)`, both polynomials of degree 5, fitted to 6e-9 over |x| ≤ 5.4 (least squares
+/// on Chebyshev nodes, reweighted towards the largest error); beyond that Φ is 0 or 1 to f32.
 #[inline(always)]
 pub(crate) fn normal_cdf<I: Isa>(x: I::V) -> I::V {
     const EDGE: f32 = 5.4;
-    const P: [f32; 6] = [2.338_809_8e-8, 6.359_878e-6, 1.643_027_4e-4, 4.650_736e-3, 3.337_037_6e-2, 3.989_422_3e-1];
-    const Q: [f32; 6] = [1.216_620_5e-6, 7.239_405e-5, 1.858_874_3e-3, 2.837_762_2e-2, 2.503_132_2e-1, 1.0];
+    const P: [f32; 6] = [
+        2.338_809_8e-8,
+        6.359_878e-6,
+        1.643_027_4e-4,
+        4.650_736e-3,
+        3.337_037_6e-2,
+        3.989_422_3e-1,
+    ];
+    const Q: [f32; 6] =
+        [1.216_620_5e-6, 7.239_405e-5, 1.858_874_3e-3, 2.837_762_2e-2, 2.503_132_2e-1, 1.0];
     let x = I::max(I::splat(-EDGE), I::min(I::splat(EDGE), x));
     let t = I::mul(x, x);
     I::mul_add(x, I::div(polynomial::<I, 6>(t, P), polynomial::<I, 6>(t, Q)), I::splat(0.5))
@@ -67,11 +89,20 @@ pub(crate) fn gelu<I: Isa>(x: I::V) -> I::V {
 
 /// `x·Φ(x)`, absolute error ≤ 2e-4, as good as half precision is around 1.
 ///
-/// `Φ(x) = ½ + x·P(x²)` with a polynomial of degree 6, fitted as [`normal_cdf`]'s and exactly 0 and 1 at the edges.
+/// `Φ(x) = ½ + x·P(x²)` with a polynomial of degree 6, fitted as [`normal_cdf`]'s and exactly 0 and
+/// 1 at the edges.
 #[inline(always)]
 pub(crate) fn gelu_rough<I: Isa>(x: I::V) -> I::V {
     const EDGE: f32 = 3.9;
-    const P: [f32; 7] = [2.843_462_6e-8, -1.888_818_3e-6, 5.379_55e-5, -8.721_503_4e-4, 9.068_424e-3, -6.528_344e-2, 3.984_831_5e-1];
+    const P: [f32; 7] = [
+        2.843_462_6e-8,
+        -1.888_818_3e-6,
+        5.379_55e-5,
+        -8.721_503_4e-4,
+        9.068_424e-3,
+        -6.528_344e-2,
+        3.984_831_5e-1,
+    ];
     let bounded = I::max(I::splat(-EDGE), I::min(I::splat(EDGE), x));
     let cdf = I::mul_add(bounded, polynomial::<I, 7>(I::mul(bounded, bounded), P), I::splat(0.5));
     I::mul(x, cdf)
@@ -82,11 +113,13 @@ pub(crate) fn gelu_rough<I: Isa>(x: I::V) -> I::V {
 pub(crate) fn gelu_and_slope<I: Isa>(x: I::V) -> (I::V, I::V) {
     const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
     let cdf = normal_cdf::<I>(x);
-    let density = I::mul(I::splat(INVERSE_SQRT_TAU), exp::<I>(I::mul(I::mul(I::splat(-0.5), x), x)));
+    let density =
+        I::mul(I::splat(INVERSE_SQRT_TAU), exp::<I>(I::mul(I::mul(I::splat(-0.5), x), x)));
     (I::mul(x, cdf), I::mul_add(x, density, cdf))
 }
 
-/// `(first number, count)` of the registers that `len` numbers fill; the last may be filled in part.
+/// `(first number, count)` of the registers that `len` numbers fill; the last may be filled in
+/// part.
 ///
 /// For loops: a closure is not compiled for the instruction set it is called in.
 #[inline(always)]
@@ -99,7 +132,9 @@ pub(crate) fn registers<I: Isa>(len: usize) -> impl Iterator<Item = (usize, usiz
 pub(crate) fn load<I: Isa>(data: &[f32], at: usize, count: usize) -> I::V {
     let part = &data[at..at + count];
     // SAFETY: the slice has `count` numbers.
-    unsafe { if count == I::LANES { I::load(part.as_ptr()) } else { I::load_part(part.as_ptr(), count) } }
+    unsafe {
+        if count == I::LANES { I::load(part.as_ptr()) } else { I::load_part(part.as_ptr(), count) }
+    }
 }
 
 /// The counterpart of [`load`].
@@ -107,7 +142,13 @@ pub(crate) fn load<I: Isa>(data: &[f32], at: usize, count: usize) -> I::V {
 pub(crate) fn store<I: Isa>(data: &mut [f32], at: usize, count: usize, value: I::V) {
     let part = &mut data[at..at + count];
     // SAFETY: the slice has `count` numbers.
-    unsafe { if count == I::LANES { I::store(part.as_mut_ptr(), value) } else { I::store_part(part.as_mut_ptr(), value, count) } }
+    unsafe {
+        if count == I::LANES {
+            I::store(part.as_mut_ptr(), value)
+        } else {
+            I::store_part(part.as_mut_ptr(), value, count)
+        }
+    }
 }
 
 /// [`load`] of a place that is there.
@@ -254,7 +295,8 @@ mod tests {
         }
     }
 
-    /// Both forms of a power at `steps` numbers down from 0, a hundredth apart, against the exact one.
+    /// Both forms of a power at `steps` numbers down from 0, a hundredth apart, against the exact
+    /// one.
     fn within_2e_7(found_at: fn(f32) -> [f32; 2], exact: fn(f64) -> f64, steps: u16) {
         for i in 0..=steps {
             let x = -f32::from(i) / 100.0;
@@ -281,6 +323,12 @@ mod tests {
 
     #[test]
     fn not_a_number_stays_not_a_number() {
-        assert!(gelu_at(f32::NAN).into_iter().chain(slope_at(f32::NAN)).chain(rough_gelu_at(f32::NAN)).all(f32::is_nan));
+        assert!(
+            gelu_at(f32::NAN)
+                .into_iter()
+                .chain(slope_at(f32::NAN))
+                .chain(rough_gelu_at(f32::NAN))
+                .all(f32::is_nan)
+        );
     }
 }

@@ -23,7 +23,8 @@ impl MaxPool {
         (self.width * self.channels, self.width / 2 * self.channels)
     }
 
-    /// Where the upper of the two input rows of output row `row` (counted through the batch) starts.
+    /// Where the upper of the two input rows of output row `row` (counted through the batch)
+    /// starts.
     fn start(&self, row: usize) -> usize {
         let half = self.height / 2;
         (row / half * self.height + row % half * 2) * self.rows().0
@@ -71,7 +72,13 @@ impl Fused for MaxPool {
         });
     }
 
-    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        out: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         let Some(dx) = &mut gradients[0] else { return };
         let (row, out_row) = self.rows();
         let c = self.channels;
@@ -85,8 +92,11 @@ impl Fused for MaxPool {
                     let at = i * out_row + column * c;
                     for channel in 0..c {
                         let (largest, grad) = (out[at + channel], grad[at + channel]);
-                        let places = [0, c, row, row + c].map(|offset| offset + 2 * column * c + channel);
-                        let first = places.into_iter().find(|&place| x[place] == largest || x[place].is_nan());
+                        let places =
+                            [0, c, row, row + c].map(|offset| offset + 2 * column * c + channel);
+                        let first = places
+                            .into_iter()
+                            .find(|&place| x[place] == largest || x[place].is_nan());
                         dx[first.unwrap_or(places[0])] = grad;
                     }
                 }

@@ -1,14 +1,15 @@
 //! The operations SAM 2's image path is made of, each with its own gradient.
 //!
 //! Maps are channels-last: `[b, h, w, c]`, which is the token layout `[b, h·w, c]` seen as a map.
-//! In this layout a 1×1 convolution is [`linear`] (weight `[out, in, 1, 1]` reshaped to `[out, in]`)
-//! and `LayerNorm2d` is [`layer_norm`], and no transposition is needed from the patch
+//! In this layout a 1×1 convolution is [`linear`] (weight `[out, in, 1, 1]` reshaped to `[out,
+//! in]`) and `LayerNorm2d` is [`layer_norm`], and no transposition is needed from the patch
 //! embedding to the mask; [`to_nchw`] and [`to_nhwc`] serve the borders.
 //!
-//! On the CPU in f32 every function runs a fused kernel; on a GPU those that are worth it run one of `kernels/*.cu`; elsewhere
-//! [`mod@reference`] runs, which has the same values and gradients, written with Candle's own operations.
-//! [`window_block`], [`normed_mlp`] and [`upscale`] are for inference on the CPU: several of the others in one, on [`Frozen`] layers.
-//! Activations on a GPU may be bf16; weights are f32 then as well, and rounded where they are used.
+//! On the CPU in f32 every function runs a fused kernel; on a GPU those that are worth it run one
+//! of `kernels/*.cu`; elsewhere [`mod@reference`] runs, which has the same values and gradients,
+//! written with Candle's own operations. [`window_block`], [`normed_mlp`] and [`upscale`] are for
+//! inference on the CPU: several of the others in one, on [`Frozen`] layers. Activations on a GPU
+//! may be bf16; weights are f32 then as well, and rounded where they are used.
 //!
 //! | letter | meaning |
 //! |---|---|
@@ -50,7 +51,8 @@ use node::on_cpu;
 pub use precision::Precision;
 pub use window_block::WindowBlock;
 
-/// The kernel of the GPU or the fused one of the CPU where it applies, else the plain implementation.
+/// The kernel of the GPU or the fused one of the CPU where it applies, else the plain
+/// implementation.
 macro_rules! choose {
     ([$($tensor:expr),+], $module:ident :: $name:ident ($($argument:expr),*)) => {
         if gpu::applies(&[$($tensor),+]) { gpu::$name($($argument),*) } else { choose_on_cpu!([$($tensor),+], $module::$name($($argument),*)) }
@@ -64,7 +66,8 @@ macro_rules! choose_on_cpu {
     };
 }
 
-/// Layer normalisation over the last axis: `(x − mean) / √(variance + eps) · weight + bias`, biased variance.
+/// Layer normalisation over the last axis: `(x − mean) / √(variance + eps) · weight + bias`, biased
+/// variance.
 ///
 /// # Shapes
 /// - `x`: `[.., c]`, `weight` and `bias`: `[c]`; returns `[.., c]`
@@ -111,11 +114,17 @@ pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
 /// `residual + x · weightᵀ + bias`, see [`linear`].
 ///
 /// # Shapes
-/// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`, `residual`: `[.., out]`; returns `[.., out]`
+/// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`, `residual`: `[.., out]`; returns `[..,
+///   out]`
 ///
 /// # Errors
 /// Shapes other than these.
-pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
+pub fn linear_residual(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: &Tensor,
+) -> Result<Tensor> {
     choose!([x, weight, bias, residual], linear::linear_residual(x, weight, bias, residual))
 }
 
@@ -127,18 +136,29 @@ pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Te
 ///
 /// # Errors
 /// Shapes other than these.
-pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
+pub fn mlp_residual(
+    x: &Tensor,
+    (w1, b1): (&Tensor, &Tensor),
+    (w2, b2): (&Tensor, &Tensor),
+    residual: &Tensor,
+) -> Result<Tensor> {
     choose!([x, w1, b1, w2, b2, residual], mlp::mlp_residual(x, (w1, b1), (w2, b2), residual))
 }
 
-/// The MLP half of a block with its normalisation, for inference: `x + second(gelu(first(norm(x))))`; `None` as of [`window_block`].
+/// The MLP half of a block with its normalisation, for inference: `x +
+/// second(gelu(first(norm(x))))`; `None` as of [`window_block`].
 ///
 /// # Shapes
 /// - `x`: `[.., c]`; `first` from `c`, `second` back to `c`; returns `[.., c]`
 ///
 /// # Errors
 /// Shapes other than these.
-pub fn normed_mlp(x: &Tensor, norm: &Norm, first: &Frozen, second: &Frozen) -> Result<Option<Tensor>> {
+pub fn normed_mlp(
+    x: &Tensor,
+    norm: &Norm,
+    first: &Frozen,
+    second: &Frozen,
+) -> Result<Option<Tensor>> {
     mlp::normed_mlp(x, norm, first, second)
 }
 
@@ -156,8 +176,8 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// `softmax(q · kᵀ · scale) · v` for each head.
 ///
 /// # Shapes
-/// - `q`: `[b, nq, heads, d]`, `k` and `v`: `[b, nk, heads, d]` (reshape tokens `[b, n, heads·d]`; strided views are
-///   read in place); returns tokens `[b, nq, heads·d]`
+/// - `q`: `[b, nq, heads, d]`, `k` and `v`: `[b, nk, heads, d]` (reshape tokens `[b, n, heads·d]`;
+///   strided views are read in place); returns tokens `[b, nq, heads·d]`
 ///
 /// # Errors
 /// Shapes other than these.
@@ -167,25 +187,34 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 
 /// Self-attention inside windows, from the packed projection of the **whole, unpadded** map.
 ///
-/// SAM 2 pads the normed map with zeros, cuts windows, then projects: a padding token's q, k and v are
-/// the projection's bias. Projecting first gives the same numbers without projecting the padding and
-/// without copying windows out and back; that is why `bias` is asked for here again.
+/// SAM 2 pads the normed map with zeros, cuts windows, then projects: a padding token's q, k and v
+/// are the projection's bias. Projecting first gives the same numbers without projecting the
+/// padding and without copying windows out and back; that is why `bias` is asked for here again.
 /// Scale is `1/√d`. `window` 0 means one window, the whole map. With `pool_query` the queries are
 /// max-pooled 2×2 inside their window and the map that is returned is half as high and wide.
 ///
 /// # Shapes
-/// - `qkv`: `[b, h, w, 3·heads·d]`, `bias`: `[3·heads·d]`; returns `[b, h, w, heads·d]` or `[b, h/2, w/2, heads·d]`
+/// - `qkv`: `[b, h, w, 3·heads·d]`, `bias`: `[3·heads·d]`; returns `[b, h, w, heads·d]` or `[b,
+///   h/2, w/2, heads·d]`
 ///
 /// # Errors
 /// Shapes other than these, or an odd window with `pool_query`.
-pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
+pub fn window_attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    window: usize,
+    pool_query: bool,
+) -> Result<Tensor> {
     choose!([qkv, bias], attention::window_attention(qkv, bias, heads, window, pool_query))
 }
 
-/// The attention half of a trunk's block for inference: `shortcut + proj(window_attention(qkv(norm(x))))`, where the shortcut is `x`
-/// or a projection of `norm(x)`, pooled as the queries are.
+/// The attention half of a trunk's block for inference: `shortcut +
+/// proj(window_attention(qkv(norm(x))))`, where the shortcut is `x` or a projection of `norm(x)`,
+/// pooled as the queries are.
 ///
-/// `None` where it does not apply, and the parts are to be run one by one: on a GPU, and where a gradient is asked for.
+/// `None` where it does not apply, and the parts are to be run one by one: on a GPU, and where a
+/// gradient is asked for.
 ///
 /// # Shapes
 /// - `x`: `[b, h, w, c]`; returns `[b, h, w, d]` or `[b, h/2, w/2, d]`
@@ -218,7 +247,8 @@ pub fn window_unpartition(windows: &Tensor, height: usize, width: usize) -> Resu
     reference::window_unpartition(windows, height, width)
 }
 
-/// Largest of each 2×2 block; the gradient goes to the first largest, as in PyTorch. An odd last row or column is dropped.
+/// Largest of each 2×2 block; the gradient goes to the first largest, as in PyTorch. An odd last
+/// row or column is dropped.
 ///
 /// # Shapes
 /// - `x`: `[b, h, w, c]`; returns `[b, h/2, w/2, c]`
@@ -232,11 +262,18 @@ pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
 /// Convolution of an image that writes a channels-last map (SAM 2: 7×7, stride 4, padding 3).
 ///
 /// # Shapes
-/// - `image`: `[b, 3, height, width]`, `weight`: `[c, 3, kernel, kernel]`, `bias`: `[c]`; returns `[b, h, w, c]`
+/// - `image`: `[b, 3, height, width]`, `weight`: `[c, 3, kernel, kernel]`, `bias`: `[c]`; returns
+///   `[b, h, w, c]`
 ///
 /// # Errors
 /// Shapes other than these.
-pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+pub fn patch_embed(
+    image: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
     choose!([image, weight, bias], patch_embed::patch_embed(image, weight, bias, stride, padding))
 }
 
@@ -251,14 +288,20 @@ pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<
     choose_on_cpu!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
 }
 
-/// A step of the mask decoder's upscaling for inference: `gelu(norm(conv_transpose_2x2(x) + residual))`; `None` as of [`window_block`].
+/// A step of the mask decoder's upscaling for inference: `gelu(norm(conv_transpose_2x2(x) +
+/// residual))`; `None` as of [`window_block`].
 ///
 /// # Shapes
 /// - `x`: `[b, h, w, c]`, `residual`: `[b, 2h, 2w, out]`; returns `[b, 2h, 2w, out]`
 ///
 /// # Errors
 /// Shapes other than these.
-pub fn upscale(x: &Tensor, conv: &Frozen, residual: &Tensor, norm: Option<&Norm>) -> Result<Option<Tensor>> {
+pub fn upscale(
+    x: &Tensor,
+    conv: &Frozen,
+    residual: &Tensor,
+    norm: Option<&Norm>,
+) -> Result<Option<Tensor>> {
     conv_transpose::upscale(x, conv, residual, norm)
 }
 
@@ -273,7 +316,8 @@ pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
     choose_on_cpu!([x], nearest::upsample_nearest_2x(x))
 }
 
-/// Bilinear resize without antialiasing, `align_corners=False`. Channels-first: it serves the mask logits.
+/// Bilinear resize without antialiasing, `align_corners=False`. Channels-first: it serves the mask
+/// logits.
 ///
 /// # Shapes
 /// - `x`: `[b, c, h, w]`; returns `[b, c, height, width]`
@@ -284,8 +328,9 @@ pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tens
     choose_on_cpu!([x], bilinear::upsample_bilinear(x, height, width))
 }
 
-/// The sums that Dice loss and cross-entropy of masks are made of, over the pixels of each mask: with `p = sigmoid(x)` and truth `t`
-/// `Σ p·t`, `Σ p²`, `Σ t²` and `Σ max(x, 0) − x·t + ln(1 + e^−|x|)`. There is no gradient for the truth.
+/// The sums that Dice loss and cross-entropy of masks are made of, over the pixels of each mask:
+/// with `p = sigmoid(x)` and truth `t` `Σ p·t`, `Σ p²`, `Σ t²` and `Σ max(x, 0) − x·t + ln(1 +
+/// e^−|x|)`. There is no gradient for the truth.
 ///
 /// # Shapes
 /// - `logits` and `masks`: `[b, 1, h, w]` of f32 (or f64); returns `[b, 4]`
@@ -294,7 +339,11 @@ pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tens
 /// Shapes other than these.
 pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
     if logits.dims() != masks.dims() || logits.rank() != 4 {
-        candle_core::bail!("expected logits for masks of shape {:?}, found {:?}", masks.dims(), logits.dims());
+        candle_core::bail!(
+            "expected logits for masks of shape {:?}, found {:?}",
+            masks.dims(),
+            logits.dims()
+        );
     }
     let masks = &masks.to_dtype(logits.dtype())?;
     if logits.dtype() == candle_core::DType::F32 && gpu::applies(&[logits]) {
@@ -325,7 +374,8 @@ pub fn to_nhwc(x: &Tensor) -> Result<Tensor> {
     reference::to_nhwc(x)
 }
 
-/// `x + shift`, the shift the same for every image of the batch (a position embedding), or for every token.
+/// `x + shift`, the shift the same for every image of the batch (a position embedding), or for
+/// every token.
 ///
 /// # Shapes
 /// - `x`: `[b, .., c]`, `shift`: `[1, .., c]` or `[c]`; returns `[b, .., c]`

@@ -1,9 +1,12 @@
 //! From a fused operation to a node of Candle's graph.
 //!
-//! Candle's custom operations take at most three tensors. Further inputs are tied together by [`Bundle`]s: nodes without
-//! data of their own whose only purpose is to carry the gradients back.
+//! Candle's custom operations take at most three tensors. Further inputs are tied together by
+//! [`Bundle`]s: nodes without data of their own whose only purpose is to carry the gradients back.
 
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape,
+    Storage, Tensor, bail,
+};
 
 /// An operation on contiguous f32 buffers, with its own gradient.
 pub(crate) trait Fused: Send + Sync + 'static {
@@ -14,7 +17,13 @@ pub(crate) trait Fused: Send + Sync + 'static {
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]);
 
     /// Writes every element of each gradient that is asked for.
-    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]);
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        out: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    );
 }
 
 /// Whether the fused kernels apply: f32 on the CPU.
@@ -31,13 +40,19 @@ pub(crate) fn tracked(inputs: &[&Tensor]) -> bool {
 #[allow(clippy::uninit_vec)]
 pub(crate) fn uninit(len: usize) -> Vec<f32> {
     let mut buffer = Vec::with_capacity(len);
-    // SAFETY: the capacity is there, every bit pattern is an f32, and callers write each element first.
+    // SAFETY: the capacity is there, every bit pattern is an f32, and callers write each element
+    // first.
     unsafe { buffer.set_len(len) };
     buffer
 }
 
-/// Runs `op` on the inputs; the result has `shape` and, where an input has one, a place in the graph.
-pub(crate) fn apply<F: Fused>(op: F, shape: impl Into<Shape>, inputs: &[&Tensor]) -> Result<Tensor> {
+/// Runs `op` on the inputs; the result has `shape` and, where an input has one, a place in the
+/// graph.
+pub(crate) fn apply<F: Fused>(
+    op: F,
+    shape: impl Into<Shape>,
+    inputs: &[&Tensor],
+) -> Result<Tensor> {
     let inputs = inputs.iter().map(|t| t.contiguous()).collect::<Result<Vec<_>>>()?;
     let tracked = inputs.iter().map(Tensor::track_op).collect();
     let node = Node { op, shape: shape.into(), inputs: Vec::new(), tracked };
@@ -56,7 +71,8 @@ pub(crate) fn apply<F: Fused>(op: F, shape: impl Into<Shape>, inputs: &[&Tensor]
 struct Node<F> {
     op: F,
     shape: Shape,
-    /// The inputs from the third on, where there are more than three: the third argument is then their bundle.
+    /// The inputs from the third on, where there are more than three: the third argument is then
+    /// their bundle.
     inputs: Vec<Tensor>,
     tracked: Vec<bool>,
 }
@@ -94,7 +110,12 @@ impl<F: Fused> Node<F> {
     }
 
     /// One gradient for each argument of the node.
-    fn backward(&self, arguments: &[&Tensor], out: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        arguments: &[&Tensor],
+        out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
         let mut inputs = arguments.to_vec();
         if !self.inputs.is_empty() {
             inputs.truncate(2);
@@ -102,14 +123,19 @@ impl<F: Fused> Node<F> {
         }
         // The gradients of a bundle's tensors are parts of one buffer, as the bundle's shape says.
         let apart = inputs.len().min(if self.inputs.is_empty() { 3 } else { 2 });
-        let mut buffers: Vec<Vec<f32>> = inputs[..apart].iter().map(|t| uninit(t.elem_count())).collect();
+        let mut buffers: Vec<Vec<f32>> =
+            inputs[..apart].iter().map(|t| uninit(t.elem_count())).collect();
         if apart < inputs.len() {
             buffers.push(vec![0.0; inputs[apart..].iter().map(|t| t.elem_count()).sum()]);
         }
         {
             let mut gradients: Vec<Option<&mut [f32]>> = Vec::with_capacity(inputs.len());
             let (own, bundled) = buffers.split_at_mut(apart);
-            gradients.extend(own.iter_mut().zip(&self.tracked).map(|(buffer, &tracked)| tracked.then_some(buffer.as_mut_slice())));
+            gradients.extend(
+                own.iter_mut()
+                    .zip(&self.tracked)
+                    .map(|(buffer, &tracked)| tracked.then_some(buffer.as_mut_slice())),
+            );
             let mut left = bundled.first_mut().map_or(&mut [][..], Vec::as_mut_slice);
             for (tensor, &tracked) in inputs[apart..].iter().zip(&self.tracked[apart..]) {
                 let (part, rest) = left.split_at_mut(tensor.elem_count());
@@ -125,7 +151,10 @@ impl<F: Fused> Node<F> {
             })?;
         }
         let tensor = |(buffer, argument): (Vec<f32>, &&Tensor)| {
-            argument.track_op().then(|| Tensor::from_vec(buffer, argument.shape(), argument.device())).transpose()
+            argument
+                .track_op()
+                .then(|| Tensor::from_vec(buffer, argument.shape(), argument.device()))
+                .transpose()
         };
         buffers.into_iter().zip(arguments).map(tensor).collect()
     }
@@ -150,11 +179,23 @@ impl<F: Fused> CustomOp2 for Node<F> {
         F::NAME
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         self.forward(&[slice(s1, l1)?, slice(s2, l2)?])
     }
 
-    fn bwd(&self, a: &Tensor, b: &Tensor, out: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.backward(&[a, b], out, grad)?.into_iter();
         Ok((gradients.next().flatten(), gradients.next().flatten()))
     }
@@ -199,10 +240,13 @@ pub(crate) fn bundle(tensors: &[Tensor]) -> Result<Tensor> {
     let mut tensors = tensors.iter();
     let first = tensors.next().cloned();
     let first = first.ok_or_else(|| candle_core::Error::Msg("a bundle needs a tensor".into()))?;
-    tensors.try_fold(first, |all, next| all.apply_op2(next, Bundle { len: all.elem_count() + next.elem_count() }))
+    tensors.try_fold(first, |all, next| {
+        all.apply_op2(next, Bundle { len: all.elem_count() + next.elem_count() })
+    })
 }
 
-/// A node of `len` elements without data: nobody reads it, the fused operation holds the tensors themselves.
+/// A node of `len` elements without data: nobody reads it, the fused operation holds the tensors
+/// themselves.
 struct Bundle {
     len: usize,
 }
@@ -212,17 +256,38 @@ impl CustomOp2 for Bundle {
         "bundle"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         Ok((CpuStorage::F32(Vec::new()), Shape::from(self.len)))
     }
 
-    fn cuda_fwd(&self, s: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         Ok((super::gpu::nothing_like(s)?, Shape::from(self.len)))
     }
 
-    fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let part = |tensor: &Tensor, start: usize| {
-            tensor.track_op().then(|| grad.narrow(0, start, tensor.elem_count())?.reshape(tensor.shape())).transpose()
+            tensor
+                .track_op()
+                .then(|| grad.narrow(0, start, tensor.elem_count())?.reshape(tensor.shape()))
+                .transpose()
         };
         Ok((part(a, 0)?, part(b, a.elem_count())?))
     }

@@ -15,7 +15,8 @@ pub enum Precision {
     /// Single precision, as the reference; runs everywhere.
     #[default]
     F32,
-    /// IEEE binary16 for the operands of products: faster on a CPU with AVX512-FP16; for inference only.
+    /// IEEE binary16 for the operands of products: faster on a CPU with AVX512-FP16; for inference
+    /// only.
     F16,
     /// Eight bits with f32's range, on a GPU only: half the memory for activations.
     Bf16,

@@ -43,12 +43,22 @@ pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
 }
 
 /// See [`super::linear_residual`].
-pub fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
+pub fn linear_residual(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: &Tensor,
+) -> Result<Tensor> {
     residual + linear(x, weight, Some(bias))?
 }
 
 /// See [`super::mlp_residual`].
-pub fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
+pub fn mlp_residual(
+    x: &Tensor,
+    (w1, b1): (&Tensor, &Tensor),
+    (w2, b2): (&Tensor, &Tensor),
+    residual: &Tensor,
+) -> Result<Tensor> {
     linear_residual(&linear_gelu(x, w1, b1)?, w2, b2, residual)
 }
 
@@ -69,7 +79,13 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 }
 
 /// See [`super::window_attention`].
-pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
+pub fn window_attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    window: usize,
+    pool_query: bool,
+) -> Result<Tensor> {
     let (b, height, width, packed) = qkv.dims4()?;
     let grid = WindowGrid::new(height, width, window, pool_query)?;
     let head_dim = packed / 3 / heads;
@@ -88,7 +104,12 @@ pub fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize
     let step = if pool_query { 2 } else { 1 };
     let (wh, ww) = (grid.window_height / step, grid.window_width / step);
     let out = out.reshape((b, grid.rows, grid.columns, wh, ww, packed / 3))?;
-    let out = out.permute((0, 1, 3, 2, 4, 5))?.reshape((b, grid.rows * wh, grid.columns * ww, packed / 3))?;
+    let out = out.permute((0, 1, 3, 2, 4, 5))?.reshape((
+        b,
+        grid.rows * wh,
+        grid.columns * ww,
+        packed / 3,
+    ))?;
     out.narrow(1, 0, height / step)?.narrow(2, 0, width / step)?.contiguous()
 }
 
@@ -118,7 +139,11 @@ fn partition_exact(x: &Tensor, wh: usize, ww: usize) -> Result<Tensor> {
 pub fn window_partition(x: &Tensor, window: usize) -> Result<Tensor> {
     let (_, h, w, _) = x.dims4()?;
     let grid = WindowGrid::new(h, w, window, false)?;
-    let padded = x.pad_with_zeros(1, 0, grid.padded_height() - h)?.pad_with_zeros(2, 0, grid.padded_width() - w)?;
+    let padded = x.pad_with_zeros(1, 0, grid.padded_height() - h)?.pad_with_zeros(
+        2,
+        0,
+        grid.padded_width() - w,
+    )?;
     partition_exact(&padded, grid.window_height, grid.window_width)
 }
 
@@ -127,7 +152,12 @@ pub fn window_unpartition(windows: &Tensor, height: usize, width: usize) -> Resu
     let (n, wh, ww, c) = windows.dims4()?;
     let (rows, columns) = (height.div_ceil(wh), width.div_ceil(ww));
     let x = windows.reshape((n / (rows * columns), rows, columns, wh, ww, c))?;
-    let x = x.permute((0, 1, 3, 2, 4, 5))?.reshape((n / (rows * columns), rows * wh, columns * ww, c))?;
+    let x = x.permute((0, 1, 3, 2, 4, 5))?.reshape((
+        n / (rows * columns),
+        rows * wh,
+        columns * ww,
+        c,
+    ))?;
     x.narrow(1, 0, height)?.narrow(2, 0, width)?.contiguous()
 }
 
@@ -140,11 +170,18 @@ pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
 }
 
 /// See [`super::patch_embed`].
-pub fn patch_embed(image: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+pub fn patch_embed(
+    image: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
     let kernel = weight.dim(2)?;
     let mut x = image.clone();
     for axis in [2, 3] {
-        // Only the rows a window reaches: Candle's backward fails where the sides leave different remainders.
+        // Only the rows a window reaches: Candle's backward fails where the sides leave different
+        // remainders.
         let size = image.dim(axis)?;
         let used = (size + 2 * padding - kernel) / stride * stride + kernel;
         let end = used.saturating_sub(size + padding);
@@ -199,7 +236,12 @@ pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
     let probability = candle_nn::ops::sigmoid(logits)?;
     let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     let entropy = ((logits.relu()? - (logits * masks)?)? + tail)?;
-    let sums = [sum((&probability * masks)?)?, sum(probability.sqr()?)?, sum(masks.sqr()?)?, sum(entropy)?];
+    let sums = [
+        sum((&probability * masks)?)?,
+        sum(probability.sqr()?)?,
+        sum(masks.sqr()?)?,
+        sum(entropy)?,
+    ];
     Tensor::stack(&sums, 1)
 }
 

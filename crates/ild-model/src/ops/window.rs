@@ -31,9 +31,16 @@ impl WindowGrid {
             side => (side, side),
         };
         if pool_query && (window_height % 2 == 1 || window_width % 2 == 1) {
-            bail!("expected an even window where queries are pooled, found {window_height}×{window_width}");
+            bail!(
+                "expected an even window where queries are pooled, found {window_height}×{window_width}"
+            );
         }
-        Ok(Self { window_height, window_width, rows: height.div_ceil(window_height), columns: width.div_ceil(window_width) })
+        Ok(Self {
+            window_height,
+            window_width,
+            rows: height.div_ceil(window_height),
+            columns: width.div_ceil(window_width),
+        })
     }
 
     /// Tokens from top to bottom, padding included.

@@ -1,8 +1,10 @@
-//! The attention half of a trunk's block: normalisation, projection, attention, output and shortcut.
+//! The attention half of a trunk's block: normalisation, projection, attention, output and
+//! shortcut.
 //!
-//! A few windows go through all of it while their numbers are in the second-level cache; the maps between the steps, of which
-//! the packed projection is three times the block's result, are never in memory. Where the whole map is one window,
-//! rows go through what is before the attention, and through what is behind it. For inference: nothing is kept for a gradient.
+//! A few windows go through all of it while their numbers are in the second-level cache; the maps
+//! between the steps, of which the packed projection is three times the block's result, are never
+//! in memory. Where the whole map is one window, rows go through what is before the attention, and
+//! through what is behind it. For inference: nothing is kept for a gradient.
 
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ use super::node::{Fused, apply, on_cpu, tracked};
 use super::shared::Shared;
 use super::window::WindowGrid;
 
-/// Fewest rows of a product, where there are windows enough: whole tiles, and weights are read once for all of them.
+/// Fewest rows of a product, where there are windows enough: whole tiles, and weights are read once
+/// for all of them.
 const ROWS: usize = 96;
 
 /// The attention half of a block, see [`super::window_block`].
@@ -50,12 +53,21 @@ pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Ten
     inputs.extend(shortcut.iter().flat_map(|linear| [linear.weight, linear.bias]));
     let step = if *pool_query { 2 } else { 1 };
     let whole_of_changing_width = *window == 0 && (shortcut.is_some() || *pool_query); // not in SAM 2
-    if whole_of_changing_width || height % step != 0 || width % step != 0 || !on_cpu(&inputs) || tracked(&inputs) {
+    if whole_of_changing_width
+        || height % step != 0
+        || width % step != 0
+        || !on_cpu(&inputs)
+        || tracked(&inputs)
+    {
         return Ok(None);
     }
     let outputs = proj.weight.dim(0)?;
-    let shortcut_fits = shortcut.as_ref().map_or(outputs == channels, |linear| linear.maps(channels, outputs));
-    let fits = norm.is_of(channels) && qkv.maps(channels, 3 * outputs) && proj.maps(outputs, outputs) && shortcut_fits;
+    let shortcut_fits =
+        shortcut.as_ref().map_or(outputs == channels, |linear| linear.maps(channels, outputs));
+    let fits = norm.is_of(channels)
+        && qkv.maps(channels, 3 * outputs)
+        && proj.maps(outputs, outputs)
+        && shortcut_fits;
     if *heads == 0 || outputs % heads != 0 || !fits {
         bail!("window_block: the shapes of {parts:?} do not meet, for a map of {:?}", x.dims());
     }
@@ -70,7 +82,8 @@ pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Ten
         grid: WindowGrid::new(height, width, *window, *pool_query)?,
         step,
         eps: norm.eps as f32,
-        packed: [Some(qkv), Some(proj), shortcut.as_ref()].map(|linear| linear.map(|linear| linear.packed.clone()).unwrap_or_default()),
+        packed: [Some(qkv), Some(proj), shortcut.as_ref()]
+            .map(|linear| linear.map(|linear| linear.packed.clone()).unwrap_or_default()),
     };
     Ok(Some(apply(op, (batch, height / step, width / step, outputs), &inputs)?))
 }
@@ -125,7 +138,17 @@ impl Fused for Block {
     const NAME: &'static str = "window_block";
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
-        let &[x, norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias, ref shortcut @ ..] = inputs else {
+        let &[
+            x,
+            norm_weight,
+            norm_bias,
+            qkv_weight,
+            qkv_bias,
+            proj_weight,
+            proj_bias,
+            ref shortcut @ ..,
+        ] = inputs
+        else {
             unreachable!("window_block has at least seven inputs")
         };
         let (c, d) = (self.channels, self.outputs);
@@ -134,7 +157,11 @@ impl Fused for Block {
             norm: [norm_weight, norm_bias],
             qkv: (qkv.get(c, 3 * d, qkv_weight), qkv_bias),
             proj: (proj.get(d, d, proj_weight), proj_bias),
-            shortcut: if let &[weight, bias] = shortcut { Some((of_shortcut.get(c, d, weight), bias)) } else { None },
+            shortcut: if let &[weight, bias] = shortcut {
+                Some((of_shortcut.get(c, d, weight), bias))
+            } else {
+                None
+            },
         };
         if weights.qkv.0.is_half() {
             self.run::<f16>(x, &weights, out);
@@ -158,7 +185,8 @@ impl Block {
         let group = self.group(windows);
         let out = Shared::new(out);
         (0..windows.div_ceil(group)).into_par_iter().for_each_init(Maps::default, |maps, i| {
-            let windows: Vec<Window> = (i * group..windows.min((i + 1) * group)).map(|i| self.window(i)).collect();
+            let windows: Vec<Window> =
+                (i * group..windows.min((i + 1) * group)).map(|i| self.window(i)).collect();
             self.windows::<T>(x, weights, &windows, maps, &out);
         });
     }
@@ -181,11 +209,24 @@ impl Block {
             weights.qkv.0.multiply(normed, qkv, false, &mut Bias(weights.qkv.1));
         });
         let mut attended = Buffer::uninit(x.len());
-        attend_map::<T>((&qkv, weights.qkv.1), (self.batch, self.height, self.width), self.heads, &mut attended);
-        let rows = out.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(attended.par_chunks(ROWS * c));
+        attend_map::<T>(
+            (&qkv, weights.qkv.1),
+            (self.batch, self.height, self.width),
+            self.heads,
+            &mut attended,
+        );
+        let rows = out
+            .par_chunks_mut(ROWS * c)
+            .zip(x.par_chunks(ROWS * c))
+            .zip(attended.par_chunks(ROWS * c));
         rows.for_each(|((out, x), attended)| {
             let bias = weights.proj.1;
-            multiply_block(attended, &weights.proj.0, out, &mut BiasResidual { bias, residual: x, columns: c });
+            multiply_block(
+                attended,
+                &weights.proj.0,
+                out,
+                &mut BiasResidual { bias, residual: x, columns: c },
+            );
         });
     }
 
@@ -193,11 +234,21 @@ impl Block {
         let (rest, column) = (index / self.grid.columns, index % self.grid.columns);
         let (image, row) = (rest / self.grid.rows, rest % self.grid.rows);
         let (y, x) = (row * self.grid.window_height, column * self.grid.window_width);
-        let (height, width) = ((self.height - y).min(self.grid.window_height), (self.width - x).min(self.grid.window_width));
+        let (height, width) = (
+            (self.height - y).min(self.grid.window_height),
+            (self.width - x).min(self.grid.window_width),
+        );
         Window { image, y, x, height, width }
     }
 
-    fn windows<T: Scores>(&self, x: &[f32], weights: &Weights, windows: &[Window], maps: &mut Maps, out: &Shared) {
+    fn windows<T: Scores>(
+        &self,
+        x: &[f32],
+        weights: &Weights,
+        windows: &[Window],
+        maps: &mut Maps,
+        out: &Shared,
+    ) {
         let (c, d, step) = (self.channels, self.outputs, self.step);
         let rows: usize = windows.iter().map(|w| w.height * w.width).sum();
         let results = rows / step / step;
@@ -208,9 +259,15 @@ impl Block {
         let mut token = 0;
         for window in windows {
             for y in 0..window.height {
-                let from = ((window.image * self.height + window.y + y) * self.width + window.x) * c;
+                let from =
+                    ((window.image * self.height + window.y + y) * self.width + window.x) * c;
                 let (line, to) = (&x[from..from + window.width * c], token..token + window.width);
-                normalise(line, weights.norm, self.eps, &mut normed[to.start * width..to.end * width]);
+                normalise(
+                    line,
+                    weights.norm,
+                    self.eps,
+                    &mut normed[to.start * width..to.end * width],
+                );
                 if weights.shortcut.is_none() && step == 1 {
                     result[to.start * c..to.end * c].copy_from_slice(line);
                 }
@@ -236,7 +293,14 @@ impl Block {
             let (attended, rest_of_attended) = to.split_at_mut(tokens / step / step * d);
             let size = (window.height, window.width);
             let grid = WindowGrid { rows: 1, columns: 1, ..self.grid };
-            attend_window::<T>((qkv, weights.qkv.1), size, self.heads, (grid, step == 2), attended, &mut maps.attention);
+            attend_window::<T>(
+                (qkv, weights.qkv.1),
+                size,
+                self.heads,
+                (grid, step == 2),
+                attended,
+                &mut maps.attention,
+            );
             (from, to) = (rest, rest_of_attended);
         }
         add_block(attended, &weights.proj.0, result, &mut Bias(weights.proj.1));
@@ -261,8 +325,13 @@ impl Block {
         for window in windows {
             for y in (0..window.height).step_by(2) {
                 let line = |y: usize| match projected {
-                    Some(projected) => &projected[(first + y * window.width) * d..][..window.width * d],
-                    None => &x[((window.image * self.height + window.y + y) * self.width + window.x) * d..][..window.width * d],
+                    Some(projected) => {
+                        &projected[(first + y * window.width) * d..][..window.width * d]
+                    }
+                    None => {
+                        &x[((window.image * self.height + window.y + y) * self.width + window.x)
+                            * d..][..window.width * d]
+                    }
                 };
                 let len = window.width / 2 * d;
                 pool_rows(line(y), line(y + 1), d, &mut result[at..at + len]);

@@ -25,7 +25,11 @@ pub struct Case {
 }
 
 impl Case {
-    fn new(name: impl Into<String>, inputs: &[&[usize]], run: impl Fn(&[Tensor], Path) -> Result<Tensor> + 'static) -> Self {
+    fn new(
+        name: impl Into<String>,
+        inputs: &[&[usize]],
+        run: impl Fn(&[Tensor], Path) -> Result<Tensor> + 'static,
+    ) -> Self {
         let name = format!("{} {inputs:?}", name.into());
         let inputs = inputs.iter().map(|shape| shape.to_vec()).collect();
         Self { name, inputs, without_effect: Vec::new(), run: Box::new(run) }
@@ -68,7 +72,13 @@ pub fn small() -> Vec<Case> {
 pub fn large() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(norms(&[(4096, 96), (1024, 144), (513, 257), (9, 256)]));
-    cases.extend(linears(&[(1024, 96, 288), (1000, 384, 96), (9, 256, 2048), (513, 65, 33), (300, 32, 100)]));
+    cases.extend(linears(&[
+        (1024, 96, 288),
+        (1000, 384, 96),
+        (9, 256, 2048),
+        (513, 65, 33),
+        (300, 32, 100),
+    ]));
     cases.extend(attentions(&[
         (1, 1, 1024, 1024, 96),
         (2, 2, 300, 517, 24),
@@ -96,7 +106,9 @@ pub fn large() -> Vec<Case> {
 fn norms(sizes: &[(usize, usize)]) -> Vec<Case> {
     let mut cases = Vec::new();
     for &(n, c) in sizes {
-        cases.push(Case::new("layer_norm", &[&[n, c], &[c], &[c]], |t, path| pick!(path, layer_norm(&t[0], &t[1], &t[2], 1e-6))));
+        cases.push(Case::new("layer_norm", &[&[n, c], &[c], &[c]], |t, path| {
+            pick!(path, layer_norm(&t[0], &t[1], &t[2], 1e-6))
+        }));
         cases.push(Case::new("layer_norm_2d", &[&[2, c, n.min(60), 2], &[c], &[c]], |t, path| {
             pick!(path, layer_norm_2d(&t[0], &t[1], &t[2], 1e-6))
         }));
@@ -108,16 +120,26 @@ fn norms(sizes: &[(usize, usize)]) -> Vec<Case> {
 fn linears(sizes: &[(usize, usize, usize)]) -> Vec<Case> {
     let mut cases = Vec::new();
     for &(n, c, out) in sizes {
-        cases.push(Case::new("linear", &[&[n, c], &[out, c], &[out]], |t, path| pick!(path, linear(&t[0], &t[1], Some(&t[2])))));
-        cases.push(Case::new("linear without bias", &[&[1, n, c], &[out, c]], |t, path| pick!(path, linear(&t[0], &t[1], None))));
+        cases.push(Case::new("linear", &[&[n, c], &[out, c], &[out]], |t, path| {
+            pick!(path, linear(&t[0], &t[1], Some(&t[2])))
+        }));
+        cases.push(Case::new("linear without bias", &[&[1, n, c], &[out, c]], |t, path| {
+            pick!(path, linear(&t[0], &t[1], None))
+        }));
         cases.push(Case::new("linear of a view", &[&[c, n], &[out, c], &[out]], |t, path| {
             pick!(path, linear(&t[0].t()?, &t[1], Some(&t[2])))
         }));
-        cases.push(Case::new("linear_gelu", &[&[1, n, c], &[out, c], &[out]], |t, path| pick!(path, linear_gelu(&t[0], &t[1], &t[2]))));
+        cases.push(Case::new("linear_gelu", &[&[1, n, c], &[out, c], &[out]], |t, path| {
+            pick!(path, linear_gelu(&t[0], &t[1], &t[2]))
+        }));
         let shapes: &[&[usize]] = &[&[n, c], &[out, c], &[out], &[n, out]];
-        cases.push(Case::new("linear_residual", shapes, |t, path| pick!(path, linear_residual(&t[0], &t[1], &t[2], &t[3]))));
+        cases.push(Case::new("linear_residual", shapes, |t, path| {
+            pick!(path, linear_residual(&t[0], &t[1], &t[2], &t[3]))
+        }));
         let shapes: &[&[usize]] = &[&[n, c], &[out, c], &[out], &[c, out], &[c], &[n, c]];
-        cases.push(Case::new("mlp_residual", shapes, |t, path| pick!(path, mlp_residual(&t[0], (&t[1], &t[2]), (&t[3], &t[4]), &t[5]))));
+        cases.push(Case::new("mlp_residual", shapes, |t, path| {
+            pick!(path, mlp_residual(&t[0], (&t[1], &t[2]), (&t[3], &t[4]), &t[5]))
+        }));
     }
     cases
 }
@@ -127,7 +149,9 @@ fn attentions(sizes: &[(usize, usize, usize, usize, usize)]) -> Vec<Case> {
     let mut cases = Vec::new();
     for &(b, h, nq, nk, d) in sizes {
         let shapes: &[&[usize]] = &[&[b, nq, h, d], &[b, nk, h, d], &[b, nk, h, d]];
-        cases.push(Case::new("attention", shapes, |t, path| pick!(path, attention(&t[0], &t[1], &t[2], 0.3))));
+        cases.push(Case::new("attention", shapes, |t, path| {
+            pick!(path, attention(&t[0], &t[1], &t[2], 0.3))
+        }));
         let shapes: &[&[usize]] = &[&[b, nq, h, d], &[b, nk, 2, h, d]];
         cases.push(Case::new("attention on views", shapes, |t, path| {
             let (k, v) = (t[1].narrow(2, 0, 1)?.squeeze(2)?, t[1].narrow(2, 1, 1)?.squeeze(2)?);
@@ -143,17 +167,23 @@ fn windows(sizes: &[(usize, usize, usize, usize, usize, usize, bool)]) -> Vec<Ca
     for &(b, h, w, heads, d, window, pool) in sizes {
         let shapes: &[&[usize]] = &[&[b, h, w, 3 * heads * d], &[3 * heads * d]];
         let name = format!("window_attention heads {heads} window {window} pool {pool}");
-        let mut case = Case::new(name, shapes, move |t, path| pick!(path, window_attention(&t[0], &t[1], heads, window, pool)));
+        let mut case = Case::new(name, shapes, move |t, path| {
+            pick!(path, window_attention(&t[0], &t[1], heads, window, pool))
+        });
         if window == 0 || (h % window == 0 && w % window == 0) {
             case.without_effect = vec![1]; // the bias is what padding tokens are made of
         }
         cases.push(case);
         if window > 0 {
-            cases.push(Case::new("window_partition", &[&[b, h, w, d]], move |t, path| pick!(path, window_partition(&t[0], window))));
-            let n = b * h.div_ceil(window) * w.div_ceil(window);
-            cases.push(Case::new("window_unpartition", &[&[n, window, window, d]], move |t, path| {
-                pick!(path, window_unpartition(&t[0], h, w))
+            cases.push(Case::new("window_partition", &[&[b, h, w, d]], move |t, path| {
+                pick!(path, window_partition(&t[0], window))
             }));
+            let n = b * h.div_ceil(window) * w.div_ceil(window);
+            cases.push(Case::new(
+                "window_unpartition",
+                &[&[n, window, window, d]],
+                move |t, path| pick!(path, window_unpartition(&t[0], h, w)),
+            ));
         }
     }
     cases
@@ -165,11 +195,17 @@ fn maps(sizes: &[(usize, usize, usize, usize)]) -> Vec<Case> {
     for &(b, h, w, c) in sizes {
         let map: &[usize] = &[b, h, w, c];
         cases.push(Case::new("max_pool_2x2", &[map], |t, path| pick!(path, max_pool_2x2(&t[0]))));
-        cases.push(Case::new("upsample_nearest_2x", &[map], |t, path| pick!(path, upsample_nearest_2x(&t[0]))));
+        cases.push(Case::new("upsample_nearest_2x", &[map], |t, path| {
+            pick!(path, upsample_nearest_2x(&t[0]))
+        }));
         cases.push(Case::new("to_nchw", &[map], |t, path| pick!(path, to_nchw(&t[0]))));
         cases.push(Case::new("to_nhwc", &[map], |t, path| pick!(path, to_nhwc(&t[0]))));
-        cases.push(Case::new("add_position", &[map, &[1, h, w, c]], |t, path| pick!(path, add_position(&t[0], &t[1]))));
-        cases.push(Case::new("add_position of a channel", &[map, &[c]], |t, path| pick!(path, add_position(&t[0], &t[1]))));
+        cases.push(Case::new("add_position", &[map, &[1, h, w, c]], |t, path| {
+            pick!(path, add_position(&t[0], &t[1]))
+        }));
+        cases.push(Case::new("add_position of a channel", &[map, &[c]], |t, path| {
+            pick!(path, add_position(&t[0], &t[1]))
+        }));
         cases.push(Case::new("mask_sums", &[&[b, 1, h, w]], |t, path| {
             let truth = t[0].detach().ge(0.3)?.to_dtype(t[0].dtype())?;
             pick!(path, mask_sums(&t[0], &truth))
@@ -178,14 +214,18 @@ fn maps(sizes: &[(usize, usize, usize, usize)]) -> Vec<Case> {
             if out == 64 && h * w < 100 {
                 continue;
             }
-            cases.push(Case::new("conv_transpose_2x2", &[map, &[c, out, 2, 2], &[out]], |t, path| {
-                pick!(path, conv_transpose_2x2(&t[0], &t[1], &t[2]))
-            }));
+            cases.push(Case::new(
+                "conv_transpose_2x2",
+                &[map, &[c, out, 2, 2], &[out]],
+                |t, path| pick!(path, conv_transpose_2x2(&t[0], &t[1], &t[2])),
+            ));
         }
         for (height, width) in [(2 * h, 3 * w), (h + 1, w), (4 * h, 4 * w), (h, w)] {
-            cases.push(Case::new(format!("upsample_bilinear to {height}×{width}"), &[&[b, c.min(3), h, w]], move |t, path| {
-                pick!(path, upsample_bilinear(&t[0], height, width))
-            }));
+            cases.push(Case::new(
+                format!("upsample_bilinear to {height}×{width}"),
+                &[&[b, c.min(3), h, w]],
+                move |t, path| pick!(path, upsample_bilinear(&t[0], height, width)),
+            ));
         }
     }
     cases
@@ -197,7 +237,9 @@ fn patches(sizes: &[(usize, usize, usize, usize, usize, usize, usize)]) -> Vec<C
     for &(b, h, w, c, kernel, stride, padding) in sizes {
         let shapes: &[&[usize]] = &[&[b, 3, h, w], &[c, 3, kernel, kernel], &[c]];
         let name = format!("patch_embed stride {stride} padding {padding}");
-        cases.push(Case::new(name, shapes, move |t, path| pick!(path, patch_embed(&t[0], &t[1], &t[2], stride, padding))));
+        cases.push(Case::new(name, shapes, move |t, path| {
+            pick!(path, patch_embed(&t[0], &t[1], &t[2], stride, padding))
+        }));
     }
     cases
 }

@@ -15,7 +15,10 @@ const HALF: f64 = 6e-3;
 fn is_close(what: &str, exact: &Tensor, run: impl Fn() -> Result<Option<Tensor>>) {
     for (precision, from, to) in [(Precision::F32, 0.0, FUSED), (Precision::F16, FUSED, HALF)] {
         if precision.runs_on(&Device::Cpu) {
-            let error = relative_error(&numbers(&precision.during(&run).unwrap().unwrap()), &numbers(exact));
+            let error = relative_error(
+                &numbers(&precision.during(&run).unwrap().unwrap()),
+                &numbers(exact),
+            );
             assert!((from..to).contains(&error), "{what} in {}: {error:.2e}", precision.name());
         }
     }
@@ -35,7 +38,10 @@ struct Layer([Tensor; 2], Arc<PackedWeight>);
 impl Layer {
     fn new(weight: &[usize], outputs: usize, seed: u64) -> Self {
         let scale = 1.0 / (weight[1..].iter().product::<usize>() as f64).sqrt();
-        Self([(tensor(weight, seed) * scale).unwrap(), tensor(&[outputs], seed + 1)], Arc::default())
+        Self(
+            [(tensor(weight, seed) * scale).unwrap(), tensor(&[outputs], seed + 1)],
+            Arc::default(),
+        )
     }
 
     fn frozen(&self) -> Frozen<'_> {
@@ -114,17 +120,20 @@ fn half_a_block_in_windows_equals_its_parts() {
         (2, 18, 22, 12, 24, 3, 4, true),
         (1, 16, 12, 24, 24, 2, 0, false), // the whole map
         (3, 5, 7, 9, 9, 3, 0, false),
-        (1, 8, 8, 16, 16, 1, 4, true),     // pooled without a change of width
-        (1, 9, 6, 8, 20, 4, 3, false),     // a change of width without pooling
+        (1, 8, 8, 16, 16, 1, 4, true), // pooled without a change of width
+        (1, 9, 6, 8, 20, 4, 3, false), // a change of width without pooling
         (1, 26, 30, 14, 14, 2, 13, false), // an odd number of keys, more than one block of queries
-        (1, 23, 19, 18, 18, 2, 0, false),  // an odd number of keys, more than one block of them
+        (1, 23, 19, 18, 18, 2, 0, false), // an odd number of keys, more than one block of them
     ] {
         let half = Half::new(sizes);
         for _ in 0..2 {
             // The second time with the weights packed before.
             is_close(&format!("{sizes:?}"), &half.by_parts().unwrap(), || half.run(&half.x));
         }
-        assert!(half.run(Var::from_tensor(&half.x).unwrap().as_tensor()).unwrap().is_none(), "a gradient would be lost");
+        assert!(
+            half.run(Var::from_tensor(&half.x).unwrap().as_tensor()).unwrap().is_none(),
+            "a gradient would be lost"
+        );
     }
     let wrong = Half { x: tensor(&[1, 8, 8, 25], 1), ..Half::new((1, 8, 8, 24, 24, 2, 4, false)) };
     assert!(wrong.run(&wrong.x).unwrap_err().to_string().contains("do not meet"));
@@ -132,30 +141,53 @@ fn half_a_block_in_windows_equals_its_parts() {
 
 #[test]
 fn the_normed_mlp_equals_its_parts() {
-    for (n, c, hidden) in [(1, 24, 96), (300, 24, 96), (97, 33, 71), (50, 200, 500), (1000, 96, 384)] {
+    for (n, c, hidden) in
+        [(1, 24, 96), (300, 24, 96), (97, 33, 71), (50, 200, 500), (1000, 96, 384)]
+    {
         let (x, weights) = (tensor(&[n, c], 1), [tensor(&[c], 2), tensor(&[c], 3)]);
         let (first, second) = (Layer::new(&[hidden, c], hidden, 4), Layer::new(&[c, hidden], c, 6));
-        let run = |x: &Tensor| ops::normed_mlp(x, &norm(&weights), &first.frozen(), &second.frozen());
+        let run =
+            |x: &Tensor| ops::normed_mlp(x, &norm(&weights), &first.frozen(), &second.frozen());
         let normed = exact_norm(&exact(&x), &weights).unwrap();
         let ([w1, b1], [w2, b2]) = (first.exact(), second.exact());
         let parts = reference::mlp_residual(&normed, (&w1, &b1), (&w2, &b2), &exact(&x)).unwrap();
         is_close(&format!("{n} × {c}, {hidden} hidden"), &parts, || run(&x));
-        assert!(run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(), "a gradient would be lost");
+        assert!(
+            run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(),
+            "a gradient would be lost"
+        );
     }
 }
 
 #[test]
 fn upscaling_equals_its_parts() {
-    for (b, h, w, c, out, normed) in [(1, 8, 8, 32, 16, true), (2, 5, 3, 9, 7, true), (1, 16, 16, 16, 8, false)] {
-        let (x, residual, weights) = (tensor(&[b, h, w, c], 1), tensor(&[b, 2 * h, 2 * w, out], 2), [tensor(&[out], 3), tensor(&[out], 4)]);
+    for (b, h, w, c, out, normed) in
+        [(1, 8, 8, 32, 16, true), (2, 5, 3, 9, 7, true), (1, 16, 16, 16, 8, false)]
+    {
+        let (x, residual, weights) = (
+            tensor(&[b, h, w, c], 1),
+            tensor(&[b, 2 * h, 2 * w, out], 2),
+            [tensor(&[out], 3), tensor(&[out], 4)],
+        );
         let conv = Layer::new(&[c, out, 2, 2], out, 5);
-        let run = |x: &Tensor| ops::upscale(x, &conv.frozen(), &residual, normed.then(|| norm(&weights)).as_ref());
+        let run = |x: &Tensor| {
+            ops::upscale(x, &conv.frozen(), &residual, normed.then(|| norm(&weights)).as_ref())
+        };
         let [weight, bias] = conv.exact();
-        let mut parts = (reference::conv_transpose_2x2(&exact(&x), &weight, &bias).unwrap() + exact(&residual)).unwrap();
+        let mut parts = (reference::conv_transpose_2x2(&exact(&x), &weight, &bias).unwrap()
+            + exact(&residual))
+        .unwrap();
         if normed {
             parts = exact_norm(&parts, &weights).unwrap();
         }
-        is_close(&format!("{b} × {h} × {w} × {c} to {out}"), &reference::gelu(&parts).unwrap(), || run(&x));
-        assert!(run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(), "a gradient would be lost");
+        is_close(
+            &format!("{b} × {h} × {w} × {c} to {out}"),
+            &reference::gelu(&parts).unwrap(),
+            || run(&x),
+        );
+        assert!(
+            run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(),
+            "a gradient would be lost"
+        );
     }
 }

@@ -76,5 +76,7 @@ pub fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(1.0, |m: f64, e| m.max(e.abs()));
     let pairs = found.iter().zip(expected);
-    pairs.fold(0.0, |m: f64, (f, e)| if (f - e).is_finite() { m.max((f - e).abs() / largest) } else { f64::INFINITY })
+    pairs.fold(0.0, |m: f64, (f, e)| {
+        if (f - e).is_finite() { m.max((f - e).abs() / largest) } else { f64::INFINITY }
+    })
 }

@@ -15,11 +15,13 @@ pub fn distance(found: &[f32], expected: &[f32]) -> Distance {
     Distance { absolute, relative: absolute / largest.max(f32::MIN_POSITIVE) }
 }
 
-/// Intermediates: SAM 2 in f32 and in f64 differ by up to 1e-6 of the largest value; the order of additions differs here too.
+/// Intermediates: SAM 2 in f32 and in f64 differ by up to 1e-6 of the largest value; the order of
+/// additions differs here too.
 pub const INTERMEDIATE: f32 = 5e-5;
 /// Logits of generated weights reach ±20; the reference in f32 is within 1.6e-5 of itself in f64.
 pub const LOGITS: f32 = 2e-4;
-/// Gradients pass through the network twice; the reference in f32 is within 3.6e-7 of itself in f64, on gradients up to 0.1.
+/// Gradients pass through the network twice; the reference in f32 is within 3.6e-7 of itself in
+/// f64, on gradients up to 0.1.
 pub const GRADIENT: f32 = 2e-4;
 
 /// Asserts, and prints what was measured.

@@ -19,7 +19,9 @@ fn compare(size: &str) {
     let expected = npz::<f32>(&path);
     let config = Sam2Config::from_name_or_file(size).unwrap();
     let (model, _) = Sam2::load(&config, &weights(&config), &Device::Cpu).unwrap();
-    let input = image_to_input(rgb(&picture(512, 512, "full_img512")).view(), 1024).into_raw_vec_and_offset().0;
+    let input = image_to_input(rgb(&picture(512, 512, "full_img512")).view(), 1024)
+        .into_raw_vec_and_offset()
+        .0;
     let x = Tensor::from_vec(input, (1, 3, 1024, 1024), &Device::Cpu).unwrap();
     let boxes = to_tensor(&expected["box"]);
 
@@ -28,17 +30,33 @@ fn compare(size: &str) {
     let compared = samples(&trace, &expected);
     assert!(compared > config.depth() + 30, "compared {compared} intermediates");
 
-    let found = model.decode_box(&model.encode_image(&x).unwrap(), &boxes, DecodeMode::Eval).unwrap();
-    let selected = npz::<i64>(&path)["eval_selected_index"].iter().next().copied().unwrap() as usize;
+    let found =
+        model.decode_box(&model.encode_image(&x).unwrap(), &boxes, DecodeMode::Eval).unwrap();
+    let selected =
+        npz::<i64>(&path)["eval_selected_index"].iter().next().copied().unwrap() as usize;
     let masks = to_tensor(&expected["masks_all"]);
     assert_near("all masks", &values(&trace["masks_all"]), &values(&masks), LOGITS);
-    assert_near("chosen mask", &values(&found.logits), &values(&masks.narrow(1, selected, 1).unwrap()), LOGITS);
-    assert_near("chosen iou", &values(&found.iou), &values(&to_tensor(&expected["eval_iou"])), LOGITS);
+    assert_near(
+        "chosen mask",
+        &values(&found.logits),
+        &values(&masks.narrow(1, selected, 1).unwrap()),
+        LOGITS,
+    );
+    assert_near(
+        "chosen iou",
+        &values(&found.iou),
+        &values(&to_tensor(&expected["eval_iou"])),
+        LOGITS,
+    );
     let logits = Array2::from_shape_vec((256, 256), values(&found.logits)).unwrap();
     let mask = logits_to_probability(logits.view(), 512, 512).mapv(|p| u8::from(p > 0.5));
     let expected = &npz::<u8>(&path)["eval_seg512"];
     let differ = mask.iter().zip(expected).filter(|(a, b)| a != b).count();
-    println!("mask: {differ} of {} pixels differ, {} inside", mask.len(), mask.iter().filter(|v| **v == 1).count());
+    println!(
+        "mask: {differ} of {} pixels differ, {} inside",
+        mask.len(),
+        mask.iter().filter(|v| **v == 1).count()
+    );
     assert!(differ <= PIXELS, "{differ} pixels differ");
 }
 

@@ -1,11 +1,13 @@
-//! Weights, pictures and sample places from formulas, the same in every language (`tests/golden/model/reference.py`).
+//! Weights, pictures and sample places from formulas, the same in every language
+//! (`tests/golden/model/reference.py`).
 
 use candle_core::{Device, Tensor};
 use ild_model::{Sam2Config, Weights};
 use ndarray::{Array2, Array3};
 
 fn fnv1a64(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The stream of numbers that belongs to a name (splitmix64, Steele et al. 2014).
@@ -49,14 +51,20 @@ fn offset_and_scale(name: &str, shape: &[usize]) -> (f64, f64) {
 pub fn tensor(name: &str, shape: &[usize]) -> Tensor {
     let (offset, scale) = offset_and_scale(name, shape);
     let unit = |z: u64| 2.0 * ((z >> 11) as f64 * 2f64.powi(-53)) - 1.0;
-    let values: Vec<f32> = stream(name).take(shape.iter().product()).map(|z| (offset + scale * unit(z)) as f32).collect();
+    let values: Vec<f32> = stream(name)
+        .take(shape.iter().product())
+        .map(|z| (offset + scale * unit(z)) as f32)
+        .collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 /// Generated weights of the whole image path.
 pub fn weights(config: &Sam2Config) -> Weights {
     let names_and_shapes = Weights::random(config, 0).unwrap();
-    Weights::from_tensors(names_and_shapes.iter().map(|(name, like)| (name.to_owned(), tensor(name, like.dims())))).unwrap()
+    Weights::from_tensors(
+        names_and_shapes.iter().map(|(name, like)| (name.to_owned(), tensor(name, like.dims()))),
+    )
+    .unwrap()
 }
 
 /// A grey picture of stripes, a disc and noise: `[y, x]`.
@@ -67,7 +75,9 @@ pub fn picture(height: usize, width: usize, name: &str) -> Array2<u8> {
     Array2::from_shape_fn((height, width), |(y, x)| {
         let stripes = (triangle(x, 97) + triangle(y, 61) + triangle(x + 2 * y, 143)) / 3;
         let inside = x.abs_diff(cx).pow(2) + y.abs_diff(cy).pow(2) < r * r;
-        let value = (stripes + (noise[y * width + x] & 31) as usize + if inside { 80 } else { 0 }) as i64 - 16;
+        let value = (stripes + (noise[y * width + x] & 31) as usize + if inside { 80 } else { 0 })
+            as i64
+            - 16;
         value.clamp(0, 255) as u8
     })
 }
@@ -85,7 +95,8 @@ pub fn places(n: usize, k: usize) -> Vec<usize> {
 #[test]
 fn the_generator_gives_the_published_numbers() {
     assert_eq!(fnv1a64("a"), 0xaf63_dc4c_8601_ec8c);
-    let matrix = tensor("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", &[2, 128]);
+    let matrix =
+        tensor("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", &[2, 128]);
     let matrix = matrix.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert_eq!(matrix[..3], [-0.489_121_05, 1.085_509_9, 0.199_021_3]);
     assert_eq!(matrix[255], 1.052_569_2);

@@ -11,7 +11,8 @@ use crate::trace::trace;
 /// The two pictures of the golden data as the encoder's input: `[2, 3, 256, 256]`.
 pub fn inputs() -> Tensor {
     let pictures = [picture(200, 180, "golden_a"), picture(300, 280, "golden_b")];
-    let inputs = pictures.map(|picture| image_to_input(rgb(&picture).view(), 256).into_raw_vec_and_offset().0);
+    let inputs = pictures
+        .map(|picture| image_to_input(rgb(&picture).view(), 256).into_raw_vec_and_offset().0);
     Tensor::from_vec(inputs.concat(), (2, 3, 256, 256), &Device::Cpu).unwrap()
 }
 
@@ -22,9 +23,12 @@ fn every_part_gives_what_pytorch_gives() {
     let mut trace = trace(&model, &inputs(), &to_tensor(&golden["boxes"]));
     trace.insert("x".into(), inputs());
     let mut compared = 0;
-    for (name, expected) in golden.iter().filter_map(|(name, array)| Some((name.strip_prefix("sample_")?, array))) {
+    for (name, expected) in
+        golden.iter().filter_map(|(name, array)| Some((name.strip_prefix("sample_")?, array)))
+    {
         let found = values(&trace[name]);
-        let found: Vec<f32> = places(found.len(), expected.len()).into_iter().map(|i| found[i]).collect();
+        let found: Vec<f32> =
+            places(found.len(), expected.len()).into_iter().map(|i| found[i]).collect();
         assert_close(name, &found, &expected.iter().copied().collect::<Vec<_>>(), INTERMEDIATE);
         compared += 1;
     }
@@ -42,11 +46,13 @@ fn training_takes_mask_0_and_evaluation_the_stable_or_the_best_one() {
         (DecodeMode::Eval, "stable_eval", steeper(plain)),
     ] {
         let (model, _) = Sam2::load(&small_config(), &weights, &Device::Cpu).unwrap();
-        let found = model.decode_box(&model.encode_image(&inputs()).unwrap(), &boxes, mode).unwrap();
+        let found =
+            model.decode_box(&model.encode_image(&inputs()).unwrap(), &boxes, mode).unwrap();
         let expected = |part: &str| values(&to_tensor(&golden[&format!("whole_{name}_{part}")]));
         assert_near(&format!("{name} logits"), &values(&found.logits), &expected("logits"), LOGITS);
         assert_near(&format!("{name} iou"), &values(&found.iou), &expected("iou"), LOGITS);
     }
-    let differ = values(&to_tensor(&golden["whole_train_logits"])) != values(&to_tensor(&golden["whole_eval_logits"]));
+    let differ = values(&to_tensor(&golden["whole_train_logits"]))
+        != values(&to_tensor(&golden["whole_eval_logits"]));
     assert!(differ, "the data covers the fallback");
 }

@@ -1,7 +1,7 @@
 //! The numbers are PyTorch's: `docs/parity.md` lists these tests with what they measured.
 //!
-//! `golden.rs` needs only this repository. The others hold the model against a larger set of arrays in `../shared`
-//! beside the workspace, and say so and pass where it is absent.
+//! `golden.rs` needs only this repository. The others hold the model against a larger set of arrays
+//! in `../shared` beside the workspace, and say so and pass where it is absent.
 
 mod compare;
 mod full;

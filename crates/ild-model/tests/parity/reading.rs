@@ -16,7 +16,8 @@ pub fn golden(file: &str) -> PathBuf {
 
 /// A file of the larger set beside the workspace, if it is there.
 pub fn shared(file: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).join(file);
+    let path =
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).join(file);
     if !path.exists() {
         println!("skipped: {} is not there", path.display());
         return None;
@@ -26,7 +27,10 @@ pub fn shared(file: &str) -> Option<PathBuf> {
 
 /// The arrays of one element type of an `.npz`.
 pub fn npz<T: ReadableElement + Clone>(path: &Path) -> BTreeMap<String, ArrayD<T>> {
-    let mut reader = NpzReader::new(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap();
+    let mut reader = NpzReader::new(
+        File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    )
+    .unwrap();
     let names = reader.names().unwrap();
     let arrays = names.into_iter().filter_map(|name| {
         let array = reader.by_name::<OwnedRepr<T>, IxDyn>(&name).ok()?;
@@ -69,7 +73,8 @@ pub fn small_config() -> Sam2Config {
     }
 }
 
-/// The same weights with the masks of token 0 made 64 times steeper: few logits near 0, so that evaluation keeps it.
+/// The same weights with the masks of token 0 made 64 times steeper: few logits near 0, so that
+/// evaluation keeps it.
 pub fn steeper(mut weights: Weights) -> Weights {
     for part in ["weight", "bias"] {
         let name = format!("sam_mask_decoder.output_hypernetworks_mlps.0.layers.2.{part}");

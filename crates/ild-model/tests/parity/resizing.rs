@@ -32,8 +32,15 @@ fn images_of_every_shape_are_resized_as_torchvision_does() {
     let golden = npz::<f32>(&golden("resizing.npz"));
     for (name, expected) in golden.iter().filter(|(name, _)| name.starts_with("transform_")) {
         let (h, w) = sides(name);
-        let found = image_to_input(rgb(&picture(h, w, &format!("resize_{h}x{w}"))).view(), 64).into_raw_vec_and_offset().0;
-        assert_near(name, &sampled(&found, expected.len()), &values(&to_tensor(expected)), TRANSFORM);
+        let found = image_to_input(rgb(&picture(h, w, &format!("resize_{h}x{w}"))).view(), 64)
+            .into_raw_vec_and_offset()
+            .0;
+        assert_near(
+            name,
+            &sampled(&found, expected.len()),
+            &values(&to_tensor(expected)),
+            TRANSFORM,
+        );
     }
 }
 
@@ -44,7 +51,12 @@ fn probabilities_are_resized_after_the_sigmoid_and_without_antialiasing() {
     for (name, expected) in golden.iter().filter(|(name, _)| name.starts_with("probability_")) {
         let (h, w) = sides(name);
         let found = logits_to_probability(logits.view(), h, w).into_raw_vec_and_offset().0;
-        assert_near(name, &sampled(&found, expected.len()), &values(&to_tensor(expected)), PROBABILITY);
+        assert_near(
+            name,
+            &sampled(&found, expected.len()),
+            &values(&to_tensor(expected)),
+            PROBABILITY,
+        );
     }
 }
 
@@ -54,7 +66,9 @@ fn position_embeddings_are_resized_as_pytorch_does() {
     for (name, expected) in golden.iter().filter(|(name, _)| name.starts_with("bicubic_")) {
         let n = if name.starts_with("bicubic_7_") { 7 } else { 14 };
         let source = picture(n, n, &format!("bicubic_{n}")).mapv(|value| f32::from(value) / 255.0);
-        let source = Tensor::from_vec(source.into_raw_vec_and_offset().0, (1, n, n, 1), &Device::Cpu).unwrap();
+        let source =
+            Tensor::from_vec(source.into_raw_vec_and_offset().0, (1, n, n, 1), &Device::Cpu)
+                .unwrap();
         let (h, w) = sides(name);
         let found = values(&resize_bicubic(&source, h, w).unwrap());
         assert_near(name, &sampled(&found, expected.len()), &values(&to_tensor(expected)), BICUBIC);
@@ -67,7 +81,8 @@ fn whole_arrays_of_the_reference_agree() {
     let sources = npz::<u8>(&path);
     for (name, expected) in npz::<f32>(&path) {
         let size = name.trim_start_matches("dst_").trim_end_matches("_to64");
-        let source: Array2<u8> = sources[&format!("src_{size}")].clone().into_dimensionality().unwrap();
+        let source: Array2<u8> =
+            sources[&format!("src_{size}")].clone().into_dimensionality().unwrap();
         let found = image_to_input(rgb(&source).view(), 64).into_raw_vec_and_offset().0;
         assert_near(&name, &found, &values(&to_tensor(&expected)), TRANSFORM);
     }
@@ -79,12 +94,14 @@ fn whole_arrays_of_the_reference_agree() {
         let found = logits_to_probability(logits.view(), h, w);
         assert_near(name, &values_of(&found), &values(&to_tensor(expected)), PROBABILITY);
         let mask = found.mapv(|p| u8::from(p > 0.5));
-        let differ = mask.iter().zip(&masks[&format!("seg_{h}x{w}")]).filter(|(a, b)| a != b).count();
+        let differ =
+            mask.iter().zip(&masks[&format!("seg_{h}x{w}")]).filter(|(a, b)| a != b).count();
         assert_eq!(differ, 0, "{name}");
     }
     let bicubic = npz::<f32>(&shared("misc/bicubic.npz").unwrap());
     for (name, expected) in bicubic.iter().filter(|(name, _)| name.starts_with("bicubic_dst")) {
-        let source = to_tensor(&bicubic[&name.replace("dst", "src")]).permute((0, 2, 3, 1)).unwrap();
+        let source =
+            to_tensor(&bicubic[&name.replace("dst", "src")]).permute((0, 2, 3, 1)).unwrap();
         let expected = to_tensor(expected).permute((0, 2, 3, 1)).unwrap();
         let side: usize = name.rsplit('_').next().unwrap().parse().unwrap();
         let mut found = resize_bicubic(&source, side, side).unwrap();

@@ -53,7 +53,10 @@ fn logits_of_both_branches_are_pytorchs() {
         assert_near(&format!("{prefix}iou"), &values(&found.iou), &array("iou"), LOGITS);
     }
     let masks = to_tensor(&expected["masks_all"]).narrow(1, 0, 1).unwrap();
-    assert_eq!(stability_scores(&masks).unwrap(), values(&to_tensor(&expected["stability_single"])));
+    assert_eq!(
+        stability_scores(&masks).unwrap(),
+        values(&to_tensor(&expected["stability_single"]))
+    );
 }
 
 #[test]
@@ -88,8 +91,16 @@ fn the_files_of_other_programs_are_read_and_hold_the_generated_weights() {
 fn one_image_serves_several_boxes() {
     let (model, _) = Sam2::load(&small_config(), &weights(&small_config()), &Device::Cpu).unwrap();
     let features = model.encode_image(&crate::golden::inputs()).unwrap();
-    let boxes = Tensor::new(&[[60f32, 90.0, 140.0, 190.0], [10.0, 20.0, 70.0, 60.0]], &Device::Cpu).unwrap();
+    let boxes = Tensor::new(&[[60f32, 90.0, 140.0, 190.0], [10.0, 20.0, 70.0, 60.0]], &Device::Cpu)
+        .unwrap();
     let both = model.decode_box(&features.get(1).unwrap(), &boxes, DecodeMode::Eval).unwrap();
-    let second = model.decode_box(&features.get(1).unwrap(), &boxes.narrow(0, 1, 1).unwrap(), DecodeMode::Eval).unwrap();
-    assert_near("the second box alone", &values(&both.logits.narrow(0, 1, 1).unwrap()), &values(&second.logits), 1e-5);
+    let second = model
+        .decode_box(&features.get(1).unwrap(), &boxes.narrow(0, 1, 1).unwrap(), DecodeMode::Eval)
+        .unwrap();
+    assert_near(
+        "the second box alone",
+        &values(&both.logits.narrow(0, 1, 1).unwrap()),
+        &values(&second.logits),
+        1e-5,
+    );
 }

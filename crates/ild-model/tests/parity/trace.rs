@@ -23,7 +23,10 @@ pub fn trace(model: &Sam2, x: &Tensor, boxes: &Tensor) -> Trace {
     }
     put("sparse_embeddings", &prompt);
     let (side, d) = (model.config().embedding_size(), model.config().d_model);
-    put("dense_pe", &nchw(&model.sam_prompt_encoder.dense_pe().reshape((1, side, side, d)).unwrap()));
+    put(
+        "dense_pe",
+        &nchw(&model.sam_prompt_encoder.dense_pe().reshape((1, side, side, d)).unwrap()),
+    );
     let dense = model.sam_prompt_encoder.no_mask_embed().reshape((1, d, 1, 1)).unwrap();
     put("dense_embeddings", &dense.broadcast_as((boxes.dim(0).unwrap(), d, side, side)).unwrap());
     decoder(model, &features, &prompt, &mut trace);
@@ -64,7 +67,12 @@ fn trunk_and_neck(model: &Sam2, x: &Tensor, trace: &mut Trace) {
 fn decoder(model: &Sam2, features: &ImageFeatures, prompt: &Tensor, trace: &mut Trace) {
     let (decoder, encoder) = (&model.sam_mask_decoder, &model.sam_prompt_encoder);
     let (b, h, w, d) = features.image_embed.dims4().unwrap();
-    let image = features.image_embed.broadcast_add(encoder.no_mask_embed()).unwrap().reshape((b, h * w, d)).unwrap();
+    let image = features
+        .image_embed
+        .broadcast_add(encoder.no_mask_embed())
+        .unwrap()
+        .reshape((b, h * w, d))
+        .unwrap();
     let tokens = decoder.tokens(prompt).unwrap();
     let (mut queries, mut keys) = (tokens.clone(), image.clone());
     for (i, layer) in decoder.transformer.layers.iter().enumerate() {
@@ -74,7 +82,10 @@ fn decoder(model: &Sam2, features: &ImageFeatures, prompt: &Tensor, trace: &mut 
         trace.insert(format!("twoway{i}_keys"), keys.clone());
     }
     let (q, k) = ((&queries + &tokens).unwrap(), keys.broadcast_add(encoder.dense_pe()).unwrap());
-    trace.insert("final_attn_t2i".into(), decoder.transformer.final_attn_token_to_image.forward(&q, &k, &keys).unwrap());
+    trace.insert(
+        "final_attn_t2i".into(),
+        decoder.transformer.final_attn_token_to_image.forward(&q, &k, &keys).unwrap(),
+    );
     let (hs, src) = decoder.transformer.forward(&image, encoder.dense_pe(), &tokens).unwrap();
     trace.insert("transformer_hs".into(), hs.clone());
     trace.insert("transformer_src".into(), src.clone());
@@ -91,7 +102,10 @@ fn decoder(model: &Sam2, features: &ImageFeatures, prompt: &Tensor, trace: &mut 
     trace.insert("up_act1".into(), nchw(&act1));
     trace.insert("upscaled_embedding".into(), nchw(&up.forward(&map, &features.high_res).unwrap()));
     for (i, mlp) in decoder.output_hypernetworks_mlps.iter().enumerate() {
-        trace.insert(format!("hyper_in{i}"), mlp.forward(&hs.narrow(1, 2 + i, 1).unwrap().squeeze(1).unwrap()).unwrap());
+        trace.insert(
+            format!("hyper_in{i}"),
+            mlp.forward(&hs.narrow(1, 2 + i, 1).unwrap().squeeze(1).unwrap()).unwrap(),
+        );
     }
     let all = model.decode(features, prompt).unwrap();
     trace.insert("masks_all".into(), all.logits);
@@ -100,7 +114,12 @@ fn decoder(model: &Sam2, features: &ImageFeatures, prompt: &Tensor, trace: &mut 
 }
 
 /// What leaves each attention of a two-way layer, before the residual.
-fn attentions(i: usize, layer: &TwoWayAttentionBlock, [queries, keys, query_pe, key_pe]: [&Tensor; 4], trace: &mut Trace) {
+fn attentions(
+    i: usize,
+    layer: &TwoWayAttentionBlock,
+    [queries, keys, query_pe, key_pe]: [&Tensor; 4],
+    trace: &mut Trace,
+) {
     let mut put = |part: &str, tensor: Tensor| trace.insert(format!("twoway{i}_{part}"), tensor);
     let attended = layer.attend_self(queries, query_pe).unwrap();
     put("self_attn", if i == 0 { attended.clone() } else { (&attended - queries).unwrap() });
@@ -109,9 +128,13 @@ fn attentions(i: usize, layer: &TwoWayAttentionBlock, [queries, keys, query_pe, 
     let looked = layer.cross_attn_token_to_image.forward(&q, &k, keys).unwrap();
     let queries = layer.norm2.forward(&(&queries + &looked).unwrap()).unwrap();
     put("cross_attn_token_to_image", looked);
-    let queries = layer.norm3.forward(&(&queries + layer.mlp.forward(&queries).unwrap()).unwrap()).unwrap();
+    let queries =
+        layer.norm3.forward(&(&queries + layer.mlp.forward(&queries).unwrap()).unwrap()).unwrap();
     let q = (&queries + query_pe).unwrap();
-    put("cross_attn_image_to_token", layer.cross_attn_image_to_token.forward(&k, &q, &queries).unwrap());
+    put(
+        "cross_attn_image_to_token",
+        layer.cross_attn_image_to_token.forward(&k, &q, &queries).unwrap(),
+    );
 }
 
 pub fn nchw(map: &Tensor) -> Tensor {

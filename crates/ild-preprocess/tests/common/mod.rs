@@ -40,12 +40,18 @@ impl Cohort {
     pub fn add(&self, case: &str, labels: &Array3<u8>) {
         let shape = labels.dim();
         let shift = case.bytes().map(usize::from).sum::<usize>();
-        let hu = Array3::from_shape_fn(shape, |(z, y, x)| ((z * 37 + y * 11 + x * 5 + shift) % 1400) as i16 - 1000);
+        let hu = Array3::from_shape_fn(shape, |(z, y, x)| {
+            ((z * 37 + y * 11 + x * 5 + shift) % 1400) as i16 - 1000
+        });
         self.add_on(case, labels, hu, geometry([shape.0, shape.1, shape.2]));
     }
 
     pub fn add_on(&self, case: &str, labels: &Array3<u8>, hu: Array3<i16>, geometry: Geometry) {
-        write_volume(&self.image(case), &Volume { voxels: Voxels::I16(hu), geometry: geometry.clone() }).unwrap();
+        write_volume(
+            &self.image(case),
+            &Volume { voxels: Voxels::I16(hu), geometry: geometry.clone() },
+        )
+        .unwrap();
         write_label_map(&self.label(case), &LabelMap { labels: labels.clone(), geometry }).unwrap();
     }
 
@@ -60,8 +66,19 @@ impl Cohort {
     /// The command for stage 1 into `output`, with limits that the small lesions pass.
     pub fn nii_to_npz(&self, output: &str) -> Command {
         let mut command = binary("nii-to-npz");
-        command.arg("--img-path").arg(self.path("imagesTr")).arg("--gt-path").arg(self.path("labelsTr"));
-        command.arg("--output").arg(self.path(output)).args(["--min-voxels-3d", "20", "--min-pixels-2d", "5", "--window", "lung"]);
+        command
+            .arg("--img-path")
+            .arg(self.path("imagesTr"))
+            .arg("--gt-path")
+            .arg(self.path("labelsTr"));
+        command.arg("--output").arg(self.path(output)).args([
+            "--min-voxels-3d",
+            "20",
+            "--min-pixels-2d",
+            "5",
+            "--window",
+            "lung",
+        ]);
         command
     }
 
@@ -87,7 +104,10 @@ impl Cohort {
                 if path.is_dir() {
                     open.push(path);
                 } else {
-                    files.push((path.strip_prefix(&root).unwrap().to_owned(), std::fs::read(&path).unwrap()));
+                    files.push((
+                        path.strip_prefix(&root).unwrap().to_owned(),
+                        std::fs::read(&path).unwrap(),
+                    ));
                 }
             }
         }
@@ -96,7 +116,10 @@ impl Cohort {
     }
 
     pub fn names(&self, folder: &str) -> Vec<String> {
-        self.files(folder).into_iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect()
+        self.files(folder)
+            .into_iter()
+            .map(|(path, _)| path.to_string_lossy().into_owned())
+            .collect()
     }
 }
 
@@ -111,7 +134,12 @@ pub fn geometry(shape_zyx: [usize; 3]) -> Geometry {
     let (sin, cos) = 0.3f64.sin_cos();
     Geometry::new(
         shape_zyx,
-        Affine([[-0.7 * cos, 0.8 * sin, 0.0, 10.0], [-0.7 * sin, -0.8 * cos, 0.0, 20.0], [0.0, 0.0, 2.5, -30.0], [0.0, 0.0, 0.0, 1.0]]),
+        Affine([
+            [-0.7 * cos, 0.8 * sin, 0.0, 10.0],
+            [-0.7 * sin, -0.8 * cos, 0.0, 20.0],
+            [0.0, 0.0, 2.5, -30.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]),
     )
 }
 
@@ -127,7 +155,10 @@ pub fn lesions() -> Array3<u8> {
 /// Runs and checks the exit code; what was said on both streams otherwise.
 pub fn expect(command: &mut Command, code: i32) -> (String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned());
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&stdout).into_owned(),
+        String::from_utf8_lossy(&stderr).into_owned(),
+    );
     assert_eq!(status.code(), Some(code), "{stdout}\n{stderr}");
     (stdout, stderr)
 }

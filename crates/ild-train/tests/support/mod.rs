@@ -1,4 +1,5 @@
-//! What the tests of this crate share: recordings, made-up slices, and a model small enough for a debugger.
+//! What the tests of this crate share: recordings, made-up slices, and a model small enough for a
+//! debugger.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs::File;
@@ -19,7 +20,8 @@ pub fn golden(name: &str) -> PathBuf {
 
 /// The folder of recordings beside the repository, when this machine has it.
 pub fn recordings() -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).to_owned();
+    let folder =
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).to_owned();
     if !folder.exists() {
         println!("skipped: no recordings at {}", folder.display());
     }
@@ -44,27 +46,47 @@ impl Npz {
 
     pub fn tensor(&mut self, name: &str) -> Tensor {
         let array = self.array::<f32>(name);
-        Tensor::from_vec(array.iter().copied().collect::<Vec<_>>(), array.shape(), &Device::Cpu).unwrap()
+        Tensor::from_vec(array.iter().copied().collect::<Vec<_>>(), array.shape(), &Device::Cpu)
+            .unwrap()
     }
 }
 
 pub fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
-    f64::from((a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap())
+    f64::from(
+        (a - b)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .max(0)
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap(),
+    )
 }
 
 /// Writes one slice of `part`.
 pub fn write_slice(npy: &Path, part: &str, name: &str, image: &Array3<u8>, label: &Array2<u8>) {
     let folder = npy.join(part);
-    ild_io::write_npy_u8(&folder.join("imgs").join(format!("{name}.npy")), image.view().into_dyn()).unwrap();
-    ild_io::write_npy_u8(&folder.join("gts").join(format!("{name}.npy")), label.view().into_dyn()).unwrap();
+    ild_io::write_npy_u8(&folder.join("imgs").join(format!("{name}.npy")), image.view().into_dyn())
+        .unwrap();
+    ild_io::write_npy_u8(&folder.join("gts").join(format!("{name}.npy")), label.view().into_dyn())
+        .unwrap();
 }
 
 /// `n` slices with one bright square of label 1 or 3 each.
 pub fn write_squares(npy: &Path, part: &str, n: usize) {
     for i in 0..n {
-        let (y0, x0, side, id) = (20 + 37 * i % 120, 30 + 53 * i % 110, 50 + 13 * i % 40, if i % 3 == 0 { 3 } else { 1 });
-        let inside = |y: usize, x: usize| (y0..y0 + side).contains(&y) && (x0..x0 + side).contains(&x);
+        let (y0, x0, side, id) = (
+            20 + 37 * i % 120,
+            30 + 53 * i % 110,
+            50 + 13 * i % 40,
+            if i % 3 == 0 { 3 } else { 1 },
+        );
+        let inside =
+            |y: usize, x: usize| (y0..y0 + side).contains(&y) && (x0..x0 + side).contains(&x);
         let label = Array2::from_shape_fn((256, 256), |(y, x)| if inside(y, x) { id } else { 0 });
         let image = Array3::from_shape_fn((64, 64, 3), |(y, x, _)| {
             let noise = (y * 31 + x * 17 + i * 7) % 23;

@@ -2,14 +2,17 @@
 //!
 //! With `P = softmax(S)`, `S = scale·Q·Kᵀ`, `O = P·V` and `Δ = Σ over channels of dO∘O`:
 //! `dV = Pᵀ·dO`, `dS = P∘(dO·Vᵀ − Δ)`, `dQ = scale·dS·K`, `dK = scale·dSᵀ·Q`.
-//! Scores are kept transposed (keys × queries): then two of the three products that read them read rows.
+//! Scores are kept transposed (keys × queries): then two of the three products that read them read
+//! rows.
 
 use rayon::prelude::*;
 
 use super::source::{Part, Slot, Source};
 use super::{KEYS, SCORES_ROW};
 use crate::ops::buffer::Buffer;
-use crate::ops::gemm::{Finish, Lhs, Plain, Product, Rhs, check_rows, multiply, pack_columns, pack_rows, packed_len};
+use crate::ops::gemm::{
+    Finish, Lhs, Plain, Product, Rhs, check_rows, multiply, pack_columns, pack_rows, packed_len,
+};
 use crate::ops::isa::{Isa, Kernel, dispatch};
 use crate::ops::math::{exp, load_at, sum_pairs};
 use crate::ops::node::uninit;
@@ -18,7 +21,8 @@ use crate::ops::shared::Shared;
 /// Keys of a block; [`KEYS`] queries are taken at a time.
 const BLOCK: usize = 96;
 
-/// Keys of one task. Each task keeps its own sum for the queries' gradients, so the result does not depend on the threads.
+/// Keys of one task. Each task keeps its own sum for the queries' gradients, so the result does not
+/// depend on the threads.
 const SEGMENT: usize = 1056;
 
 /// What the forward pass left and what comes back.
@@ -33,7 +37,12 @@ pub(super) struct Given<'a> {
 /// Writes the gradients of the three parts; adds those of padding tokens to `bias`.
 ///
 /// Where queries are pooled, the part of the queries must be zeros before.
-pub(super) fn backward<S: Source>(source: &S, given: &Given, parts: [&Shared; 3], bias: &mut [f32]) {
+pub(super) fn backward<S: Source>(
+    source: &S,
+    given: &Given,
+    parts: [&Shared; 3],
+    bias: &mut [f32],
+) {
     let (queries, _) = source.sizes();
     let padding: Vec<Vec<f32>> = (0..source.problems())
         .into_par_iter()
@@ -50,7 +59,14 @@ pub(super) fn backward<S: Source>(source: &S, given: &Given, parts: [&Shared; 3]
 }
 
 /// Returns the gradient of the bias, or nothing where the problem has no padding.
-fn one_problem<S: Source>(source: &S, problem: S::Problem, given: &Given, log_sums: &[f32], parts: [&Shared; 3], bias: usize) -> Vec<f32> {
+fn one_problem<S: Source>(
+    source: &S,
+    problem: S::Problem,
+    given: &Given,
+    log_sums: &[f32],
+    parts: [&Shared; 3],
+    bias: usize,
+) -> Vec<f32> {
     let (_, keys) = source.sizes();
     let dim = source.dim();
     let prepared = dispatch(Prepare { source, problem, given, log_sums });
@@ -59,7 +75,14 @@ fn one_problem<S: Source>(source: &S, problem: S::Problem, given: &Given, log_su
         .map(|i| {
             let mut sink = Sink { parts, bias: Vec::new(), channels: bias };
             let first = i * SEGMENT;
-            let dq = dispatch(Segment { source, problem, prepared: &prepared, first, last: keys.min(first + SEGMENT), sink: &mut sink });
+            let dq = dispatch(Segment {
+                source,
+                problem,
+                prepared: &prepared,
+                first,
+                last: keys.min(first + SEGMENT),
+                sink: &mut sink,
+            });
             (dq, sink)
         })
         .collect();
@@ -75,7 +98,9 @@ fn one_problem<S: Source>(source: &S, problem: S::Problem, given: &Given, log_su
     }
     for (i, row) in dq.chunks_exact_mut(dim).enumerate() {
         row.iter_mut().for_each(|a| *a *= given.scale);
-        source.spread_query(problem, i, row, |slot, channel, value| sink.put(Part::Query, slot, channel, &[value]));
+        source.spread_query(problem, i, row, |slot, channel, value| {
+            sink.put(Part::Query, slot, channel, &[value])
+        });
     }
     sink.bias
 }
@@ -91,7 +116,10 @@ impl Sink<'_> {
     fn put(&mut self, part: Part, slot: Slot, channel: usize, values: &[f32]) {
         match slot {
             // SAFETY: a token's part belongs to one problem, and in it to one row.
-            Slot::At(start) => unsafe { self.parts[part as usize].slice(start + channel, values.len()) }.copy_from_slice(values),
+            Slot::At(start) => {
+                unsafe { self.parts[part as usize].slice(start + channel, values.len()) }
+                    .copy_from_slice(values)
+            }
             Slot::Bias(start) => {
                 self.bias.resize(self.channels, 0.0);
                 self.bias[start + channel..].iter_mut().zip(values).for_each(|(a, b)| *a += b);
@@ -127,7 +155,9 @@ impl<'a, S: Source> Kernel for Prepare<'a, S> {
         let dim = self.source.dim();
         let mut q = Buffer::uninit(count * dim);
         let zeros = vec![0f32; dim];
-        let output = |data: &'a [f32], i: usize| self.source.output(self.problem, i).map(|start| &data[start..start + dim]);
+        let output = |data: &'a [f32], i: usize| {
+            self.source.output(self.problem, i).map(|start| &data[start..start + dim])
+        };
         let grad = |i: usize| output(self.given.grad, i).unwrap_or(&zeros);
         let mut deltas = vec![0f32; count];
         for (i, (q, delta)) in q.chunks_exact_mut(dim).zip(&mut deltas).enumerate() {
@@ -171,19 +201,39 @@ impl<S: Source> Kernel for Segment<'_, '_, S> {
         for start in (self.first..self.last).step_by(BLOCK) {
             let rows = BLOCK.min(self.last - start);
             for i in 0..rows {
-                scratch.k[i * dim..(i + 1) * dim].copy_from_slice(self.source.row(self.problem, Part::Key, start + i));
-                scratch.v[i * dim..(i + 1) * dim].copy_from_slice(self.source.row(self.problem, Part::Value, start + i));
+                scratch.k[i * dim..(i + 1) * dim].copy_from_slice(self.source.row(
+                    self.problem,
+                    Part::Key,
+                    start + i,
+                ));
+                scratch.v[i * dim..(i + 1) * dim].copy_from_slice(self.source.row(
+                    self.problem,
+                    Part::Value,
+                    start + i,
+                ));
             }
             let k = &scratch.k;
             pack_rows::<N>(&mut scratch.k_rows, rows, dim, |p| &k[p * dim..(p + 1) * dim]);
             for from in (0..queries).step_by(KEYS) {
                 let range = from..(from + KEYS).min(queries);
-                scratch.pair::<I, M, N>(self.prepared, rows, range, dim, &mut dq, start > self.first);
+                scratch.pair::<I, M, N>(
+                    self.prepared,
+                    rows,
+                    range,
+                    dim,
+                    &mut dq,
+                    start > self.first,
+                );
             }
             for i in 0..rows {
                 let row = i * dim..(i + 1) * dim;
                 for (part, gradient) in [(Part::Key, &scratch.dk), (Part::Value, &scratch.dv)] {
-                    self.sink.put(part, self.source.slot(self.problem, part, start + i), 0, &gradient[row.clone()]);
+                    self.sink.put(
+                        part,
+                        self.source.slot(self.problem, part, start + i),
+                        0,
+                        &gradient[row.clone()],
+                    );
                 }
             }
         }
@@ -208,7 +258,15 @@ impl Scratch {
     fn new(dim: usize) -> Self {
         let rows = || Buffer::uninit(BLOCK * dim);
         let scores = || Buffer::uninit(BLOCK * SCORES_ROW);
-        Self { k: rows(), v: rows(), k_rows: Buffer::uninit(packed_len(BLOCK, dim)), dk: rows(), dv: rows(), p: scores(), ds: scores() }
+        Self {
+            k: rows(),
+            v: rows(),
+            k_rows: Buffer::uninit(packed_len(BLOCK, dim)),
+            dk: rows(),
+            dv: rows(),
+            p: scores(),
+            ds: scores(),
+        }
     }
 
     /// Adds what the queries of `range` and this block's `rows` keys do to each other.
@@ -222,10 +280,16 @@ impl Scratch {
         dq: &mut [f32],
         add_dq: bool,
     ) {
-        let (log_sums, deltas) = (&prepared.log_sums[range.clone()], &prepared.deltas[range.clone()]);
+        let (log_sums, deltas) =
+            (&prepared.log_sums[range.clone()], &prepared.deltas[range.clone()]);
         let add = range.start > 0;
         let columns = |panels| Rhs { panels, k: dim, depth: 0..dim, columns: range.clone() };
-        let queries = |panels| Rhs { panels, k: prepared.deltas.len(), depth: range.clone(), columns: 0..dim };
+        let queries = |panels| Rhs {
+            panels,
+            k: prepared.deltas.len(),
+            depth: range.clone(),
+            columns: 0..dim,
+        };
         let by_key = |data| Lhs { data, row: dim, step: 1 };
         let scores = |data| Lhs { data, row: SCORES_ROW, step: 1 };
         multiply::<I, M, N, _, _, _>(Product {
@@ -246,7 +310,10 @@ impl Scratch {
             add: false,
             finish: &mut ScoreGradient { p: &self.p, deltas },
         });
-        for (scores_of, panels, out) in [(&self.p, &prepared.grad_rows, &mut self.dv), (&self.ds, &prepared.q_rows, &mut self.dk)] {
+        for (scores_of, panels, out) in [
+            (&self.p, &prepared.grad_rows, &mut self.dv),
+            (&self.ds, &prepared.q_rows, &mut self.dk),
+        ] {
             multiply::<I, M, N, _, _, _>(Product {
                 rows,
                 lhs: scores(scores_of),
@@ -299,7 +366,13 @@ impl Finish for ScoreGradient<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         // SAFETY: as `check` found.
         unsafe {
             let p = load_at::<I>(self.p, row * SCORES_ROW + column, width);

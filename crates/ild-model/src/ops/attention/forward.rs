@@ -15,8 +15,14 @@ use crate::ops::shared::Shared;
 /// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
 const QUERIES: usize = 96;
 
-/// Writes the attention of every problem, with scores in `T`; `log_sums` becomes `[problem, query]`.
-pub(super) fn forward<S: Source, T: Scores>(source: &S, scale: f32, out: &mut [f32], log_sums: Option<&mut Vec<f32>>) {
+/// Writes the attention of every problem, with scores in `T`; `log_sums` becomes `[problem,
+/// query]`.
+pub(super) fn forward<S: Source, T: Scores>(
+    source: &S,
+    scale: f32,
+    out: &mut [f32],
+    log_sums: Option<&mut Vec<f32>>,
+) {
     let (queries, _) = source.sizes();
     let out = Shared::new(out);
     let mut unwanted = Vec::new();
@@ -27,24 +33,51 @@ pub(super) fn forward<S: Source, T: Scores>(source: &S, scale: f32, out: &mut [f
         let problem = source.problem(problem);
         let mut packed = Packed::default();
         let packed = packed.fill::<S, T>(source, problem);
-        log_sums.par_chunks_mut(block).enumerate().for_each_init(Scratch::default, |scratch, (i, log_sums)| {
-            T::dispatch(Block { source, problem, scale, first: i * block, packed, out: &out, log_sums, scratch });
-        });
+        log_sums.par_chunks_mut(block).enumerate().for_each_init(
+            Scratch::default,
+            |scratch, (i, log_sums)| {
+                T::dispatch(Block {
+                    source,
+                    problem,
+                    scale,
+                    first: i * block,
+                    packed,
+                    out: &out,
+                    log_sums,
+                    scratch,
+                });
+            },
+        );
     });
 }
 
 /// The same on this thread.
-pub(super) fn forward_here<S: Source, T: Scores>(source: &S, scale: f32, out: &mut [f32], scratch: &mut Scratch) {
+pub(super) fn forward_here<S: Source, T: Scores>(
+    source: &S,
+    scale: f32,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
     let (queries, _) = source.sizes();
     let out = &Shared::new(out);
-    let (mut packed, mut log_sums) = (std::mem::take(&mut scratch.packed), std::mem::take(&mut scratch.log_sums));
+    let (mut packed, mut log_sums) =
+        (std::mem::take(&mut scratch.packed), std::mem::take(&mut scratch.log_sums));
     let log_sums_here = log_sums.room(queries);
     let block = even_blocks(queries, QUERIES);
     for problem in 0..source.problems() {
         let problem = source.problem(problem);
         let packed = packed.fill::<S, T>(source, problem);
         for (i, log_sums) in log_sums_here.chunks_mut(block).enumerate() {
-            T::dispatch(Block { source, problem, scale, first: i * block, packed, out, log_sums, scratch });
+            T::dispatch(Block {
+                source,
+                problem,
+                scale,
+                first: i * block,
+                packed,
+                out,
+                log_sums,
+                scratch,
+            });
         }
     }
     (scratch.packed, scratch.log_sums) = (packed, log_sums);
@@ -101,8 +134,12 @@ impl<S: Source, T: Operand> Kernel for Pack<'_, S, T> {
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let ((_, count), dim) = (self.source.sizes(), self.source.dim());
-        T::pack_columns::<I, N>(self.keys, dim, count, |i| self.source.row(self.problem, Part::Key, i));
-        T::pack_rows::<I, N>(self.values, count, dim, |i| self.source.row(self.problem, Part::Value, i));
+        T::pack_columns::<I, N>(self.keys, dim, count, |i| {
+            self.source.row(self.problem, Part::Key, i)
+        });
+        T::pack_rows::<I, N>(self.values, count, dim, |i| {
+            self.source.row(self.problem, Part::Value, i)
+        });
     }
 }
 
@@ -175,7 +212,12 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
             multiply::<I, M, N, _, _, _>(Product {
                 rows,
                 lhs: Lhs { data: &*scores, row: SCORES_ROW, step: 1 },
-                rhs: Rhs { panels: packed_values, k: T::padded(keys), depth: start..T::padded(end), columns: 0..dim },
+                rhs: Rhs {
+                    panels: packed_values,
+                    k: T::padded(keys),
+                    depth: start..T::padded(end),
+                    columns: 0..dim,
+                },
                 out: acc,
                 out_row: dim,
                 add: start > 0,

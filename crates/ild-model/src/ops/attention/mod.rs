@@ -1,8 +1,9 @@
 //! Attention without the matrix of scores in memory.
 //!
-//! A block of queries walks over blocks of keys with a running maximum and sum ("flash attention", Dao et al. 2022).
-//! The backward pass finds the probabilities again from the log of each query's sum, block by block. Windows are the
-//! same kernel on small problems, read straight out of the packed projection.
+//! A block of queries walks over blocks of keys with a running maximum and sum ("flash attention",
+//! Dao et al. 2022). The backward pass finds the probabilities again from the log of each query's
+//! sum, block by block. Windows are the same kernel on small problems, read straight out of the
+//! packed projection.
 
 mod backward;
 mod forward;
@@ -27,10 +28,12 @@ use super::window::WindowGrid;
 /// Columns of a block of scores: a multiple of every tile's width.
 const KEYS: usize = 384;
 
-/// Distance between rows of scores: not a power of two, so that rows do not compete for the same cache lines.
+/// Distance between rows of scores: not a power of two, so that rows do not compete for the same
+/// cache lines.
 const SCORES_ROW: usize = KEYS + 16;
 
-/// Log of each query's sum of exponentials, `[problem, query]`, kept where a gradient will be asked for.
+/// Log of each query's sum of exponentials, `[problem, query]`, kept where a gradient will be asked
+/// for.
 type LogSums = Option<Mutex<Vec<f32>>>;
 
 fn kept(log_sums: &LogSums) -> Option<std::sync::MutexGuard<'_, Vec<f32>>> {
@@ -41,27 +44,51 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Resul
     let (batch, queries, heads, dim) = q.dims4()?;
     let keys = k.dim(1)?;
     if k.dims() != [batch, keys, heads, dim] || v.dims() != k.dims() || keys == 0 {
-        bail!("attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}", k.dims(), v.dims());
+        bail!(
+            "attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}",
+            k.dims(),
+            v.dims()
+        );
     }
     let layout = PlainLayout { batch, heads, queries, keys, dim };
     let log_sums = tracked(&[q, k, v]).then(Mutex::default);
-    apply(Attention { layout, scale: scale as f32, log_sums }, (batch, queries, heads * dim), &[q, k, v])
+    apply(
+        Attention { layout, scale: scale as f32, log_sums },
+        (batch, queries, heads * dim),
+        &[q, k, v],
+    )
 }
 
-pub(crate) fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool_query: bool) -> Result<Tensor> {
+pub(crate) fn window_attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    window: usize,
+    pool_query: bool,
+) -> Result<Tensor> {
     let (batch, height, width, packed) = qkv.dims4()?;
     if heads == 0 || packed % (3 * heads) != 0 || bias.dims() != [packed] {
-        bail!("window_attention: expected 3·{heads}·d channels and as many in the bias, found {:?} and {:?}", qkv.dims(), bias.dims());
+        bail!(
+            "window_attention: expected 3·{heads}·d channels and as many in the bias, found {:?} and {:?}",
+            qkv.dims(),
+            bias.dims()
+        );
     }
     let grid = WindowGrid::new(height, width, window, pool_query)?;
-    let layout = WindowLayout { batch, height, width, heads, dim: packed / 3 / heads, grid, pool_query };
+    let layout =
+        WindowLayout { batch, height, width, heads, dim: packed / 3 / heads, grid, pool_query };
     let step = if pool_query { 2 } else { 1 };
     let log_sums = tracked(&[qkv, bias]).then(Mutex::default);
-    apply(WindowAttention { layout, log_sums }, (batch, height / step, width / step, packed / 3), &[qkv, bias])
+    apply(
+        WindowAttention { layout, log_sums },
+        (batch, height / step, width / step, packed / 3),
+        &[qkv, bias],
+    )
 }
 
-/// Attention of one window on this thread, from `qkv` `[h, w, 3·heads·d]` of its tokens inside the map; the rest of the window's
-/// `window × window` tokens are padding. `out` as [`window_attention`] with one window.
+/// Attention of one window on this thread, from `qkv` `[h, w, 3·heads·d]` of its tokens inside the
+/// map; the rest of the window's `window × window` tokens are padding. `out` as
+/// [`window_attention`] with one window.
 pub(crate) fn attend_window<T: Scores>(
     (qkv, bias): (&[f32], &[f32]),
     (height, width): (usize, usize),
@@ -70,7 +97,15 @@ pub(crate) fn attend_window<T: Scores>(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let layout = WindowLayout { batch: 1, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query };
+    let layout = WindowLayout {
+        batch: 1,
+        height,
+        width,
+        heads,
+        dim: bias.len() / 3 / heads,
+        grid,
+        pool_query,
+    };
     forward_here::<_, T>(&Windows { qkv, bias, layout }, layout.scale(), out, scratch);
 }
 
@@ -82,12 +117,25 @@ pub(crate) fn attend_map<T: Scores>(
     out: &mut [f32],
 ) {
     let grid = WindowGrid { window_height: height, window_width: width, rows: 1, columns: 1 };
-    let layout = WindowLayout { batch, height, width, heads, dim: bias.len() / 3 / heads, grid, pool_query: false };
+    let layout = WindowLayout {
+        batch,
+        height,
+        width,
+        heads,
+        dim: bias.len() / 3 / heads,
+        grid,
+        pool_query: false,
+    };
     forward::<_, T>(&Windows { qkv, bias, layout }, layout.scale(), out, None);
 }
 
 /// [`forward`] in this thread's precision.
-fn forward_now<S: Source>(source: &S, scale: f32, out: &mut [f32], log_sums: Option<&mut Vec<f32>>) {
+fn forward_now<S: Source>(
+    source: &S,
+    scale: f32,
+    out: &mut [f32],
+    log_sums: Option<&mut Vec<f32>>,
+) {
     match Precision::current() {
         Precision::F16 => forward::<S, f16>(source, scale, out, log_sums),
         Precision::F32 | Precision::Bf16 => forward::<S, f32>(source, scale, out, log_sums),
@@ -109,13 +157,22 @@ impl Fused for Attention {
         forward_now(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
     }
 
-    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        out: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         let &[q, k, v] = inputs else { unreachable!("attention has three inputs") };
         let [dq, dk, dv] = gradients else { unreachable!("attention has three inputs") };
-        let Some(log_sums) = kept(&self.log_sums) else { unreachable!("no gradient without a tracked input") };
+        let Some(log_sums) = kept(&self.log_sums) else {
+            unreachable!("no gradient without a tracked input")
+        };
         let mut spare = [Vec::new(), Vec::new(), Vec::new()];
         let [spare_q, spare_k, spare_v] = &mut spare;
-        let (dq, dk, dv) = (or_spare(dq, spare_q, q), or_spare(dk, spare_k, k), or_spare(dv, spare_v, v));
+        let (dq, dk, dv) =
+            (or_spare(dq, spare_q, q), or_spare(dk, spare_k, k), or_spare(dv, spare_v, v));
         let source = Plain { parts: [q, k, v], layout: self.layout };
         let given = Given { scale: self.scale, out, grad, log_sums: &log_sums };
         backward(&source, &given, [&Shared::new(dq), &Shared::new(dk), &Shared::new(dv)], &mut []);
@@ -123,7 +180,11 @@ impl Fused for Attention {
 }
 
 /// The gradient that is asked for, or a place for one that is not.
-fn or_spare<'a>(wanted: &'a mut Option<&mut [f32]>, spare: &'a mut Vec<f32>, input: &[f32]) -> &'a mut [f32] {
+fn or_spare<'a>(
+    wanted: &'a mut Option<&mut [f32]>,
+    spare: &'a mut Vec<f32>,
+    input: &[f32],
+) -> &'a mut [f32] {
     match wanted {
         Some(wanted) => wanted,
         None => {
@@ -146,10 +207,18 @@ impl Fused for WindowAttention {
         forward_now(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
     }
 
-    fn backward(&self, inputs: &[&[f32]], out: &[f32], grad: &[f32], gradients: &mut [Option<&mut [f32]>]) {
+    fn backward(
+        &self,
+        inputs: &[&[f32]],
+        out: &[f32],
+        grad: &[f32],
+        gradients: &mut [Option<&mut [f32]>],
+    ) {
         let &[qkv, bias] = inputs else { unreachable!("window_attention has two inputs") };
         let [dqkv, dbias] = gradients else { unreachable!("window_attention has two inputs") };
-        let Some(log_sums) = kept(&self.log_sums) else { unreachable!("no gradient without a tracked input") };
+        let Some(log_sums) = kept(&self.log_sums) else {
+            unreachable!("no gradient without a tracked input")
+        };
         let mut spare = [Vec::new(), Vec::new()];
         let [spare_qkv, spare_bias] = &mut spare;
         let (dqkv, dbias) = (or_spare(dqkv, spare_qkv, qkv), or_spare(dbias, spare_bias, bias));

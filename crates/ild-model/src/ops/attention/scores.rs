@@ -17,7 +17,8 @@ pub(crate) trait Scores: Operand {
     /// The largest of [`PEAKS`] numbers.
     fn largest<I: Isa>(numbers: &[Self]) -> f32;
 
-    /// `row = 2^(row − peak)` for the first `len` numbers, zeros behind them up to a whole register; returns their sum.
+    /// `row = 2^(row − peak)` for the first `len` numbers, zeros behind them up to a whole
+    /// register; returns their sum.
     fn powers<I: Isa>(row: &mut [Self], len: usize, peak: f32) -> f32;
 }
 

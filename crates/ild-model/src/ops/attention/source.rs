@@ -43,7 +43,13 @@ pub(super) trait Source: Sync {
     /// Where the gradient of a row goes.
     fn slot(&self, problem: Self::Problem, part: Part, i: usize) -> Slot;
     /// Calls `put(slot, channel, value)` for each number of the gradient of query `i`.
-    fn spread_query(&self, problem: Self::Problem, i: usize, gradient: &[f32], mut put: impl FnMut(Slot, usize, f32)) {
+    fn spread_query(
+        &self,
+        problem: Self::Problem,
+        i: usize,
+        gradient: &[f32],
+        mut put: impl FnMut(Slot, usize, f32),
+    ) {
         let slot = self.slot(problem, Part::Query, i);
         for (channel, &value) in gradient.iter().enumerate() {
             put(slot, channel, value);
@@ -103,7 +109,9 @@ impl Source for Plain<'_> {
 
     #[inline(always)]
     fn row(&self, problem: Self::Problem, part: Part, i: usize) -> &[f32] {
-        let Slot::At(start) = self.slot(problem, part, i) else { unreachable!("there is no padding") };
+        let Slot::At(start) = self.slot(problem, part, i) else {
+            unreachable!("there is no padding")
+        };
         &self.parts[part as usize][start..start + self.layout.dim]
     }
 
@@ -176,7 +184,8 @@ impl WindowLayout {
     fn pooled(&self, problem: WindowHead, i: usize) -> [Slot; 4] {
         let across = self.grid.window_width / 2;
         let (y, x) = (i / across * 2, i % across * 2);
-        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(dy, dx)| self.token(problem, Part::Query, y + dy, x + dx))
+        [(0, 0), (0, 1), (1, 0), (1, 1)]
+            .map(|(dy, dx)| self.token(problem, Part::Query, y + dy, x + dx))
     }
 }
 
@@ -250,7 +259,8 @@ impl Source for Windows<'_> {
         let step = self.layout.step();
         let (y, x) = (i / (grid.window_width / step), i % (grid.window_width / step));
         let inside = y < problem.height / step && x < problem.width / step;
-        inside.then(|| ((problem.first_output + y * (width / step) + x) * heads + problem.head) * dim)
+        inside
+            .then(|| ((problem.first_output + y * (width / step) + x) * heads + problem.head) * dim)
     }
 
     #[inline(always)]
@@ -259,7 +269,13 @@ impl Source for Windows<'_> {
         self.layout.token(problem, part, i / across, i % across)
     }
 
-    fn spread_query(&self, problem: Self::Problem, i: usize, gradient: &[f32], mut put: impl FnMut(Slot, usize, f32)) {
+    fn spread_query(
+        &self,
+        problem: Self::Problem,
+        i: usize,
+        gradient: &[f32],
+        mut put: impl FnMut(Slot, usize, f32),
+    ) {
         if !self.layout.pool_query {
             let slot = self.slot(problem, Part::Query, i);
             for (channel, &value) in gradient.iter().enumerate() {

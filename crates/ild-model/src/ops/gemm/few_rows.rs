@@ -1,4 +1,5 @@
-//! Products of so few rows that packing the weight would take longer than the product: the decoder's tokens.
+//! Products of so few rows that packing the weight would take longer than the product: the
+//! decoder's tokens.
 
 use super::Finish;
 use crate::ops::isa::{Isa, Kernel};
@@ -10,7 +11,8 @@ pub(crate) const FEW: usize = 16;
 /// Rows and columns of a tile of sums.
 const TILE: usize = 4;
 
-/// `out[i, j] = Σₚ x[i, p]·weight[j, p]`, then [`Finish`]: the weight is read where it lies, `[outputs, inputs]`.
+/// `out[i, j] = Σₚ x[i, p]·weight[j, p]`, then [`Finish`]: the weight is read where it lies,
+/// `[outputs, inputs]`.
 pub(crate) struct FewRows<'a, F> {
     pub x: &'a [f32],
     pub weight: &'a [f32],
@@ -33,9 +35,12 @@ impl<F: Finish> Kernel for FewRows<'_, F> {
             let width = N.min(outputs - first);
             for column in (0..width).step_by(TILE) {
                 // Rows and columns beyond the last are the last again; what they give is not used.
-                let columns: [&[f32]; TILE] = std::array::from_fn(|j| line(weight, inputs, (first + column + j).min(outputs - 1)));
+                let columns: [&[f32]; TILE] = std::array::from_fn(|j| {
+                    line(weight, inputs, (first + column + j).min(outputs - 1))
+                });
                 for row in (0..rows).step_by(TILE) {
-                    let lines: [&[f32]; TILE] = std::array::from_fn(|i| line(x, inputs, (row + i).min(rows - 1)));
+                    let lines: [&[f32]; TILE] =
+                        std::array::from_fn(|i| line(x, inputs, (row + i).min(rows - 1)));
                     let tile = dot_products::<I>(&lines, &columns, inputs);
                     for (sums, tile) in sums[row..].iter_mut().zip(tile) {
                         for (sum, value) in sums[column..].iter_mut().zip(tile) {
@@ -47,7 +52,9 @@ impl<F: Finish> Kernel for FewRows<'_, F> {
             for (row, sums) in sums[..rows].iter().enumerate() {
                 for (at, count) in registers::<I>(width) {
                     // SAFETY: checked above.
-                    let done = unsafe { finish.finish::<I>(row, first + at, count, load::<I>(sums, at, count)) };
+                    let done = unsafe {
+                        finish.finish::<I>(row, first + at, count, load::<I>(sums, at, count))
+                    };
                     crate::ops::math::store::<I>(out, row * outputs + first + at, count, done);
                 }
             }
@@ -62,7 +69,11 @@ fn line(matrix: &[f32], len: usize, i: usize) -> &[f32] {
 
 /// The products of each row with each column.
 #[inline(always)]
-fn dot_products<I: Isa>(rows: &[&[f32]; TILE], columns: &[&[f32]; TILE], len: usize) -> [[f32; TILE]; TILE] {
+fn dot_products<I: Isa>(
+    rows: &[&[f32]; TILE],
+    columns: &[&[f32]; TILE],
+    len: usize,
+) -> [[f32; TILE]; TILE] {
     let mut sums = [[I::splat(0.0); TILE]; TILE];
     for (at, count) in registers::<I>(len) {
         let mut b = [I::splat(0.0); TILE];

@@ -8,7 +8,8 @@ pub(crate) trait Finish {
     /// Panics unless [`Self::finish`] finds what it needs for each of `rows × columns` places.
     fn check(&self, rows: usize, columns: usize);
 
-    /// Asks for what [`Self::finish`] will read for the register at `row`, `column ..`, if that is far away.
+    /// Asks for what [`Self::finish`] will read for the register at `row`, `column ..`, if that is
+    /// far away.
     #[inline(always)]
     fn prefetch<I: Isa>(&self, _row: usize, _column: usize) {}
 
@@ -16,9 +17,16 @@ pub(crate) trait Finish {
     ///
     /// # Safety
     /// [`Self::check`] must have passed for a size that these places are in.
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V;
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V;
 
-    /// Whether sums that are in half precision, and are to be, can stay in it: [`Self::finish_halves`].
+    /// Whether sums that are in half precision, and are to be, can stay in it:
+    /// [`Self::finish_halves`].
     const IN_HALVES: bool = false;
 
     /// [`Self::finish`] of a whole register in half precision.
@@ -32,7 +40,11 @@ pub(crate) trait Finish {
 
 /// Panics unless `data`, in rows of `row` numbers, holds `rows × columns` places.
 pub(crate) fn check_rows<T>(data: &[T], row: usize, rows: usize, columns: usize) {
-    assert!(row >= columns && data.len() + row >= rows * row + columns, "{} numbers in rows of {row} for {rows} × {columns}", data.len());
+    assert!(
+        row >= columns && data.len() + row >= rows * row + columns,
+        "{} numbers in rows of {row} for {rows} × {columns}",
+        data.len()
+    );
 }
 
 /// The sums as they are.
@@ -74,7 +86,13 @@ impl Finish for BiasGelu<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         // SAFETY: as `check` found.
         gelu::<I>(unsafe { Bias(self.0).finish::<I>(row, column, width, sums) })
     }
@@ -90,13 +108,20 @@ impl Finish for BiasGeluRough<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         // SAFETY: as `check` found.
         gelu_rough::<I>(unsafe { Bias(self.0).finish::<I>(row, column, width, sums) })
     }
 }
 
-/// `gelu(sum + bias)`, and `sum + bias` kept in `before` (as many columns as the result) for the gradient.
+/// `gelu(sum + bias)`, and `sum + bias` kept in `before` (as many columns as the result) for the
+/// gradient.
 #[derive(Debug)]
 pub(crate) struct BiasGeluKeep<'a> {
     pub bias: &'a [f32],
@@ -111,7 +136,13 @@ impl Finish for BiasGeluKeep<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         // SAFETY: as `check` found.
         unsafe {
             let before = Bias(self.bias).finish::<I>(row, column, width, sums);
@@ -141,7 +172,13 @@ impl Finish for BiasResidual<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         // SAFETY: as `check` found.
         unsafe {
             let sums = Bias(self.bias).finish::<I>(row, column, width, sums);
@@ -150,7 +187,8 @@ impl Finish for BiasResidual<'_> {
     }
 }
 
-/// `sum · gelu′(before)`; `before`, which has as many columns as the result, becomes `gelu(before)`.
+/// `sum · gelu′(before)`; `before`, which has as many columns as the result, becomes
+/// `gelu(before)`.
 #[derive(Debug)]
 pub(crate) struct GeluSlope<'a> {
     pub before: &'a mut [f32],
@@ -163,7 +201,13 @@ impl Finish for GeluSlope<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<I: Isa>(&mut self, row: usize, column: usize, width: usize, sums: I::V) -> I::V {
+    unsafe fn finish<I: Isa>(
+        &mut self,
+        row: usize,
+        column: usize,
+        width: usize,
+        sums: I::V,
+    ) -> I::V {
         let at = row * self.columns + column;
         // SAFETY: as `check` found.
         unsafe {

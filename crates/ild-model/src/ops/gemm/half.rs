@@ -1,9 +1,10 @@
 //! Products in half precision (IEEE binary16, "f16"), their long sums in f32.
 //!
-//! AVX512-FP16 multiplies and adds twice as many numbers in an instruction as f32 does. Sums of [`CHUNK`] products are kept in f16,
-//! in two halves, then added up in f32: an operand is rounded by at most 2⁻¹² of itself (bf16: 2⁻⁹), a short sum a few times that.
-//! Rows of `B` come in pairs: a register of a panel holds two rows' numbers of half its columns, and a word of `A` two numbers of a
-//! row, so that `A` is read as it lies. Numbers beyond 65504 are taken as 65504.
+//! AVX512-FP16 multiplies and adds twice as many numbers in an instruction as f32 does. Sums of
+//! [`CHUNK`] products are kept in f16, in two halves, then added up in f32: an operand is rounded
+//! by at most 2⁻¹² of itself (bf16: 2⁻⁹), a short sum a few times that. Rows of `B` come in pairs:
+//! a register of a panel holds two rows' numbers of half its columns, and a word of `A` two numbers
+//! of a row, so that `A` is read as it lies. Numbers beyond 65504 are taken as 65504.
 
 use half::f16;
 
@@ -26,7 +27,12 @@ impl Operand for f16 {
 
     /// Two rows side by side, first their even columns.
     #[inline(always)]
-    fn pack_rows<'a, I: Isa, const N: usize>(panels: &mut [f16], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+    fn pack_rows<'a, I: Isa, const N: usize>(
+        panels: &mut [f16],
+        k: usize,
+        n: usize,
+        row: impl Fn(usize) -> &'a [f32],
+    ) {
         let panel = Self::padded(k) * N;
         for p in (0..k).step_by(Self::GROUP) {
             let rows = [Some(row(p)), (p + 1 < k).then(|| row(p + 1))];
@@ -36,7 +42,10 @@ impl Operand for f16 {
                     if let Some(row) = row {
                         let len = N.min(n - start);
                         let first = len.min(I::LANES);
-                        *half = I::H::narrow([load::<I>(row, start, first), load::<I>(row, start + first, len - first)]);
+                        *half = I::H::narrow([
+                            load::<I>(row, start, first),
+                            load::<I>(row, start + first, len - first),
+                        ]);
                     }
                 }
                 let [even, odd] = halves[0].interleave(halves[1]);
@@ -50,9 +59,15 @@ impl Operand for f16 {
         }
     }
 
-    /// Two numbers of a rounded column are a word of a pair of rows, so that words are packed as f32's numbers are.
+    /// Two numbers of a rounded column are a word of a pair of rows, so that words are packed as
+    /// f32's numbers are.
     #[inline(always)]
-    fn pack_columns<'a, I: Isa, const N: usize>(panels: &mut [f16], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
+    fn pack_columns<'a, I: Isa, const N: usize>(
+        panels: &mut [f16],
+        k: usize,
+        n: usize,
+        column: impl Fn(usize) -> &'a [f32],
+    ) {
         let width = Self::padded(k);
         let mut columns = Buffer::uninit(N * width);
         for (panel, start) in panels.chunks_exact_mut((width * N).max(1)).zip((0..n).step_by(N)) {
@@ -64,7 +79,9 @@ impl Operand for f16 {
             }
             let columns = words(&columns);
             let even_columns_first = |c: usize| if 2 * c < N { 2 * c } else { 2 * c - N + 1 };
-            let column = |c| &columns[even_columns_first(c) * width / 2..(even_columns_first(c) + 1) * width / 2];
+            let column = |c| {
+                &columns[even_columns_first(c) * width / 2..(even_columns_first(c) + 1) * width / 2]
+            };
             pack_columns::<I, N>(words_mut(panel), width / 2, N, column);
         }
     }
@@ -92,7 +109,10 @@ impl Operand for f16 {
     }
 
     #[inline(always)]
-    unsafe fn sums<I: Isa, const M: usize, const R: usize>(at: Corner<f16>, k: usize) -> [[I::V; R]; M] {
+    unsafe fn sums<I: Isa, const M: usize, const R: usize>(
+        at: Corner<f16>,
+        k: usize,
+    ) -> [[I::V; R]; M] {
         let mut sums = [[I::splat(0.0); R]; M];
         for from in (0..k).step_by(CHUNK) {
             // SAFETY: the caller's promise.
@@ -116,7 +136,10 @@ impl Operand for f16 {
 /// # Safety
 /// As [`Operand::sums`].
 #[inline(always)]
-unsafe fn short_sums<I: Isa, const M: usize>(at: &Corner<f16>, depth: std::ops::Range<usize>) -> [I::H; M] {
+unsafe fn short_sums<I: Isa, const M: usize>(
+    at: &Corner<f16>,
+    depth: std::ops::Range<usize>,
+) -> [I::H; M] {
     let mut short = [[I::H::zeros(); 2]; M];
     let mut a = at.a.wrapping_add(depth.start);
     let mut b = at.b.wrapping_add(depth.start * at.n);
@@ -149,7 +172,9 @@ fn round<I: Isa>(row: &[f32], rounded: &mut [f16]) {
     rounded[row.len()..].fill(f16::ZERO);
     for (at, count) in registers::<I>(row.len()) {
         // SAFETY: the slice has `count` numbers.
-        unsafe { I::H::store_part(rounded[at..at + count].as_mut_ptr(), load::<I>(row, at, count), count) };
+        unsafe {
+            I::H::store_part(rounded[at..at + count].as_mut_ptr(), load::<I>(row, at, count), count)
+        };
     }
 }
 
@@ -179,7 +204,11 @@ impl Kernel for Rounded<'_> {
 
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
-        for (x, row) in self.x.chunks_exact(self.k.max(1)).zip(self.rows.chunks_exact_mut(f16::padded(self.k).max(1))) {
+        for (x, row) in self
+            .x
+            .chunks_exact(self.k.max(1))
+            .zip(self.rows.chunks_exact_mut(f16::padded(self.k).max(1)))
+        {
             round::<I>(x, row);
         }
     }
@@ -192,15 +221,23 @@ mod tests {
     use crate::ops::isa::half_available;
     use crate::ops::precision::Precision;
 
-    /// Small integers and their short sums are exact in f16, so every place must be right to the last bit.
+    /// Small integers and their short sums are exact in f16, so every place must be right to the
+    /// last bit.
     #[test]
     fn half_products_of_integers_are_exact_at_every_size() {
         if !half_available() {
             return;
         }
-        for (rows, k, n, add) in [(1, 1, 1, false), (5, 147, 96, false), (13, 64, 33, true), (97, 65, 100, true), (200, 16, 32, false)] {
+        for (rows, k, n, add) in [
+            (1, 1, 1, false),
+            (5, 147, 96, false),
+            (13, 64, 33, true),
+            (97, 65, 100, true),
+            (200, 16, 32, false),
+        ] {
             let number = |i: usize| ((i * 7) % 5) as f32 - 2.0;
-            let (a, b): (Vec<f32>, Vec<f32>) = ((0..rows * k).map(number).collect(), (0..k * n).map(number).collect());
+            let (a, b): (Vec<f32>, Vec<f32>) =
+                ((0..rows * k).map(number).collect(), (0..k * n).map(number).collect());
             let packed = Precision::F16.during(|| Packed::rows(k, n, &b));
             let mut out = vec![1f32; rows * n];
             let mut room = Buffer::default();

@@ -4,7 +4,8 @@ use super::{Packed, pack_columns, pack_rows};
 use crate::ops::buffer::{Buffer, Number};
 use crate::ops::isa::{Isa, Kernel, dispatch};
 
-/// A cache line is asked for every so many products: tiles of 12 × 32 then bring a whole panel in 96 rows.
+/// A cache line is asked for every so many products: tiles of 12 × 32 then bring a whole panel in
+/// 96 rows.
 const FETCH: usize = 4;
 
 /// Numbers in a cache line.
@@ -31,17 +32,28 @@ pub(crate) trait Operand: Number + Default + Send + Sync + std::fmt::Debug {
     /// Rows of `B` that lie side by side in a panel. Where it is not 1, [`Corner::step`] must be.
     const GROUP: usize;
 
-    /// Most products of a sum before it is put down: a panel of this depth stays in the first-level cache.
+    /// Most products of a sum before it is put down: a panel of this depth stays in the first-level
+    /// cache.
     const DEPTH: usize;
 
     /// Runs a kernel that computes with such operands.
     fn dispatch<K: Kernel>(kernel: K) -> K::Output;
 
     /// Packs into `panels` a matrix whose row `p` is `row(p)` (`n` numbers).
-    fn pack_rows<'a, I: Isa, const N: usize>(panels: &mut [Self], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]);
+    fn pack_rows<'a, I: Isa, const N: usize>(
+        panels: &mut [Self],
+        k: usize,
+        n: usize,
+        row: impl Fn(usize) -> &'a [f32],
+    );
 
     /// Packs into `panels` a matrix whose column `c` is `column(c)` (`k` numbers).
-    fn pack_columns<'a, I: Isa, const N: usize>(panels: &mut [Self], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]);
+    fn pack_columns<'a, I: Isa, const N: usize>(
+        panels: &mut [Self],
+        k: usize,
+        n: usize,
+        column: impl Fn(usize) -> &'a [f32],
+    );
 
     /// A packed matrix's panels.
     fn panels(packed: &Packed) -> &[Self];
@@ -66,11 +78,15 @@ pub(crate) trait Operand: Number + Default + Send + Sync + std::fmt::Debug {
     /// `count` numbers must be writable.
     unsafe fn store<I: Isa>(to: *mut Self, value: I::V, count: usize);
 
-    /// The sums of `k` products for a tile of `M` rows and the first `R` registers of the panel's columns.
+    /// The sums of `k` products for a tile of `M` rows and the first `R` registers of the panel's
+    /// columns.
     ///
     /// # Safety
     /// All that is summed up must be readable.
-    unsafe fn sums<I: Isa, const M: usize, const R: usize>(at: Corner<Self>, k: usize) -> [[I::V; R]; M];
+    unsafe fn sums<I: Isa, const M: usize, const R: usize>(
+        at: Corner<Self>,
+        k: usize,
+    ) -> [[I::V; R]; M];
 
     /// The same for all of the panel's columns, where the sums are in half precision as they come.
     ///
@@ -91,12 +107,22 @@ impl Operand for f32 {
     }
 
     #[inline(always)]
-    fn pack_rows<'a, I: Isa, const N: usize>(panels: &mut [f32], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+    fn pack_rows<'a, I: Isa, const N: usize>(
+        panels: &mut [f32],
+        k: usize,
+        n: usize,
+        row: impl Fn(usize) -> &'a [f32],
+    ) {
         pack_rows::<N>(panels, k, n, row);
     }
 
     #[inline(always)]
-    fn pack_columns<'a, I: Isa, const N: usize>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
+    fn pack_columns<'a, I: Isa, const N: usize>(
+        panels: &mut [f32],
+        k: usize,
+        n: usize,
+        column: impl Fn(usize) -> &'a [f32],
+    ) {
         pack_columns::<I, N>(panels, k, n, column);
     }
 
@@ -117,11 +143,16 @@ impl Operand for f32 {
     #[inline(always)]
     unsafe fn store<I: Isa>(to: *mut f32, value: I::V, count: usize) {
         // SAFETY: the caller's promise.
-        unsafe { if count == I::LANES { I::store(to, value) } else { I::store_part(to, value, count) } }
+        unsafe {
+            if count == I::LANES { I::store(to, value) } else { I::store_part(to, value, count) }
+        }
     }
 
     #[inline(always)]
-    unsafe fn sums<I: Isa, const M: usize, const R: usize>(at: Corner<f32>, k: usize) -> [[I::V; R]; M] {
+    unsafe fn sums<I: Isa, const M: usize, const R: usize>(
+        at: Corner<f32>,
+        k: usize,
+    ) -> [[I::V; R]; M] {
         let Corner { mut a, row, step, mut b, n, mut ahead } = at;
         let mut sums = [[I::splat(0.0); R]; M];
         for start in (0..k).step_by(FETCH) {

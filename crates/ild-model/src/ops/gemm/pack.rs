@@ -1,4 +1,5 @@
-//! `B` in panels: panel `j` holds columns `j·N ..` as `[k][N]`, the last panel filled up with zeros.
+//! `B` in panels: panel `j` holds columns `j·N ..` as `[k][N]`, the last panel filled up with
+//! zeros.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,8 +46,15 @@ impl Packed {
         matches!(self.panels, Panels::Half(_))
     }
 
-    /// `out = finish(x · B)`, or `finish(out + x · B)` with `add`, on this thread. Rows of `x` are [`Operand::padded`] apart.
-    pub fn multiply<T: Operand, O: Operand, F: Finish>(&self, x: &[T], out: &mut [O], add: bool, finish: &mut F) {
+    /// `out = finish(x · B)`, or `finish(out + x · B)` with `add`, on this thread. Rows of `x` are
+    /// [`Operand::padded`] apart.
+    pub fn multiply<T: Operand, O: Operand, F: Finish>(
+        &self,
+        x: &[T],
+        out: &mut [O],
+        add: bool,
+        finish: &mut F,
+    ) {
         let k = T::padded(self.k);
         let rows = x.len() / k.max(1);
         let lhs = Lhs { data: x, row: k, step: 1 };
@@ -70,7 +78,8 @@ impl Packed {
     }
 }
 
-/// The weight of a frozen layer, packed when first used and kept: packing takes as long as three rows' products.
+/// The weight of a frozen layer, packed when first used and kept: packing takes as long as three
+/// rows' products.
 #[derive(Debug, Default)]
 pub struct PackedWeight(Mutex<Option<Arc<Packed>>>);
 
@@ -84,7 +93,9 @@ impl PackedWeight {
     pub(crate) fn get_or(&self, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some(packed) if packed.is_half() == (Precision::current() == Precision::F16) => packed.clone(),
+            Some(packed) if packed.is_half() == (Precision::current() == Precision::F16) => {
+                packed.clone()
+            }
             _ => kept.insert(Arc::new(pack())).clone(),
         }
     }
@@ -131,16 +142,25 @@ impl<T: Operand> Kernel for Panel<'_, T> {
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { panel, k, n, range, weight, columns } = self;
         if columns {
-            T::pack_columns::<I, N>(panel, k, range.len(), |c| &weight[(range.start + c) * k..(range.start + c + 1) * k]);
+            T::pack_columns::<I, N>(panel, k, range.len(), |c| {
+                &weight[(range.start + c) * k..(range.start + c + 1) * k]
+            });
         } else {
-            T::pack_rows::<I, N>(panel, k, range.len(), |p| &weight[p * n + range.start..p * n + range.end]);
+            T::pack_rows::<I, N>(panel, k, range.len(), |p| {
+                &weight[p * n + range.start..p * n + range.end]
+            });
         }
     }
 }
 
 /// Packs into `panels` a matrix whose row `p` is `row(p)` (`n` numbers).
 #[inline(always)]
-pub(crate) fn pack_rows<'a, const N: usize>(panels: &mut [f32], k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+pub(crate) fn pack_rows<'a, const N: usize>(
+    panels: &mut [f32],
+    k: usize,
+    n: usize,
+    row: impl Fn(usize) -> &'a [f32],
+) {
     for p in 0..k {
         let source = &row(p)[..n];
         let mut chunks = source.chunks_exact(N);
@@ -159,7 +179,12 @@ pub(crate) fn pack_rows<'a, const N: usize>(panels: &mut [f32], k: usize, n: usi
 
 /// Packs into `panels` a matrix whose column `c` is `column(c)` (`k` numbers).
 #[inline(always)]
-pub(crate) fn pack_columns<'a, I: Isa, const N: usize>(panels: &mut [f32], k: usize, n: usize, column: impl Fn(usize) -> &'a [f32]) {
+pub(crate) fn pack_columns<'a, I: Isa, const N: usize>(
+    panels: &mut [f32],
+    k: usize,
+    n: usize,
+    column: impl Fn(usize) -> &'a [f32],
+) {
     for (panel, start) in panels.chunks_exact_mut((k * N).max(1)).zip((0..n).step_by(N)) {
         let used = N.min(n - start);
         if used < N {

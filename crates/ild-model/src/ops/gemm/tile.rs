@@ -13,7 +13,8 @@ pub(crate) struct Lhs<'a, T = f32> {
     pub step: usize,
 }
 
-/// Part of a packed matrix: rows `depth` of the panels that hold `columns` (whose start is a multiple of the tile's width).
+/// Part of a packed matrix: rows `depth` of the panels that hold `columns` (whose start is a
+/// multiple of the tile's width).
 #[derive(Debug, Clone)]
 pub(crate) struct Rhs<'a, T = f32> {
     pub panels: &'a [T],
@@ -23,7 +24,8 @@ pub(crate) struct Rhs<'a, T = f32> {
     pub columns: Range<usize>,
 }
 
-/// `out[i, j] (+)= Σₚ A[i, p]·B[p, j]` for `rows` rows, then [`Finish`]. Row `i` of `out` starts at `i·out_row`.
+/// `out[i, j] (+)= Σₚ A[i, p]·B[p, j]` for `rows` rows, then [`Finish`]. Row `i` of `out` starts at
+/// `i·out_row`.
 #[derive(Debug)]
 pub(crate) struct Product<'a, F, T = f32, O = f32> {
     pub rows: usize,
@@ -38,7 +40,16 @@ pub(crate) struct Product<'a, F, T = f32, O = f32> {
 
 /// Computes a [`Product`] on this thread.
 #[inline(always)]
-pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish, T: Operand, O: Operand>(product: Product<F, T, O>) {
+pub(crate) fn multiply<
+    I: Isa,
+    const M: usize,
+    const N: usize,
+    F: Finish,
+    T: Operand,
+    O: Operand,
+>(
+    product: Product<F, T, O>,
+) {
     let Product { rows, lhs, rhs, out, out_row, add, finish } = product;
     const { assert!(N == REGISTERS * I::LANES) };
     let (depth, width) = (rhs.depth.len(), rhs.columns.len());
@@ -49,7 +60,9 @@ pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish, T: Ope
     assert!(out.len() >= (rows - 1) * out_row + width);
     assert!(depth == 0 || lhs.data.len() > (rows - 1) * lhs.row + (depth - 1) * lhs.step);
     assert!(rhs.columns.start % N == 0 && rhs.depth.end <= rhs.k);
-    assert!(T::GROUP == 1 || lhs.step == 1 && rhs.depth.start % T::GROUP == 0 && depth % T::GROUP == 0);
+    assert!(
+        T::GROUP == 1 || lhs.step == 1 && rhs.depth.start % T::GROUP == 0 && depth % T::GROUP == 0
+    );
     assert!(rhs.panels.len() >= rhs.columns.end.next_multiple_of(N) * rhs.k);
     finish.check(rows, width);
 
@@ -67,7 +80,10 @@ pub(crate) fn multiply<I: Isa, const M: usize, const N: usize, F: Finish, T: Ope
                 out_row,
                 add: add || from > 0,
                 last,
-                ahead: rhs.panels.as_ptr().wrapping_add((panel + 1) * rhs.k * N + (rhs.depth.start + from) * N),
+                ahead: rhs
+                    .panels
+                    .as_ptr()
+                    .wrapping_add((panel + 1) * rhs.k * N + (rhs.depth.start + from) * N),
                 ahead_by_row: (to - from) * N / rows,
             };
             // SAFETY: the assertions above hold for every row, column and depth of this block.
@@ -101,9 +117,17 @@ struct Block<'a, T> {
 }
 
 impl<T: Operand> Block<'_, T> {
-    /// All rows: tiles of `M`, then of 4, 2 and 1; of the panel's columns those in the first `R` registers.
+    /// All rows: tiles of `M`, then of 4, 2 and 1; of the panel's columns those in the first `R`
+    /// registers.
     #[inline(always)]
-    unsafe fn rows<I: Isa, const M: usize, const N: usize, const R: usize, F: Finish, O: Operand>(
+    unsafe fn rows<
+        I: Isa,
+        const M: usize,
+        const N: usize,
+        const R: usize,
+        F: Finish,
+        O: Operand,
+    >(
         &self,
         rows: usize,
         out: &mut [O],
@@ -131,9 +155,17 @@ impl<T: Operand> Block<'_, T> {
     }
 
     /// # Safety
-    /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, those rows of `out`, and what `finish` needs for them, must exist.
+    /// Rows `row .. row + M` and `k` columns of `A`, `k` rows of the panel, those rows of `out`,
+    /// and what `finish` needs for them, must exist.
     #[inline(always)]
-    unsafe fn tile<I: Isa, const M: usize, const N: usize, const R: usize, F: Finish, O: Operand>(
+    unsafe fn tile<
+        I: Isa,
+        const M: usize,
+        const N: usize,
+        const R: usize,
+        F: Finish,
+        O: Operand,
+    >(
         &self,
         row: usize,
         out: &mut [O],
@@ -160,14 +192,17 @@ impl<T: Operand> Block<'_, T> {
                 for (i, sums) in sums.into_iter().enumerate() {
                     let to = out[(row + i) * self.out_row + self.column..][..N].as_mut_ptr();
                     // SAFETY: the caller's promise; `O` is `f16`.
-                    unsafe { finish.finish_halves::<I>(row + i, self.column, sums).store(to.cast()) };
+                    unsafe {
+                        finish.finish_halves::<I>(row + i, self.column, sums).store(to.cast())
+                    };
                 }
                 return;
             }
         }
         // SAFETY: the caller's promise.
         let sums = unsafe { T::sums::<I, M, R>(at, self.k) };
-        // A copy, so that the loop over rows below does not force the accumulators above out of the registers.
+        // A copy, so that the loop over rows below does not force the accumulators above out of the
+        // registers.
         let done = sums;
         for (i, sums) in done.into_iter().enumerate() {
             for (j, sums) in sums.into_iter().enumerate() {
@@ -177,7 +212,14 @@ impl<T: Operand> Block<'_, T> {
                     if self.width >= R * I::LANES {
                         self.store::<I, F, O>(row + i, first, I::LANES, sums, out, finish); // its own copy: with a constant width
                     } else if first < self.width {
-                        self.store::<I, F, O>(row + i, first, (self.width - first).min(I::LANES), sums, out, finish);
+                        self.store::<I, F, O>(
+                            row + i,
+                            first,
+                            (self.width - first).min(I::LANES),
+                            sums,
+                            out,
+                            finish,
+                        );
                     }
                 }
             }

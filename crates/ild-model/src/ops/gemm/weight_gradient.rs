@@ -9,8 +9,8 @@ use crate::ops::isa::{Isa, Kernel, dispatch};
 /// Rows multiplied at once.
 const CHUNK: usize = 384;
 
-/// Rows summed by one task; the number of partial sums depends on the batch only, never on the threads,
-/// so results are the same on every machine with the same instruction set.
+/// Rows summed by one task; the number of partial sums depends on the batch only, never on the
+/// threads, so results are the same on every machine with the same instruction set.
 const SEGMENT: usize = 4096;
 
 /// Outputs of the layer handled by one task.
@@ -18,7 +18,8 @@ const OUTPUTS: usize = 192;
 
 /// `weight[o, c] = Σ_row grad[row, o]·x[row, c]` and `bias[o] = Σ_row grad[row, o]`.
 ///
-/// `x` has `inputs` columns, `grad` has `outputs`; `weight` is `[outputs, inputs]`. Either result may be left out.
+/// `x` has `inputs` columns, `grad` has `outputs`; `weight` is `[outputs, inputs]`. Either result
+/// may be left out.
 pub(crate) fn weight_gradient(
     x: &[f32],
     grad: &[f32],
@@ -30,7 +31,10 @@ pub(crate) fn weight_gradient(
     let rows = grad.len() / outputs.max(1);
     if let Some(weight) = weight {
         by_segments(rows, weight, |range, sums| {
-            let (x, grad) = (&x[range.start * inputs..range.end * inputs], &grad[range.start * outputs..range.end * outputs]);
+            let (x, grad) = (
+                &x[range.start * inputs..range.end * inputs],
+                &grad[range.start * outputs..range.end * outputs],
+            );
             segment(x, grad, inputs, outputs, sums);
         });
     }
@@ -45,14 +49,20 @@ pub(crate) fn weight_gradient(
     }
 }
 
-/// `total = Σ over segments of what `add` puts into zeros`, segments in parallel, added in their order.
-pub(crate) fn by_segments(rows: usize, total: &mut [f32], add: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync) {
+/// `total = Σ over segments of what `add` puts into zeros`, segments in parallel, added in their
+/// order.
+pub(crate) fn by_segments(
+    rows: usize,
+    total: &mut [f32],
+    add: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync,
+) {
     total.fill(0.0);
     if rows <= SEGMENT {
         add(0..rows, total);
         return;
     }
-    let segments: Vec<_> = (0..rows).step_by(SEGMENT).map(|start| start..(start + SEGMENT).min(rows)).collect();
+    let segments: Vec<_> =
+        (0..rows).step_by(SEGMENT).map(|start| start..(start + SEGMENT).min(rows)).collect();
     let partial: Vec<Vec<f32>> = segments
         .into_par_iter()
         .map(|range| {
@@ -72,7 +82,14 @@ pub(crate) fn by_segments(rows: usize, total: &mut [f32], add: impl Fn(std::ops:
 
 fn segment(x: &[f32], grad: &[f32], inputs: usize, outputs: usize, sums: &mut [f32]) {
     sums.par_chunks_mut(OUTPUTS * inputs).enumerate().for_each(|(block, sums)| {
-        dispatch(Block { x, grad: &grad[block * OUTPUTS..], inputs, outputs, rows: grad.len() / outputs, sums });
+        dispatch(Block {
+            x,
+            grad: &grad[block * OUTPUTS..],
+            inputs,
+            outputs,
+            rows: grad.len() / outputs,
+            sums,
+        });
     });
 }
 
@@ -97,7 +114,9 @@ impl Kernel for Block<'_> {
         for start in (0..rows).step_by(CHUNK) {
             let count = CHUNK.min(rows - start);
             let panels = &mut buffer[..packed_len(count, inputs)];
-            pack_rows::<N>(panels, count, inputs, |p| &x[(start + p) * inputs..(start + p + 1) * inputs]);
+            pack_rows::<N>(panels, count, inputs, |p| {
+                &x[(start + p) * inputs..(start + p + 1) * inputs]
+            });
             multiply::<I, M, N, _, _, _>(Product {
                 rows: sums.len() / inputs,
                 lhs: Lhs { data: &grad[start * outputs..], row: 1, step: outputs },

@@ -26,13 +26,40 @@ pub struct AdamWStep {
 ///
 /// # Errors
 /// Where the tensors are not contiguous f32 of one size on a GPU.
-pub fn adamw(weight: &Tensor, mean: &Tensor, mean_square: &Tensor, gradient: &Tensor, step: &AdamWStep) -> Result<()> {
+pub fn adamw(
+    weight: &Tensor,
+    mean: &Tensor,
+    mean_square: &Tensor,
+    gradient: &Tensor,
+    step: &AdamWStep,
+) -> Result<()> {
     let count = weight.elem_count();
-    if [weight, mean, mean_square, gradient].iter().any(|t| t.dtype() != DType::F32 || t.elem_count() != count) {
-        bail!("adamw: expected four tensors of {count} f32, found {:?} and {:?}", gradient.dtype(), gradient.dims());
+    if [weight, mean, mean_square, gradient]
+        .iter()
+        .any(|t| t.dtype() != DType::F32 || t.elem_count() != count)
+    {
+        bail!(
+            "adamw: expected four tensors of {count} f32, found {:?} and {:?}",
+            gradient.dtype(),
+            gradient.dims()
+        );
     }
-    let numbers = [1.0 - step.beta1, step.beta2, 1.0 - step.beta2, step.keep, step.step_size, step.root_correction, step.eps];
-    let places = [output(weight)?, output(mean)?, output(mean_square)?, input(gradient)?, Argument::Long(count as i64)];
+    let numbers = [
+        1.0 - step.beta1,
+        step.beta2,
+        1.0 - step.beta2,
+        step.keep,
+        step.step_size,
+        step.root_correction,
+        step.eps,
+    ];
+    let places = [
+        output(weight)?,
+        output(mean)?,
+        output(mean_square)?,
+        input(gradient)?,
+        Argument::Long(count as i64),
+    ];
     let arguments = [&places[..], &numbers.map(|number| Argument::Float(number as f32))].concat();
     Launch::over(count, "adamw", "adamw_f32".into(), &arguments).run(weight.device())
 }

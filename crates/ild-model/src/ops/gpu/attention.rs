@@ -29,29 +29,62 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Resul
     let (batch, queries, heads, dim) = q.dims4()?;
     let keys = k.dim(1)?;
     if k.dims() != [batch, keys, heads, dim] || v.dims() != k.dims() || keys == 0 {
-        bail!("attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}", k.dims(), v.dims());
+        bail!(
+            "attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}",
+            k.dims(),
+            v.dims()
+        );
     }
     let Some(width) = width_of(dim) else { return reference::attention(q, k, v, scale) };
     let shape = Shape { heads, dim, queries, keys, windows: None, problems: batch * heads };
     let log_sums = Mutex::default();
-    apply(Attention { shape, width, scale, log_sums, tracked: tracked(&[q, k, v]) }, (batch, queries, heads * dim), &[q, k, v])
+    apply(
+        Attention { shape, width, scale, log_sums, tracked: tracked(&[q, k, v]) },
+        (batch, queries, heads * dim),
+        &[q, k, v],
+    )
 }
 
-pub(crate) fn window_attention(qkv: &Tensor, bias: &Tensor, heads: usize, window: usize, pool: bool) -> Result<Tensor> {
+pub(crate) fn window_attention(
+    qkv: &Tensor,
+    bias: &Tensor,
+    heads: usize,
+    window: usize,
+    pool: bool,
+) -> Result<Tensor> {
     let (batch, height, width, packed) = qkv.dims4()?;
     if heads == 0 || packed % (3 * heads) != 0 || bias.dims() != [packed] {
-        bail!("window_attention: expected 3·{heads}·d channels and as many in the bias, found {:?} and {:?}", qkv.dims(), bias.dims());
+        bail!(
+            "window_attention: expected 3·{heads}·d channels and as many in the bias, found {:?} and {:?}",
+            qkv.dims(),
+            bias.dims()
+        );
     }
     let dim = packed / 3 / heads;
     let bias = bias.to_dtype(qkv.dtype())?;
-    let Some(kernel_width) = width_of(dim) else { return reference::window_attention(qkv, &bias, heads, window, pool) };
+    let Some(kernel_width) = width_of(dim) else {
+        return reference::window_attention(qkv, &bias, heads, window, pool);
+    };
     let grid = WindowGrid::new(height, width, window, pool)?;
     let keys = grid.window_height * grid.window_width;
     let (queries, step) = if pool { (keys / 4, 2) } else { (keys, 1) };
     let problems = batch * grid.rows * grid.columns * heads;
-    let shape = Shape { heads, dim, queries, keys, windows: Some(Windows { height, width, grid, pool }), problems };
+    let shape = Shape {
+        heads,
+        dim,
+        queries,
+        keys,
+        windows: Some(Windows { height, width, grid, pool }),
+        problems,
+    };
     let scale = 1.0 / (dim as f64).sqrt();
-    let op = Attention { shape, width: kernel_width, scale, log_sums: Mutex::default(), tracked: tracked(&[qkv, &bias]) };
+    let op = Attention {
+        shape,
+        width: kernel_width,
+        scale,
+        log_sums: Mutex::default(),
+        tracked: tracked(&[qkv, &bias]),
+    };
     apply(op, (batch, height / step, width / step, packed / 3), &[qkv, &bias])
 }
 
@@ -82,17 +115,39 @@ struct Shape {
 impl Shape {
     /// As `Shape` in `kernels/attention.h`.
     fn argument(&self) -> Argument {
-        let [height, width, window_height, window_width, rows, columns, pool] = self.windows.map_or([0; 7], |w| {
-            let grid = w.grid;
-            [w.height, w.width, grid.window_height, grid.window_width, grid.rows, grid.columns, usize::from(w.pool)]
-        });
-        let sizes = [self.heads, self.dim, self.queries, self.keys, height, width, window_height, window_width, rows, columns, pool];
+        let [height, width, window_height, window_width, rows, columns, pool] =
+            self.windows.map_or([0; 7], |w| {
+                let grid = w.grid;
+                [
+                    w.height,
+                    w.width,
+                    grid.window_height,
+                    grid.window_width,
+                    grid.rows,
+                    grid.columns,
+                    usize::from(w.pool),
+                ]
+            });
+        let sizes = [
+            self.heads,
+            self.dim,
+            self.queries,
+            self.keys,
+            height,
+            width,
+            window_height,
+            window_width,
+            rows,
+            columns,
+            pool,
+        ];
         Argument::Ints(sizes.map(|size| size as i32))
     }
 
     /// Whether a window reaches beyond the map.
     fn has_padding(&self) -> bool {
-        self.windows.is_some_and(|w| w.grid.padded_height() > w.height || w.grid.padded_width() > w.width)
+        self.windows
+            .is_some_and(|w| w.grid.padded_height() > w.height || w.grid.padded_width() > w.width)
     }
 }
 
@@ -101,7 +156,8 @@ struct Attention {
     /// Of the kernel, at least the head's.
     width: usize,
     scale: f64,
-    /// Logarithm to base 2 of each query's sum, `[problem, query]`, kept where a gradient will be asked for.
+    /// Logarithm to base 2 of each query's sum, `[problem, query]`, kept where a gradient will be
+    /// asked for.
     log_sums: Mutex<Option<Tensor>>,
     tracked: bool,
 }
@@ -125,20 +181,30 @@ impl Attention {
         [self.shape.argument(), Argument::Float(self.scale as f32)]
     }
 
-    /// Runs a kernel on blocks of `rows` queries or keys. `tiles` are the rows of its tiles as wide as a head: those of a block
-    /// count once for each of its rows, the others are fixed.
-    fn run(&self, kernel: &str, like: &Tensor, rows: usize, tiles: Tiles, arguments: &[Argument]) -> Result<()> {
+    /// Runs a kernel on blocks of `rows` queries or keys. `tiles` are the rows of its tiles as wide
+    /// as a head: those of a block count once for each of its rows, the others are fixed.
+    fn run(
+        &self,
+        kernel: &str,
+        like: &Tensor,
+        rows: usize,
+        tiles: Tiles,
+        arguments: &[Argument],
+    ) -> Result<()> {
         let dtype = like.dtype();
         let warps = rows.min(MOST_ROWS).div_ceil(ROWS);
         let block = warps * ROWS;
-        let numbers = (tiles.of_block * block + tiles.fixed) * stride(self.width, dtype) + block * stride(tiles.step, dtype);
-        let file = if kernel == "attention_forward" { "attention_forward" } else { "attention_backward" };
+        let numbers = (tiles.of_block * block + tiles.fixed) * stride(self.width, dtype)
+            + block * stride(tiles.step, dtype);
+        let file =
+            if kernel == "attention_forward" { "attention_forward" } else { "attention_backward" };
         let launch = Launch {
             file,
             kernel: format!("{kernel}_{}_{}", suffix(dtype), self.width),
             blocks: (self.shape.problems * rows.div_ceil(block)) as u32,
             threads: 32 * warps as u32,
-            shared_bytes: (numbers * dtype.size_in_bytes() + tiles.floats * size_of::<f32>()) as u32,
+            shared_bytes: (numbers * dtype.size_in_bytes() + tiles.floats * size_of::<f32>())
+                as u32,
             arguments,
         };
         launch.run(like.device())
@@ -153,7 +219,13 @@ impl Attention {
             blocks: count.div_ceil(THREADS as usize / 32) as u32,
             threads: THREADS,
             shared_bytes: 0,
-            arguments: &[input(out)?, input(grad)?, output(&deltas)?, Argument::Long(count as i64), self.shape.argument()],
+            arguments: &[
+                input(out)?,
+                input(grad)?,
+                output(&deltas)?,
+                Argument::Long(count as i64),
+                self.shape.argument(),
+            ],
         };
         launch.run(out.device())?;
         Ok(deltas)
@@ -178,32 +250,69 @@ impl Operation for Attention {
         let [q, k, v, bias] = Self::sources(inputs)?;
         let [shape, scale] = self.rest();
         let arguments = [q, k, v, bias, out, output(&log_sums)?, shape, scale];
-        self.run("attention_forward", like, self.shape.queries, Tiles { of_block: 1, fixed: 2 * step, step, floats: 0 }, &arguments)?;
+        self.run(
+            "attention_forward",
+            like,
+            self.shape.queries,
+            Tiles { of_block: 1, fixed: 2 * step, step, floats: 0 },
+            &arguments,
+        )?;
         if self.tracked {
             *self.log_sums.lock().unwrap_or_else(PoisonError::into_inner) = Some(log_sums);
         }
         Ok(())
     }
 
-    fn backward(&self, inputs: &[Tensor], out: &Tensor, grad: &Tensor, _: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        out: &Tensor,
+        grad: &Tensor,
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
         let log_sums = self.log_sums.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(log_sums) = log_sums else { bail!("attention: no gradient without a tracked input") };
+        let Some(log_sums) = log_sums else {
+            bail!("attention: no gradient without a tracked input")
+        };
         let like = &inputs[0];
         let deltas = self.deltas(out, grad)?;
         let gradients = inputs.iter().take(if inputs.len() == 2 { 1 } else { 3 });
-        let gradients = gradients.map(|t| fresh(t.shape(), t.dtype(), t.device())).collect::<Result<Vec<_>>>()?;
+        let gradients = gradients
+            .map(|t| fresh(t.shape(), t.dtype(), t.device()))
+            .collect::<Result<Vec<_>>>()?;
         let [dq, dk, dv] = [0, 1, 2].map(|part| output(&gradients[part.min(gradients.len() - 1)]));
-        let key_blocks = self.shape.keys.div_ceil(self.shape.keys.min(MOST_ROWS).div_ceil(ROWS) * ROWS);
-        let padding_rows = if self.shape.has_padding() { self.shape.problems / self.shape.heads * key_blocks } else { 1 };
-        let padding = Tensor::zeros((padding_rows, 3 * self.shape.heads * self.shape.dim), DType::F32, like.device())?;
+        let key_blocks =
+            self.shape.keys.div_ceil(self.shape.keys.min(MOST_ROWS).div_ceil(ROWS) * ROWS);
+        let padding_rows = if self.shape.has_padding() {
+            self.shape.problems / self.shape.heads * key_blocks
+        } else {
+            1
+        };
+        let padding = Tensor::zeros(
+            (padding_rows, 3 * self.shape.heads * self.shape.dim),
+            DType::F32,
+            like.device(),
+        )?;
 
         let [q, k, v, bias] = Self::sources(inputs)?;
         let [shape, scale] = self.rest();
         let given = [q, k, v, bias, input(grad)?, input(&log_sums)?, input(&deltas)?];
         let tiles = |floats| Tiles { of_block: 2, fixed: 2 * STEP, step: STEP, floats };
-        self.run("attention_queries", like, self.shape.queries, tiles(0), &[&given[..], &[dq?, shape, scale]].concat())?;
+        self.run(
+            "attention_queries",
+            like,
+            self.shape.queries,
+            tiles(0),
+            &[&given[..], &[dq?, shape, scale]].concat(),
+        )?;
         let written = [dk?, dv?, output(&padding)?, shape, scale];
-        self.run("attention_keys", like, self.shape.keys, tiles(2 * STEP), &[&given[..], &written].concat())?;
+        self.run(
+            "attention_keys",
+            like,
+            self.shape.keys,
+            tiles(2 * STEP),
+            &[&given[..], &written].concat(),
+        )?;
         let mut gradients: Vec<Option<Tensor>> = gradients.into_iter().map(Some).collect();
         if let [_, bias] = inputs {
             gradients.push(Some(column_sum(&padding)?.to_dtype(bias.dtype())?));

@@ -20,8 +20,13 @@ pub(super) fn column_sum(x: &Tensor) -> Result<Tensor> {
         let rows = sums.dim(0)?;
         let parts = rows.div_ceil(CHUNK);
         let next = fresh((parts, channels), DType::F32, x.device())?;
-        let arguments =
-            [input(&sums)?, output(&next)?, Argument::Long(rows as i64), Argument::Int(channels as i32), Argument::Int(CHUNK as i32)];
+        let arguments = [
+            input(&sums)?,
+            output(&next)?,
+            Argument::Long(rows as i64),
+            Argument::Int(channels as i32),
+            Argument::Int(CHUNK as i32),
+        ];
         let launch = Launch {
             file: "column_sum",
             kernel: format!("column_sum_{}", suffix(sums.dtype())),

@@ -22,8 +22,16 @@ pub(super) fn gelu_of(x: &Tensor, bias: Option<&Tensor>, out: Argument) -> Resul
 pub(super) fn times_slope(x: &Tensor, bias: Option<&Tensor>, grad: &Tensor) -> Result<Tensor> {
     let (count, channels) = sizes(x)?;
     let out = fresh(x.shape(), x.dtype(), x.device())?;
-    let arguments = [input(x)?, bias_of(bias)?, input(grad)?, output(&out)?, Argument::Long(count as i64), channels];
-    Launch::over(count, "gelu", format!("gelu_slope_{}", suffix(x.dtype())), &arguments).run(x.device())?;
+    let arguments = [
+        input(x)?,
+        bias_of(bias)?,
+        input(grad)?,
+        output(&out)?,
+        Argument::Long(count as i64),
+        channels,
+    ];
+    Launch::over(count, "gelu", format!("gelu_slope_{}", suffix(x.dtype())), &arguments)
+        .run(x.device())?;
     Ok(out)
 }
 
@@ -44,7 +52,13 @@ impl Operation for Gelu {
         gelu_of(&inputs[0], None, out)
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, _: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(times_slope(&inputs[0], None, grad)?)])
     }
 }

@@ -59,16 +59,25 @@ pub struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     /// Runs over `count` numbers, one thread for each, or for several where there are many.
-    pub(super) fn over(count: usize, file: &'static str, kernel: String, arguments: &'a [Argument]) -> Self {
+    pub(super) fn over(
+        count: usize,
+        file: &'static str,
+        kernel: String,
+        arguments: &'a [Argument],
+    ) -> Self {
         let blocks = (count as u64).div_ceil(u64::from(THREADS)).clamp(1, MOST_BLOCKS) as u32;
         Self { file, kernel, blocks, threads: THREADS, shared_bytes: 0, arguments }
     }
 
-    /// Runs on a device; the kernel may still be running when this returns, but what is asked of the device later comes after it.
+    /// Runs on a device; the kernel may still be running when this returns, but what is asked of
+    /// the device later comes after it.
     pub(super) fn run(&self, device: &Device) -> Result<()> {
         let too_many = |argument: &&Argument| matches!(argument, Argument::Long(count) if *count > i64::from(u32::MAX));
         if let Some(Argument::Long(count)) = self.arguments.iter().find(too_many) {
-            bail!("{}: expected at most 2³² numbers, found {count}; take a smaller batch", self.kernel);
+            bail!(
+                "{}: expected at most 2³² numbers, found {count}; take a smaller batch",
+                self.kernel
+            );
         }
         match (device, EMULATOR.get()) {
             #[cfg(feature = "cuda")]
@@ -87,7 +96,9 @@ static EMULATOR: OnceLock<Emulator> = OnceLock::new();
 ///
 /// # Panics
 /// When there is one already.
-pub fn emulate(emulator: impl Fn(&Launch) -> std::result::Result<(), String> + Send + Sync + 'static) {
+pub fn emulate(
+    emulator: impl Fn(&Launch) -> std::result::Result<(), String> + Send + Sync + 'static,
+) {
     assert!(EMULATOR.set(Box::new(emulator)).is_ok(), "the GPU is emulated already");
 }
 

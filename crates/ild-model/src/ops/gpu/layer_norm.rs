@@ -14,7 +14,11 @@ const CHUNK: usize = 64;
 pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let channels = weight.dims1()?;
     if x.dims().last() != Some(&channels) || bias.dims() != [channels] {
-        bail!("layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels", x.dims(), bias.dims());
+        bail!(
+            "layer_norm: expected the last axis of {:?} and bias {:?} to have {channels} channels",
+            x.dims(),
+            bias.dims()
+        );
     }
     let (weight, bias) = (weight.to_dtype(DType::F32)?, bias.to_dtype(DType::F32)?);
     apply(LayerNorm { channels, eps: eps as f32 }, x.shape(), &[x, &weight, &bias])
@@ -29,7 +33,14 @@ impl LayerNorm {
     /// `(rows, channels)` as a kernel takes them.
     fn sizes(&self, x: &Tensor) -> (usize, [Argument; 3]) {
         let rows = x.elem_count() / self.channels.max(1);
-        (rows, [Argument::Int(rows as i32), Argument::Int(self.channels as i32), Argument::Float(self.eps)])
+        (
+            rows,
+            [
+                Argument::Int(rows as i32),
+                Argument::Int(self.channels as i32),
+                Argument::Float(self.eps),
+            ],
+        )
     }
 }
 
@@ -50,7 +61,13 @@ impl Operation for LayerNorm {
         launch.run(x.device())
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, _: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
         let [x, weight, _] = inputs else { bail!("layer_norm has three inputs") };
         let (rows, [r, c, eps]) = self.sizes(x);
         let blocks = rows.div_ceil(CHUNK);
@@ -62,11 +79,22 @@ impl Operation for LayerNorm {
             blocks: blocks as u32,
             threads: THREADS,
             shared_bytes: (2 * CHUNK * size_of::<f32>()) as u32,
-            arguments: &[input(x)?, input(weight)?, input(grad)?, output(&dx)?, output(&parts)?, r, c, eps, Argument::Int(CHUNK as i32)],
+            arguments: &[
+                input(x)?,
+                input(weight)?,
+                input(grad)?,
+                output(&dx)?,
+                output(&parts)?,
+                r,
+                c,
+                eps,
+                Argument::Int(CHUNK as i32),
+            ],
         };
         launch.run(x.device())?;
         let sums = column_sum(&parts)?;
-        let (dweight, dbias) = (sums.narrow(0, 0, self.channels)?, sums.narrow(0, self.channels, self.channels)?);
+        let (dweight, dbias) =
+            (sums.narrow(0, 0, self.channels)?, sums.narrow(0, self.channels, self.channels)?);
         Ok(vec![Some(dx), Some(dweight), Some(dbias)])
     }
 }

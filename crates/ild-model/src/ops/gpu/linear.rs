@@ -1,7 +1,7 @@
 //! Linear layers: a matrix product of cuBLAS, then `kernels/bias.cu` or `kernels/gelu.cu`.
 //!
-//! The formulas are those of `ops/linear.rs`. What cuBLAS multiplies is in the activations' type and added up in f32; the weight's
-//! gradient comes back as f32.
+//! The formulas are those of `ops/linear.rs`. What cuBLAS multiplies is in the activations' type
+//! and added up in f32; the weight's gradient comes back as f32.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,17 +19,28 @@ use crate::ops::reference;
 
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (_, _, shape) = dims(x, weight, bias)?;
-    let Some(bias) = bias else { return reference::linear(&x.contiguous()?, &weight.to_dtype(x.dtype())?, None) };
+    let Some(bias) = bias else {
+        return reference::linear(&x.contiguous()?, &weight.to_dtype(x.dtype())?, None);
+    };
     apply(Linear { keeps: Keeps::Nothing }, shape, &[x, &master(weight)?, &master(bias)?])
 }
 
 pub(crate) fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (_, _, shape) = dims(x, weight, Some(bias))?;
     let before = tracked(&[x, weight, bias]).then(Mutex::default);
-    apply(Linear { keeps: Keeps::BeforeGelu(before) }, shape, &[x, &master(weight)?, &master(bias)?])
+    apply(
+        Linear { keeps: Keeps::BeforeGelu(before) },
+        shape,
+        &[x, &master(weight)?, &master(bias)?],
+    )
 }
 
-pub(crate) fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residual: &Tensor) -> Result<Tensor> {
+pub(crate) fn linear_residual(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    residual: &Tensor,
+) -> Result<Tensor> {
     let (_, _, shape) = dims(x, weight, Some(bias))?;
     if residual.dims() != shape || residual.dtype() != x.dtype() {
         bail!("linear_residual: expected a residual of {shape:?}, found {:?}", residual.dims());
@@ -37,7 +48,12 @@ pub(crate) fn linear_residual(x: &Tensor, weight: &Tensor, bias: &Tensor, residu
     apply(LinearResidual, shape, &[x, residual, &master(weight)?, &master(bias)?])
 }
 
-pub(crate) fn mlp_residual(x: &Tensor, (w1, b1): (&Tensor, &Tensor), (w2, b2): (&Tensor, &Tensor), residual: &Tensor) -> Result<Tensor> {
+pub(crate) fn mlp_residual(
+    x: &Tensor,
+    (w1, b1): (&Tensor, &Tensor),
+    (w2, b2): (&Tensor, &Tensor),
+    residual: &Tensor,
+) -> Result<Tensor> {
     linear_residual(&linear_gelu(x, w1, b1)?, w2, b2, residual)
 }
 
@@ -60,12 +76,24 @@ fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 fn add_bias(x: &Tensor, bias: &Tensor, residual: Option<&Tensor>, out: Argument) -> Result<()> {
     let count = x.elem_count();
     let residual = residual.map_or(Ok(Argument::Address(0)), input)?;
-    let arguments = [input(x)?, input(bias)?, residual, out, Argument::Long(count as i64), Argument::Int(bias.elem_count() as i32)];
+    let arguments = [
+        input(x)?,
+        input(bias)?,
+        residual,
+        out,
+        Argument::Long(count as i64),
+        Argument::Int(bias.elem_count() as i32),
+    ];
     Launch::over(count, "bias", format!("bias_{}", suffix(x.dtype())), &arguments).run(x.device())
 }
 
 /// The gradients of `x·Wᵀ + b` that are wanted.
-fn gradients(x: &Tensor, weight: &Tensor, grad: &Tensor, wanted: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
+fn gradients(
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+    wanted: [bool; 3],
+) -> Result<[Option<Tensor>; 3]> {
     let grad = rows(grad)?;
     let only = |wanted: bool, make: &dyn Fn() -> Result<Tensor>| wanted.then(make).transpose();
     Ok([
@@ -104,14 +132,26 @@ impl Operation for Linear {
         }
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let ([x, weight, bias], &[for_x, for_weight, for_bias]) = (inputs, wanted) else { bail!("linear has three inputs") };
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let ([x, weight, bias], &[for_x, for_weight, for_bias]) = (inputs, wanted) else {
+            bail!("linear has three inputs")
+        };
         let wanted = [for_x, for_weight, for_bias];
         match &self.keeps {
             Keeps::Nothing => Ok(gradients(x, weight, grad, wanted)?.into()),
             Keeps::BeforeGelu(before) => {
-                let before = before.as_ref().and_then(|before| before.lock().unwrap_or_else(PoisonError::into_inner).clone());
-                let Some(before) = before else { bail!("linear: no gradient without a tracked input") };
+                let before = before.as_ref().and_then(|before| {
+                    before.lock().unwrap_or_else(PoisonError::into_inner).clone()
+                });
+                let Some(before) = before else {
+                    bail!("linear: no gradient without a tracked input")
+                };
                 let inner = times_slope(&before, Some(bias), &rows(grad)?)?;
                 Ok(gradients(x, weight, &inner, wanted)?.into())
             }
@@ -129,8 +169,15 @@ impl Operation for LinearResidual {
         add_bias(&product(x, weight)?, bias, Some(residual), out)
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let ([x, _, weight, _], &[for_x, for_residual, for_weight, for_bias]) = (inputs, wanted) else {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let ([x, _, weight, _], &[for_x, for_residual, for_weight, for_bias]) = (inputs, wanted)
+        else {
             bail!("linear_residual has four inputs")
         };
         let [dx, dweight, dbias] = gradients(x, weight, grad, [for_x, for_weight, for_bias])?;

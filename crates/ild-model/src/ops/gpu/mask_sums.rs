@@ -8,7 +8,11 @@ use super::node::{Operation, apply};
 
 pub(crate) fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
     let count = logits.dim(0)?;
-    apply(MaskSums { pixels: logits.elem_count() / count.max(1) }, (count, 4), &[logits, &masks.detach()])
+    apply(
+        MaskSums { pixels: logits.elem_count() / count.max(1) },
+        (count, 4),
+        &[logits, &masks.detach()],
+    )
 }
 
 struct MaskSums {
@@ -31,13 +35,21 @@ impl Operation for MaskSums {
         launch.run(logits.device())
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, _: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
         let [logits, masks] = inputs else { bail!("mask_sums has two inputs") };
         let count = logits.elem_count();
         let dx = fresh(logits.shape(), logits.dtype(), logits.device())?;
         let sizes = [Argument::Long(count as i64), Argument::Long(self.pixels as i64)];
-        let arguments = [input(logits)?, input(masks)?, input(grad)?, output(&dx)?, sizes[0], sizes[1]];
-        Launch::over(count, "mask_sums", "mask_sums_backward_f32".into(), &arguments).run(logits.device())?;
+        let arguments =
+            [input(logits)?, input(masks)?, input(grad)?, output(&dx)?, sizes[0], sizes[1]];
+        Launch::over(count, "mask_sums", "mask_sums_backward_f32".into(), &arguments)
+            .run(logits.device())?;
         Ok(vec![Some(dx), None])
     }
 }

@@ -10,7 +10,10 @@ use super::suffix;
 pub(crate) fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
     let (b, height, width, channels) = x.dims4()?;
     apply(
-        MaxPool { count: b * (height / 2) * (width / 2) * channels, sizes: [height, width, channels] },
+        MaxPool {
+            count: b * (height / 2) * (width / 2) * channels,
+            sizes: [height, width, channels],
+        },
         (b, height / 2, width / 2, channels),
         &[x],
     )
@@ -27,7 +30,8 @@ impl MaxPool {
     fn run(&self, kernel: &str, x: &Tensor, places: &[Argument]) -> Result<()> {
         let sizes = self.sizes.map(|size| Argument::Int(size as i32));
         let arguments = [places, &[Argument::Long(self.count as i64)], &sizes].concat();
-        Launch::over(self.count, "max_pool", format!("{kernel}_{}", suffix(x.dtype())), &arguments).run(x.device())
+        Launch::over(self.count, "max_pool", format!("{kernel}_{}", suffix(x.dtype())), &arguments)
+            .run(x.device())
     }
 }
 
@@ -38,7 +42,13 @@ impl Operation for MaxPool {
         self.run("max_pool", &inputs[0], &[input(&inputs[0])?, out])
     }
 
-    fn backward(&self, inputs: &[Tensor], _: &Tensor, grad: &Tensor, _: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        _: &Tensor,
+        grad: &Tensor,
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
         let x = &inputs[0];
         let dx = x.zeros_like()?;
         self.run("max_pool_backward", x, &[input(x)?, input(grad)?, output(&dx)?])?;

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 
 use candle_core::backend::BackendDevice;
-use candle_core::{CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor,
+    bail,
+};
 use half::bf16;
 
 use super::launch::Argument;
@@ -13,8 +16,12 @@ pub(super) fn input(tensor: &Tensor) -> Result<Argument> {
     let (storage, layout) = tensor.storage_and_layout();
     let start = start_of(layout)?;
     match &*storage {
-        Storage::Cpu(CpuStorage::F32(values)) => Ok(Argument::Address(values[start..].as_ptr() as u64)),
-        Storage::Cpu(CpuStorage::BF16(values)) => Ok(Argument::Address(values[start..].as_ptr() as u64)),
+        Storage::Cpu(CpuStorage::F32(values)) => {
+            Ok(Argument::Address(values[start..].as_ptr() as u64))
+        }
+        Storage::Cpu(CpuStorage::BF16(values)) => {
+            Ok(Argument::Address(values[start..].as_ptr() as u64))
+        }
         #[cfg(feature = "cuda")]
         Storage::Cuda(storage) => super::cuda::address(storage, start).map(Argument::Address),
         _ => bail!("expected f32 or bf16, found {:?}", tensor.dtype()),
@@ -66,8 +73,8 @@ fn storage_width(storage: &CpuStorage) -> usize {
     if matches!(storage, CpuStorage::BF16(_)) { 2 } else { 4 }
 }
 
-/// A tensor whose every number a kernel is about to write. Where the GPU is emulated it is filled with NaN, so that a test sees
-/// what was not written.
+/// A tensor whose every number a kernel is about to write. Where the GPU is emulated it is filled
+/// with NaN, so that a test sees what was not written.
 pub(super) fn fresh(shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
     match device {

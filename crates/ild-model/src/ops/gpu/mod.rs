@@ -1,8 +1,10 @@
-//! The operations on a GPU: one of the kernels in `kernels/*.cu`, or a matrix product of cuBLAS with kernels around it.
+//! The operations on a GPU: one of the kernels in `kernels/*.cu`, or a matrix product of cuBLAS
+//! with kernels around it.
 //!
-//! Activations are f32 or bf16. Weights are f32 (the masters that training keeps) and are rounded where an operation needs them
-//! in the activations' type; sums are f32 in either case. Everything here is in every build: with cargo feature `cuda` it runs
-//! on CUDA, and in the tests the same kernels run on the CPU, compiled as C++ ([`emulate`]).
+//! Activations are f32 or bf16. Weights are f32 (the masters that training keeps) and are rounded
+//! where an operation needs them in the activations' type; sums are f32 in either case. Everything
+//! here is in every build: with cargo feature `cuda` it runs on CUDA, and in the tests the same
+//! kernels run on the CPU, compiled as C++ ([`emulate`]).
 
 mod adamw;
 mod attention;

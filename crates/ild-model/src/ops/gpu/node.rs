@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor,
+    bail,
+};
 
 use super::launch::Argument;
 use super::memory::Room;
@@ -17,13 +20,25 @@ pub(super) trait Operation: Send + Sync + 'static {
     fn forward(&self, inputs: &[Tensor], out: Argument) -> Result<()>;
 
     /// One entry for each input: its gradient where `wanted`, else `None`.
-    fn backward(&self, inputs: &[Tensor], out: &Tensor, grad: &Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>>;
+    fn backward(
+        &self,
+        inputs: &[Tensor],
+        out: &Tensor,
+        grad: &Tensor,
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>>;
 }
 
-/// Runs `op`; the result has `shape` and the first input's type and, where an input has one, a place in the graph.
+/// Runs `op`; the result has `shape` and the first input's type and, where an input has one, a
+/// place in the graph.
 ///
-/// Inputs from the third on, where there are more than three, must be f32: their gradients travel in one buffer.
-pub(super) fn apply<O: Operation>(op: O, shape: impl Into<Shape>, inputs: &[&Tensor]) -> Result<Tensor> {
+/// Inputs from the third on, where there are more than three, must be f32: their gradients travel
+/// in one buffer.
+pub(super) fn apply<O: Operation>(
+    op: O,
+    shape: impl Into<Shape>,
+    inputs: &[&Tensor],
+) -> Result<Tensor> {
     let shape = shape.into();
     let inputs = inputs.iter().map(|t| t.contiguous()).collect::<Result<Vec<_>>>()?;
     let Some(first) = inputs.first() else { bail!("{} needs an input", O::NAME) };
@@ -73,8 +88,18 @@ impl<O: Operation> Node<O> {
     }
 
     /// One gradient for each argument of the node.
-    fn backward(&self, arguments: usize, out: &Tensor, grad: &Tensor) -> Result<std::vec::IntoIter<Option<Tensor>>> {
-        let mut gradients = self.op.backward(&self.inputs, &out.detach(), &grad.detach().contiguous()?, &self.tracked)?;
+    fn backward(
+        &self,
+        arguments: usize,
+        out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<std::vec::IntoIter<Option<Tensor>>> {
+        let mut gradients = self.op.backward(
+            &self.inputs,
+            &out.detach(),
+            &grad.detach().contiguous()?,
+            &self.tracked,
+        )?;
         if self.inputs.len() > arguments {
             let rest = gradients.split_off(arguments - 1);
             gradients.push(self.flat(&rest, arguments - 1)?);
@@ -87,10 +112,11 @@ impl<O: Operation> Node<O> {
         if !self.tracked[from..].contains(&true) {
             return Ok(None);
         }
-        let parts = gradients.iter().zip(&self.inputs[from..]).map(|(gradient, input)| match gradient {
-            Some(gradient) => gradient.flatten_all(),
-            None => Tensor::zeros(input.elem_count(), DType::F32, input.device()),
-        });
+        let parts =
+            gradients.iter().zip(&self.inputs[from..]).map(|(gradient, input)| match gradient {
+                Some(gradient) => gradient.flatten_all(),
+                None => Tensor::zeros(input.elem_count(), DType::F32, input.device()),
+            });
         Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0).map(Some)
     }
 }
@@ -118,15 +144,33 @@ impl<O: Operation> CustomOp2 for Node<O> {
         O::NAME
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         self.on_cpu()
     }
 
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         self.on_cuda()
     }
 
-    fn bwd(&self, _: &Tensor, _: &Tensor, out: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.backward(2, out, grad)?;
         Ok((gradients.next().flatten(), gradients.next().flatten()))
     }
@@ -137,7 +181,15 @@ impl<O: Operation> CustomOp3 for Node<O> {
         O::NAME
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         self.on_cpu()
     }
 

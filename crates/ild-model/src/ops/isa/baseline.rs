@@ -104,7 +104,11 @@ impl Isa for Baseline {
 
     #[inline(always)]
     fn power_of_two(shifted: Four) -> Four {
-        each(|i| f32::from_bits(shifted[i].to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23))
+        each(|i| {
+            f32::from_bits(
+                shifted[i].to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23,
+            )
+        })
     }
 
     #[inline(always)]

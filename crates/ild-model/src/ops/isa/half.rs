@@ -4,7 +4,8 @@ use half::f16;
 
 /// A register of half-precision numbers: twice as many as a register `V` of single-precision ones.
 ///
-/// The methods of an instruction set that cannot compute in half precision are never called: see [`super::dispatch_half`].
+/// The methods of an instruction set that cannot compute in half precision are never called: see
+/// [`super::dispatch_half`].
 pub(crate) trait Half<V>: Copy {
     /// Zeros.
     fn zeros() -> Self {
@@ -111,20 +112,25 @@ mod tests {
         if !half_available() {
             return;
         }
-        let every_negative: Vec<f16> = (0x8000..=f16::NEG_INFINITY.to_bits()).map(f16::from_bits).collect();
+        let every_negative: Vec<f16> =
+            (0x8000..=f16::NEG_INFINITY.to_bits()).map(f16::from_bits).collect();
         for numbers in every_negative.chunks(32) {
             let mut x = [f16::ZERO; 32];
             x[..numbers.len()].copy_from_slice(numbers);
             for (x, found) in x.into_iter().zip(dispatch_half(Exp2(x))) {
                 let (exact, found) = (x.to_f64().exp2(), found.to_f64());
                 let fewer_digits = if exact < 2f64.powi(-14) { 2f64.powi(-25) } else { 0.0 };
-                assert!((found - exact).abs() <= 7e-4 * exact + fewer_digits, "2^{x} is {found}, not {exact}");
+                assert!(
+                    (found - exact).abs() <= 7e-4 * exact + fewer_digits,
+                    "2^{x} is {found}, not {exact}"
+                );
             }
         }
         assert!(dispatch_half(Exp2([f16::NAN; 32])).into_iter().all(f16::is_nan));
     }
 
-    /// Numbers put side by side with the next 32, and that once more; and in single precision and back.
+    /// Numbers put side by side with the next 32, and that once more; and in single precision and
+    /// back.
     struct ThereAndBack([f16; 64]);
 
     impl Kernel for ThereAndBack {
@@ -136,7 +142,11 @@ mod tests {
                 let [a, b] = [I::H::load(self.0.as_ptr()), I::H::load(self.0[32..].as_ptr())];
                 let [evens, odds] = a.interleave(b);
                 let [first, second] = evens.interleave(odds);
-                for (out, pair) in out.iter_mut().zip([[evens, odds], [first, second], [a, b].map(|a| I::H::narrow(a.widen()))]) {
+                for (out, pair) in out.iter_mut().zip([
+                    [evens, odds],
+                    [first, second],
+                    [a, b].map(|a| I::H::narrow(a.widen())),
+                ]) {
                     pair[0].store(out.as_mut_ptr());
                     pair[1].store(out[32..].as_mut_ptr());
                 }
@@ -154,7 +164,10 @@ mod tests {
         let [interleaved, again, rounded] = dispatch_half(ThereAndBack(numbers));
         for i in 0..16 {
             assert_eq!(interleaved[2 * i..2 * i + 2], [numbers[2 * i], numbers[32 + 2 * i]]);
-            assert_eq!(interleaved[32 + 2 * i..32 + 2 * i + 2], [numbers[2 * i + 1], numbers[32 + 2 * i + 1]]);
+            assert_eq!(
+                interleaved[32 + 2 * i..32 + 2 * i + 2],
+                [numbers[2 * i + 1], numbers[32 + 2 * i + 1]]
+            );
         }
         assert_eq!([again, rounded], [numbers; 2]);
     }

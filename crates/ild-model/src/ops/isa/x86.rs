@@ -1,7 +1,7 @@
 //! The vector instructions of x86-64.
 //!
-//! Every `unsafe` call of an instruction here rests on one promise: [`super::dispatch`] runs a kernel with one of these types only
-//! where it found the instructions.
+//! Every `unsafe` call of an instruction here rests on one promise: [`super::dispatch`] runs a
+//! kernel with one of these types only where it found the instructions.
 
 use std::arch::x86_64::*;
 
@@ -83,7 +83,8 @@ impl Isa for Avx512 {
         unsafe { _mm512_mask_storeu_ps(to, mask(count), value) }
     }
 
-    /// An estimate of `1/b` (14 bits), and one Newton step on the quotient (28 bits): a true division takes four times as long.
+    /// An estimate of `1/b` (14 bits), and one Newton step on the quotient (28 bits): a true
+    /// division takes four times as long.
     #[inline(always)]
     fn div(a: __m512, b: __m512) -> __m512 {
         // SAFETY: the module's promise.
@@ -103,7 +104,9 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn zero_below(x: __m512, limit: f32, value: __m512) -> __m512 {
         // SAFETY: the module's promise.
-        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, _mm512_set1_ps(limit)), value) }
+        unsafe {
+            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, _mm512_set1_ps(limit)), value)
+        }
     }
 
     #[inline(always)]
@@ -124,7 +127,8 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn transpose(rows: &[&[f32]], at: usize, to: &mut [f32], to_row: usize) {
         assert!(to.len() >= 15 * to_row + 16);
-        // SAFETY: the module's promise; sixteen numbers are there in each row, as its slice says, and in each of `to`, as asserted.
+        // SAFETY: the module's promise; sixteen numbers are there in each row, as its slice says,
+        // and in each of `to`, as asserted.
         unsafe {
             // Of four rows: columns c, c + 4, c + 8 and c + 12.
             let mut fours = [[_mm512_setzero_ps(); 4]; 4];
@@ -135,10 +139,16 @@ impl Isa for Avx512 {
                     _mm512_loadu_ps(rows[2][at..at + 16].as_ptr()),
                     _mm512_loadu_ps(rows[3][at..at + 16].as_ptr()),
                 ];
-                let (ab, cd) = (_mm512_castps_pd(_mm512_unpacklo_ps(a, b)), _mm512_castps_pd(_mm512_unpacklo_ps(c, d)));
+                let (ab, cd) = (
+                    _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+                    _mm512_castps_pd(_mm512_unpacklo_ps(c, d)),
+                );
                 fours[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
                 fours[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
-                let (ab, cd) = (_mm512_castps_pd(_mm512_unpackhi_ps(a, b)), _mm512_castps_pd(_mm512_unpackhi_ps(c, d)));
+                let (ab, cd) = (
+                    _mm512_castps_pd(_mm512_unpackhi_ps(a, b)),
+                    _mm512_castps_pd(_mm512_unpackhi_ps(c, d)),
+                );
                 fours[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
                 fours[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
             }
@@ -150,9 +160,15 @@ impl Isa for Avx512 {
                 let lower_odd = _mm512_shuffle_f32x4::<0xdd>(third[c], fourth[c]);
                 let to = to.as_mut_ptr().add(c * to_row);
                 _mm512_storeu_ps(to, _mm512_shuffle_f32x4::<0x88>(upper, lower));
-                _mm512_storeu_ps(to.add(4 * to_row), _mm512_shuffle_f32x4::<0x88>(upper_odd, lower_odd));
+                _mm512_storeu_ps(
+                    to.add(4 * to_row),
+                    _mm512_shuffle_f32x4::<0x88>(upper_odd, lower_odd),
+                );
                 _mm512_storeu_ps(to.add(8 * to_row), _mm512_shuffle_f32x4::<0xdd>(upper, lower));
-                _mm512_storeu_ps(to.add(12 * to_row), _mm512_shuffle_f32x4::<0xdd>(upper_odd, lower_odd));
+                _mm512_storeu_ps(
+                    to.add(12 * to_row),
+                    _mm512_shuffle_f32x4::<0xdd>(upper_odd, lower_odd),
+                );
             }
         }
     }
@@ -263,10 +279,16 @@ impl Isa for Avx2 {
                     _mm256_loadu_ps(rows[2][at..at + 8].as_ptr()),
                     _mm256_loadu_ps(rows[3][at..at + 8].as_ptr()),
                 ];
-                let (ab, cd) = (_mm256_castps_pd(_mm256_unpacklo_ps(a, b)), _mm256_castps_pd(_mm256_unpacklo_ps(c, d)));
+                let (ab, cd) = (
+                    _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+                    _mm256_castps_pd(_mm256_unpacklo_ps(c, d)),
+                );
                 fours[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
                 fours[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
-                let (ab, cd) = (_mm256_castps_pd(_mm256_unpackhi_ps(a, b)), _mm256_castps_pd(_mm256_unpackhi_ps(c, d)));
+                let (ab, cd) = (
+                    _mm256_castps_pd(_mm256_unpackhi_ps(a, b)),
+                    _mm256_castps_pd(_mm256_unpackhi_ps(c, d)),
+                );
                 fours[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
                 fours[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
             }

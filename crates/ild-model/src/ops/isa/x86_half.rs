@@ -1,6 +1,7 @@
 //! AVX512-FP16: half precision on x86-64.
 //!
-//! Every `unsafe` call of an instruction here rests on one promise: that of [`super::dispatch_half`].
+//! Every `unsafe` call of an instruction here rests on one promise: that of
+//! [`super::dispatch_half`].
 
 use std::arch::x86_64::*;
 
@@ -14,7 +15,12 @@ use super::{Avx512, Half, Isa};
 fn to_half(value: __m512) -> __m256i {
     let low = Avx512::max(Avx512::splat(-f16::MAX.to_f32_const()), value);
     // SAFETY: the promise.
-    unsafe { _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(Avx512::min(Avx512::splat(f16::MAX.to_f32_const()), low)) }
+    unsafe {
+        _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(Avx512::min(
+            Avx512::splat(f16::MAX.to_f32_const()),
+            low,
+        ))
+    }
 }
 
 impl Half<__m512> for __m512h {
@@ -78,8 +84,9 @@ impl Half<__m512> for __m512h {
         unsafe { _mm512_fmadd_ph(self, b, c) }
     }
 
-    /// The part behind the point goes into a polynomial of degree 3 (found by trying numbers of half precision: largest error 7e-4,
-    /// rounding included; exact at 0 and 1), the whole part into the exponent.
+    /// The part behind the point goes into a polynomial of degree 3 (found by trying numbers of
+    /// half precision: largest error 7e-4, rounding included; exact at 0 and 1), the whole part
+    /// into the exponent.
     #[inline(always)]
     fn exp2(self) -> Self {
         const THIRD: f16 = f16::from_f32_const(0.078_125);
@@ -87,7 +94,8 @@ impl Half<__m512> for __m512h {
         const FIRST: f16 = f16::from_f32_const(0.695_312_5);
         /// Towards −∞, no exception.
         const FLOOR: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
-        let [third, second, first, one] = [Self::splat(THIRD), Self::splat(SECOND), Self::splat(FIRST), Self::splat(f16::ONE)];
+        let [third, second, first, one] =
+            [Self::splat(THIRD), Self::splat(SECOND), Self::splat(FIRST), Self::splat(f16::ONE)];
         // SAFETY: the promise.
         unsafe {
             let rest = _mm512_reduce_ph::<FLOOR>(self);
@@ -123,14 +131,22 @@ impl Half<__m512> for __m512h {
         // SAFETY: the promise.
         unsafe {
             let numbers = _mm512_castph_si512(self);
-            [_mm512_cvtph_ps(_mm512_castsi512_si256(numbers)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(numbers))]
+            [
+                _mm512_cvtph_ps(_mm512_castsi512_si256(numbers)),
+                _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(numbers)),
+            ]
         }
     }
 
     #[inline(always)]
     fn narrow([low, high]: [__m512; 2]) -> Self {
         // SAFETY: the promise.
-        unsafe { _mm512_castsi512_ph(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(to_half(low)), to_half(high))) }
+        unsafe {
+            _mm512_castsi512_ph(_mm512_inserti64x4::<1>(
+                _mm512_castsi256_si512(to_half(low)),
+                to_half(high),
+            ))
+        }
     }
 
     #[inline(always)]

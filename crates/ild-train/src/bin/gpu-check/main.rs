@@ -1,8 +1,12 @@
-//! `gpu-check`: one program for a machine with a GPU and without cargo. Are the numbers right there, and how fast do they come?
+//! `gpu-check`: one program for a machine with a GPU and without cargo. Are the numbers right
+//! there, and how fast do they come?
 //!
-//! 1. operations: every case of the shared test table on the device, against the plain operations in f64 on the CPU;
-//! 2. model: logits and every gradient on the device against the CPU path, which CI holds against PyTorch;
-//! 3. timings: forward pass of each size, training step; beside PyTorch where a Python with torch and sam2 is given.
+//! 1. operations: every case of the shared test table on the device, against the plain operations
+//!   in f64 on the CPU;
+//! 2. model: logits and every gradient on the device against the CPU path, which CI holds against
+//!   PyTorch;
+//! 3. timings: forward pass of each size, training step; beside PyTorch where a Python with torch
+//!   and sam2 is given.
 
 // The one table of operations and sizes, shared with the tests.
 #[path = "../../../../ild-model/tests/ops/cases.rs"]
@@ -84,7 +88,11 @@ struct Report<'a> {
 }
 
 fn main() -> ExitCode {
-    ild_cli::main(|cli: &Cli| &cli.common, |cli| on_large_stack(|| run(&cli)), ild_model::Error::rejects)
+    ild_cli::main(
+        |cli: &Cli| &cli.common,
+        |cli| on_large_stack(|| run(&cli)),
+        ild_model::Error::rejects,
+    )
 }
 
 /// `backward` calls itself once per tensor of the graph.
@@ -110,13 +118,20 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut table = ild_cli::table(["what", "precision", "error", "allowed", ""]);
     for c in &comparisons {
         let verdict = if c.holds() { "right" } else { "WRONG" };
-        table.add_row([c.what.clone(), c.precision.into(), format!("{:.1e}", c.error), format!("{:.0e}", c.allowed), verdict.into()]);
+        table.add_row([
+            c.what.clone(),
+            c.precision.into(),
+            format!("{:.1e}", c.error),
+            format!("{:.0e}", c.allowed),
+            verdict.into(),
+        ]);
     }
     println!("{table}");
 
     let wrong = comparisons.iter().filter(|c| !c.holds()).count();
     let all = comparisons.len();
-    let mut report = Report { device: name(&device), settings: cli, comparisons, timings: Vec::new() };
+    let mut report =
+        Report { device: name(&device), settings: cli, comparisons, timings: Vec::new() };
     report.write()?; // already: whoever stops a long run keeps what there is
 
     report.timings = timing::measure(&device, &types, cli)?;
@@ -126,7 +141,12 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         report.write()?;
     }
     println!("{}", timing::table(&report.timings));
-    println!("{}: {} of {all} comparisons hold on {}", cli.output.display(), all - wrong, report.device);
+    println!(
+        "{}: {} of {all} comparisons hold on {}",
+        cli.output.display(),
+        all - wrong,
+        report.device
+    );
     if wrong > 0 {
         bail!("{wrong} of {all} comparisons do not hold");
     }
@@ -144,9 +164,13 @@ fn name(device: &Device) -> String {
     if device.is_cpu() {
         return "the CPU".into();
     }
-    let answer = std::process::Command::new("nvidia-smi").args(["--query-gpu=name,driver_version", "--format=csv,noheader"]).output();
+    let answer = std::process::Command::new("nvidia-smi")
+        .args(["--query-gpu=name,driver_version", "--format=csv,noheader"])
+        .output();
     match answer {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
         _ => format!("{:?}", device.location()),
     }
 }

@@ -16,7 +16,15 @@ const F32: f64 = 2e-5;
 const BF16: f64 = 1.5e-2;
 
 /// Operations whose activations may be bf16 on a GPU; the others serve the decoder, which is f32.
-const IN_BF16: [&str; 7] = ["layer_norm", "gelu", "linear", "mlp_residual", "attention", "window_attention", "patch_embed"];
+const IN_BF16: [&str; 7] = [
+    "layer_norm",
+    "gelu",
+    "linear",
+    "mlp_residual",
+    "attention",
+    "window_attention",
+    "patch_embed",
+];
 
 /// The largest error of each operation, values and gradients apart.
 pub fn compare(device: &Device, types: &[DType], quick: bool) -> anyhow::Result<Vec<Comparison>> {
@@ -27,9 +35,13 @@ pub fn compare(device: &Device, types: &[DType], quick: bool) -> anyhow::Result<
     let mut worst: BTreeMap<(String, &'static str), [f64; 2]> = BTreeMap::new();
     for case in &cases {
         let operation = case.name.split(' ').next().unwrap_or_default().to_owned();
-        // Equal numbers are frequent in bf16, and of those the plain pool gives each the whole gradient.
+        // Equal numbers are frequent in bf16, and of those the plain pool gives each the whole
+        // gradient.
         let ties = case.name.contains("pool");
-        for &dtype in types.iter().filter(|t| **t == DType::F32 || (IN_BF16.contains(&operation.as_str()) && !ties)) {
+        for &dtype in types
+            .iter()
+            .filter(|t| **t == DType::F32 || (IN_BF16.contains(&operation.as_str()) && !ties))
+        {
             let errors = errors(case, dtype, device)?;
             let so_far = worst.entry((operation.clone(), word(dtype))).or_default();
             for (so_far, error) in so_far.iter_mut().zip(errors) {
@@ -39,7 +51,12 @@ pub fn compare(device: &Device, types: &[DType], quick: bool) -> anyhow::Result<
     }
     let both = worst.into_iter().flat_map(|((operation, precision), errors)| {
         let allowed = if precision == "f32" { F32 } else { BF16 };
-        let comparison = move |(part, error)| Comparison { what: format!("{operation}, {part}"), precision, error, allowed };
+        let comparison = move |(part, error)| Comparison {
+            what: format!("{operation}, {part}"),
+            precision,
+            error,
+            allowed,
+        };
         ["value", "gradient"].into_iter().zip(errors).map(comparison)
     });
     Ok(both.collect())
@@ -47,13 +64,15 @@ pub fn compare(device: &Device, types: &[DType], quick: bool) -> anyhow::Result<
 
 /// Of the value, and the largest of the gradients.
 fn errors(case: &Case, dtype: DType, device: &Device) -> Result<[f64; 2]> {
-    let rounded = case.inputs.iter().zip(1..).map(|(shape, seed)| random(shape, seed)?.to_dtype(dtype));
+    let rounded =
+        case.inputs.iter().zip(1..).map(|(shape, seed)| random(shape, seed)?.to_dtype(dtype));
     let rounded = rounded.collect::<Result<Vec<_>>>()?;
     let exact = rounded.iter().map(|t| t.to_dtype(DType::F64)).collect::<Result<Vec<_>>>()?;
     let there = rounded.iter().map(|t| t.to_device(device)).collect::<Result<Vec<_>>>()?;
     let (found, expected) = (run(case, &there, Path::Fused)?, run(case, &exact, Path::Reference)?);
     let value = distance(&found[0], &expected[0]);
-    let gradient = found.iter().zip(&expected).skip(1).map(|(f, e)| distance(f, e)).fold(0.0, f64::max);
+    let gradient =
+        found.iter().zip(&expected).skip(1).map(|(f, e)| distance(f, e)).fold(0.0, f64::max);
     Ok([value, gradient])
 }
 
@@ -90,5 +109,7 @@ pub fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
 pub fn distance(found: &[f64], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(1.0, |m: f64, e| m.max(e.abs()));
     let pairs = found.iter().zip(expected);
-    pairs.fold(0.0, |m: f64, (f, e)| if (f - e).is_finite() { m.max((f - e).abs() / largest) } else { f64::INFINITY })
+    pairs.fold(0.0, |m: f64, (f, e)| {
+        if (f - e).is_finite() { m.max((f - e).abs() / largest) } else { f64::INFINITY }
+    })
 }

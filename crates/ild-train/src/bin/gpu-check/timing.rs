@@ -32,12 +32,25 @@ pub struct Timing {
 }
 
 pub fn table(timings: &[Timing]) -> impl std::fmt::Display {
-    let mut table = ild_cli::table(["what", "model", "precision", "batch", "engine", "min, ms", "median, ms", "memory, GiB"]);
+    let mut table = ild_cli::table([
+        "what",
+        "model",
+        "precision",
+        "batch",
+        "engine",
+        "min, ms",
+        "median, ms",
+        "memory, GiB",
+    ]);
     for t in timings {
-        let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+        let number =
+            |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
         let first = t.failed.clone().unwrap_or_else(|| number(t.min_ms));
-        let words = [&t.what, &t.model, &t.precision, &t.batch.to_string(), &t.engine].map(String::clone);
-        table.add_row([words.to_vec(), vec![first, number(t.median_ms), number(t.peak_gib)]].concat());
+        let words =
+            [&t.what, &t.model, &t.precision, &t.batch.to_string(), &t.engine].map(String::clone);
+        table.add_row(
+            [words.to_vec(), vec![first, number(t.median_ms), number(t.peak_gib)]].concat(),
+        );
     }
     table
 }
@@ -47,13 +60,17 @@ pub fn measure(device: &Device, types: &[DType], cli: &Cli) -> anyhow::Result<Ve
     let mut timings = Vec::new();
     for name in &cli.models {
         for &dtype in types {
-            timings.push(line("forward", name, dtype, 1, device, || forward(name, dtype, device, cli)));
+            timings.push(line("forward", name, dtype, 1, device, || {
+                forward(name, dtype, device, cli)
+            }));
         }
     }
     if let Some(name) = cli.models.first() {
         for &dtype in types {
             for (what, recompute) in [("step", false), ("step, recomputed", true)] {
-                timings.push(line(what, name, dtype, cli.batch, device, || step(name, dtype, recompute, device, cli)));
+                timings.push(line(what, name, dtype, cli.batch, device, || {
+                    step(name, dtype, recompute, device, cli)
+                }));
             }
         }
     }
@@ -61,11 +78,21 @@ pub fn measure(device: &Device, types: &[DType], cli: &Cli) -> anyhow::Result<Ve
 }
 
 /// A failure (of memory, say) is a line of the table, too.
-fn line(what: &str, model: &str, dtype: DType, batch: usize, device: &Device, run: impl FnOnce() -> anyhow::Result<Vec<f64>>) -> Timing {
+fn line(
+    what: &str,
+    model: &str,
+    dtype: DType,
+    batch: usize,
+    device: &Device,
+    run: impl FnOnce() -> anyhow::Result<Vec<f64>>,
+) -> Timing {
     peak::reset(device);
     let outcome = run();
     let peak_gib = peak::bytes(device).map(|bytes| bytes as f64 / f64::from(1 << 30));
-    let failed = outcome.as_ref().err().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());
+    let failed = outcome
+        .as_ref()
+        .err()
+        .map(|error| error.to_string().lines().next().unwrap_or_default().to_owned());
     let mut ms = outcome.unwrap_or_default();
     ms.sort_by(f64::total_cmp);
     Timing {
@@ -82,7 +109,11 @@ fn line(what: &str, model: &str, dtype: DType, batch: usize, device: &Device, ru
 }
 
 /// Milliseconds of each counted run, with everything on the device done at its end.
-fn times(device: &Device, rounds: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<f64>> {
+fn times(
+    device: &Device,
+    rounds: usize,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f64>> {
     let mut once = || {
         device.synchronize()?;
         let started = Instant::now();
@@ -107,15 +138,24 @@ fn forward(name: &str, dtype: DType, device: &Device, cli: &Cli) -> anyhow::Resu
 }
 
 /// Forward, backward and AdamW.
-fn step(name: &str, dtype: DType, recompute: bool, device: &Device, cli: &Cli) -> anyhow::Result<Vec<f64>> {
+fn step(
+    name: &str,
+    dtype: DType,
+    recompute: bool,
+    device: &Device,
+    cli: &Cli,
+) -> anyhow::Result<Vec<f64>> {
     let config = Sam2Config::from_name_or_file(name)?;
-    let (mut model, parameters, _) = Sam2::trainable(&config, &Weights::random(&config, cli.common.seed)?, device)?;
+    let (mut model, parameters, _) =
+        Sam2::trainable(&config, &Weights::random(&config, cli.common.seed)?, device)?;
     model.set_precision(crate::precision(dtype))?;
     let aside = recompute.then(|| model.image_encoder.trunk.recompute());
-    let mut optimizer = AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default());
+    let mut optimizer =
+        AdamW::new(parameters.iter().map(|(_, var)| var.clone()).collect(), AdamWConfig::default());
     let data = Data::new(cli.batch, config.image_size, device)?;
     times(device, cli.rounds, || {
-        let found = model.decode_box(&model.encode_image(&data.images)?, &data.boxes, DecodeMode::Train)?;
+        let found =
+            model.decode_box(&model.encode_image(&data.images)?, &data.boxes, DecodeMode::Train)?;
         let loss = dice_and_cross_entropy(&found.logits, &data.masks)?;
         let mut store = loss.total.backward()?;
         if let Some(aside) = &aside {
