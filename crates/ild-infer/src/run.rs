@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ild_cli::{Common, RunReport};
 use ild_io::LabelTable;
+use ild_preprocess::cohort::record::{Key, Records};
 use ild_preprocess::one_line;
-use ild_preprocess::record::{Key, Records};
 use serde_json::{Value, json};
 
 use crate::one_case::{Context, seconds};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::loader::Misfit;
+use crate::weights::loader::Misfit;
 
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -59,46 +59,35 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod decoder;
 mod device;
+pub mod encoder;
 mod error;
 mod features;
-pub mod fpn_neck;
-pub mod hiera;
-mod identify;
-mod image_encoder;
-mod init;
+mod image;
 mod input;
-pub mod inspect;
 mod layers;
-mod loader;
-pub mod mask_decoder;
-mod mask_selection;
 pub mod ops;
-mod parameters;
-pub mod prompt_encoder;
 mod recompute;
-mod resize;
 mod sam2;
 pub mod segment;
-mod transform;
-pub mod transformer;
-mod weights;
+pub mod weights;
 
 pub use config::Sam2Config;
+pub use decoder::mask_selection::{DecodeMode, stability_scores};
 pub use device::open_device;
+pub use encoder::image_encoder::ImageEncoder;
 pub use error::{Error, Result};
 pub use features::{ImageFeatures, MaskPrediction};
-pub use identify::{Likeness, is_carried};
-pub use image_encoder::ImageEncoder;
-pub use layers::{LayerNorm, Linear, Mlp};
-pub use loader::{LoadReport, Misfit};
-pub use mask_selection::{DecodeMode, stability_scores};
-pub use ops::Precision;
-pub use parameters::Parameters;
-pub use recompute::Aside;
-pub use resize::{resize_antialiased, resize_plain};
-pub use sam2::Sam2;
-pub use transform::{
+pub use image::resize::{resize_antialiased, resize_plain};
+pub use image::transform::{
     MEAN, STD, box_to_input, image_to_input, logits_to_probability, resize_logits,
 };
+pub use layers::{LayerNorm, Linear, Mlp};
+pub use ops::Precision;
+pub use recompute::Aside;
+pub use sam2::Sam2;
 pub use weights::Weights;
+pub use weights::identify::{Likeness, is_carried};
+pub use weights::loader::{LoadReport, Misfit};
+pub use weights::parameters::Parameters;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ild_cli::{Common, RunReport, Usage, table};
 use ild_model::segment::{checked_box, read_slice, segment};
-use ild_model::{Likeness, Precision, Sam2, Sam2Config, Weights, inspect, open_device};
+use ild_model::{Likeness, Precision, Sam2, Sam2Config, Weights, open_device, weights::inspect};
 use serde::Serialize;
 
 /// SAM 2's image model: inspect and convert checkpoints, segment a slice with a box.

@@ -13,7 +13,7 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail,
 };
 
-use crate::hiera::MultiScaleBlock;
+use crate::encoder::hiera::MultiScaleBlock;
 
 /// Gradients of the tensors of checkpointed blocks, until they are fetched.
 #[derive(Clone, Default)]

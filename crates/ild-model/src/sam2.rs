@@ -4,16 +4,16 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use crate::config::Sam2Config;
+use crate::decoder::mask_decoder::{AllMasks, MaskDecoder};
+use crate::decoder::mask_selection::{DecodeMode, select};
+use crate::decoder::prompt_encoder::PromptEncoder;
+use crate::encoder::image_encoder::ImageEncoder;
 use crate::error::{Error, Result};
 use crate::features::{ImageFeatures, MaskPrediction};
-use crate::image_encoder::ImageEncoder;
-use crate::loader::{LoadReport, Loader};
-use crate::mask_decoder::{AllMasks, MaskDecoder};
-use crate::mask_selection::{DecodeMode, select};
 use crate::ops::Precision;
-use crate::parameters::Parameters;
-use crate::prompt_encoder::PromptEncoder;
 use crate::weights::Weights;
+use crate::weights::loader::{LoadReport, Loader};
+use crate::weights::parameters::Parameters;
 
 /// SAM 2's image path: an image becomes features, features and a prompt become a mask.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl Sam2 {
     ///
     /// # Shapes
     /// - `points`: `[b, n, 2]` x, y in pixels of the `s`×`s` input, `labels`: `[b, n]` (see
-    ///   [`crate::prompt_encoder::label`])
+    ///   [`crate::decoder::prompt_encoder::label`])
     ///
     /// # Errors
     /// [`Error::Shape`] for other shapes, or where features and points are not equally many.

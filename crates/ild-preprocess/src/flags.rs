@@ -13,13 +13,13 @@ use ild_io::{LabelTable, Window};
 use serde::Serialize;
 
 use crate::Result;
-use crate::case::{CaseSettings, Modality};
-use crate::dust::DustLimits;
-use crate::grey_level::Scaling;
-use crate::nii_to_npz::{NiiToNpz, SplitChoice};
-use crate::npz_to_npy::NpzToNpy;
-use crate::pairs::Sources;
-use crate::window::{PRESETS, Windowing};
+use crate::cohort::pairs::Sources;
+use crate::labels::dust::DustLimits;
+use crate::picture::grey_level::Scaling;
+use crate::picture::window::{PRESETS, Windowing};
+use crate::stages::case::{CaseSettings, Modality};
+use crate::stages::nii_to_npz::{NiiToNpz, SplitChoice};
+use crate::stages::npz_to_npy::NpzToNpy;
 
 /// The duodenum in the abdominal set that the older scripts were written for; they always drop it.
 const REFERENCE_REMOVED_ID: u8 = 12;

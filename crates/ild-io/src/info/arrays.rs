@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::values::Tally;
 use super::{ArrayInfo, FileInfo, LabelCount, checks, known_grid};
-use crate::npy::with_array;
+use crate::files::npy::with_array;
 use crate::{Images, LabelTable, NpyArray, NpzFile, Result, SliceStack, read_npy, read_npz};
 
 /// An NPZ: a case of ours, or any named arrays.

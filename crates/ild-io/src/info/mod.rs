@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::dicom_series::SeriesFacts;
-use crate::nifti::{notes, read_unchecked};
-use crate::{Affine, Format, Geometry, Result, Volume, Window, nrrd, read_dicom_series};
+use crate::files::dicom_series::SeriesFacts;
+use crate::files::nifti::{notes, read_unchecked};
+use crate::{Affine, Format, Geometry, Result, Volume, Window, files::nrrd, read_dicom_series};
 
 pub use values::{LabelCount, ValueRange};
 

@@ -10,7 +10,7 @@ use crate::chart::{Bar, Chart, Marks};
 use crate::report::page::{Cell, LegendEntry, Page, Picture, Table, Tile};
 use crate::report::{png_picture, windowed};
 use crate::tables::write_csv;
-use crate::{Result, columns};
+use crate::{Result, tables::columns};
 
 /// Pictures are enlarged by whole pixels to at least this width.
 const WIDTH_PX: usize = 480;

@@ -8,7 +8,7 @@ pub(crate) use pictures::{png_picture, windowed};
 
 use crate::chart::series_color;
 use crate::cohort::{Cohort, Outcome, System};
-use crate::printed::{interval, score};
+use crate::tables::printed::{interval, score};
 use crate::{
     Better, Comparison, EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, charts,
     metric,

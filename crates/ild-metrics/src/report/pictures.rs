@@ -11,8 +11,8 @@ use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Axis, s};
 
 use super::page::Picture;
+use crate::cohort::pairing::{CaseFiles, case_files};
 use crate::cohort::{Outcome, ScoredCase, System};
-use crate::pairing::{CaseFiles, case_files};
 use crate::statistics::mean;
 use crate::{Aligned, AnnotatedCase, EvaluateSettings, Prediction, Result};
 

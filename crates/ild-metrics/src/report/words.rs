@@ -1,7 +1,7 @@
 //! The sentences of the report.
 
 use crate::cohort::{Cohort, Outcome};
-use crate::printed::{interval, score};
+use crate::tables::printed::{interval, score};
 use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Provenance, metric};
 
 /// Below this a sign test counts as agreeing with an interval of 95 %.

@@ -1,7 +1,7 @@
 //! Resizing of images, probabilities and position embeddings, as torchvision and PyTorch do it.
 
 use candle_core::{Device, Tensor};
-use ild_model::hiera::resize_bicubic;
+use ild_model::encoder::hiera::resize_bicubic;
 use ild_model::{image_to_input, logits_to_probability};
 use ndarray::Array2;
 

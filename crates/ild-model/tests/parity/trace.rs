@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use ild_model::config::MASK_TOKENS;
-use ild_model::transformer::TwoWayAttentionBlock;
+use ild_model::decoder::transformer::TwoWayAttentionBlock;
 use ild_model::{ImageFeatures, Sam2, ops};
 
 pub type Trace = BTreeMap<String, Tensor>;

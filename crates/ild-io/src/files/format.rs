@@ -1,0 +1,51 @@
+//! What kind of file something is, by its content.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::files::input::unreadable;
+use crate::{Result, files::dicom_series, files::nrrd};
+
+/// Kinds of files that this crate reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// NIfTI-1 or -2, also a half of a `.hdr` / `.img` pair.
+    Nifti,
+    /// NRRD with attached voxels.
+    Nrrd,
+    /// Arrays of numpy, zipped.
+    Npz,
+    /// One array of numpy.
+    Npy,
+    /// A folder of DICOM slices, or one slice.
+    Dicom,
+}
+
+impl Format {
+    /// Looks at a file's first bytes; what is none of the others (a pipe, too) is taken for NIfTI,
+    /// whose reader says what is wrong.
+    ///
+    /// # Errors
+    /// When there is nothing at `path`, or it cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        let meta = std::fs::metadata(path).map_err(unreadable(path))?;
+        if meta.is_dir() {
+            return Ok(Self::Dicom);
+        }
+        if !meta.is_file() {
+            return Ok(Self::Nifti);
+        }
+        let mut start = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(8).read_to_end(&mut start))
+            .map_err(unreadable(path))?;
+        Ok(match &start[..] {
+            [b'P', b'K', 3 | 5, ..] => Self::Npz,
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
+            start if start.starts_with(nrrd::MAGIC) => Self::Nrrd,
+            _ if dicom_series::is_dicom(path) => Self::Dicom,
+            _ => Self::Nifti,
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! From a NIfTI file to voxels: header, guards, then one inflate straight into the array.
+
+use std::path::Path;
+
+use super::header::{self, Header};
+use super::pair;
+use crate::files::input::Input;
+use crate::files::raw_voxels::{self, Layout};
+use crate::volume::Number;
+use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, files::nrrd, with_voxels};
+
+/// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are
+/// filled up with 1).
+///
+/// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays
+/// `f64`), as SimpleITK does.
+///
+/// # Errors
+/// Rejects what is no regular file, no NIfTI or NRRD, cut short, damaged, has more than 3 axes,
+/// holds colours or complex numbers, promises more than it holds or more than 4 GiB, has no usable
+/// spacing, or holds NaN or infinite values.
+pub fn read_volume(path: &Path) -> Result<Volume> {
+    let volume = any_unchecked(path)?;
+    refuse_not_finite(&volume.voxels, path)?;
+    Ok(volume)
+}
+
+/// Reads a label map; values must be whole and within 0..=255.
+///
+/// # Errors
+/// As [`read_volume`], and for label values that are not; the values are named.
+pub fn read_label_map(path: &Path) -> Result<LabelMap> {
+    let volume = any_unchecked(path)?;
+    Ok(LabelMap {
+        labels: crate::volume::label_map::whole_labels(volume.voxels, path)?,
+        geometry: volume.geometry,
+    })
+}
+
+fn any_unchecked(path: &Path) -> Result<Volume> {
+    match Format::of(path)? {
+        Format::Nrrd => nrrd::read_unchecked(path),
+        _ => read_unchecked(path).map(|(volume, _)| volume),
+    }
+}
+
+/// Reads a volume whatever its values are, and its header; what is odd but readable is logged.
+pub(crate) fn read_unchecked(path: &Path) -> Result<(Volume, Header)> {
+    let header_path = pair::header_path(path)?;
+    let mut input = Input::open(&header_path)?;
+    let (header, header_bytes) = read_header(&mut input)?;
+    let spacing_xyz_mm = header.orientation.spacing_xyz(header.shape_zyx(), &header_path)?;
+    let geometry = Geometry {
+        shape_zyx: header.shape_zyx(),
+        spacing_xyz_mm,
+        affine: header.orientation.sform_or_qform_or_pixdim(spacing_xyz_mm),
+        nifti: Some(header.orientation),
+    };
+    for note in super::notes::of_header(&header, &geometry) {
+        tracing::warn!("{}: {note}", path.display());
+    }
+    let voxels = if header.paired {
+        input.drain()?;
+        let mut image = Input::open(&pair::image_path(&header_path)?)?;
+        read_voxels(&mut image, &header, 0)?
+    } else {
+        read_voxels(&mut input, &header, header_bytes)?
+    };
+    Ok((Volume { voxels, geometry }, header))
+}
+
+/// The header and its length in bytes.
+fn read_header(input: &mut Input) -> Result<(Header, u64)> {
+    let mut bytes = vec![0u8; header::NIFTI1_BYTES];
+    let path = input.path().to_owned();
+    let not_nifti = |found: String| {
+        Error::rejected(
+            &path,
+            "a NIfTI file (.nii, .nii.gz, .hdr with .img)",
+            found,
+            "check that this is the right file (a folder of DICOM: `ild-io convert`)",
+        )
+    };
+    let got = input.fill(&mut bytes[..4], 0).map(|()| [bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let start = match got {
+        Err(error @ Error::Io { .. }) => return Err(error),
+        Err(error) if input.is_gzip() => return Err(error),
+        Err(_) => return Err(not_nifti("fewer than 4 bytes".to_owned())),
+        Ok(start) => start,
+    };
+    let length = header::header_bytes(start)
+        .ok_or_else(|| not_nifti(format!("a file that begins with `{}`", start.escape_ascii())))?;
+    bytes.resize(length, 0);
+    input.fill(&mut bytes[4..], 4)?;
+    Ok((header::parse(&bytes, &path)?, length as u64))
+}
+
+/// Voxels from the stream, which stands at byte `position`, rescaled.
+fn read_voxels(input: &mut Input, header: &Header, position: u64) -> Result<Voxels> {
+    let layout = Layout {
+        data_type: header.data_type,
+        shape_zyx: header.shape_zyx(),
+        big_endian: header.big_endian,
+        offset: header.vox_offset,
+    };
+    let voxels = raw_voxels::read(input, layout, position)?;
+    Ok(match header.scaling() {
+        Some((slope, inter)) => scale(voxels, slope, inter),
+        None => voxels,
+    })
+}
+
+/// `slope · value + inter`: computed in `f64`, kept as `f32`, except that `f64` stays.
+fn scale(voxels: Voxels, slope: f64, inter: f64) -> Voxels {
+    match voxels {
+        Voxels::F64(values) => Voxels::F64(values.mapv_into(|v| v * slope + inter)),
+        Voxels::F32(values) => {
+            Voxels::F32(values.mapv_into(|v| (f64::from(v) * slope + inter) as f32))
+        }
+        whole => Voxels::F32(
+            with_voxels!(whole, values => values.mapv(|v| (f64::from(v.as_f32()) * slope + inter) as f32)),
+        ),
+    }
+}
+
+fn refuse_not_finite(voxels: &Voxels, path: &Path) -> Result<()> {
+    let count = match voxels {
+        Voxels::F32(values) => values.iter().filter(|v| !v.is_finite()).count(),
+        Voxels::F64(values) => values.iter().filter(|v| !v.is_finite()).count(),
+        _ => 0,
+    };
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Error::rejected(
+        path,
+        "finite values",
+        format!("{count} voxels that are NaN or infinite"),
+        "replace them by what they stand for (outside the scanner's field of view: -1024 HU)",
+    ))
+}

@@ -1,0 +1,227 @@
+//! `ild-metrics evaluate`: every case, every set of predictions, scored alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use ild_io::LabelTable;
+use rayon::prelude::*;
+
+use crate::cohort::pairing::{CaseFiles, case_files};
+use crate::cohort::{Cohort, Outcome, ScoredCase, System, classes_of};
+use crate::{
+    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, NamedFolder,
+    Prediction, Result, ScoreSettings, read_patients,
+};
+
+/// A scored cohort, and what could not be scored.
+pub struct Evaluation {
+    /// The numbers.
+    pub cohort: Cohort,
+    /// Ground-truth files that were refused, and why; they are in no number.
+    pub refused_references: Vec<(PathBuf, String)>,
+    /// For each system the predictions without ground truth.
+    pub unmatched: Vec<(String, Vec<String>)>,
+}
+
+impl Evaluation {
+    /// Scores all cases; `seed` is that of the bootstrap.
+    ///
+    /// A prediction that is missing or refused is scored as an empty one and listed; the other
+    /// cases go on.
+    ///
+    /// # Errors
+    /// When a folder or table is refused, when no ground truth can be read, or when the run is
+    /// interrupted.
+    pub fn run(settings: &EvaluateSettings, seed: u64) -> Result<Self> {
+        let references = case_files(&settings.gt, &settings.gt_name_suffix)?;
+        let folders = folders(settings)?;
+        let files: Vec<CaseFiles> = folders
+            .iter()
+            .map(|folder| case_files(&folder.path, &settings.pred_name_suffix))
+            .collect::<Result<_>>()?;
+        let given_table = label_table(settings)?;
+        let patients =
+            settings.patients.as_deref().map(read_patients).transpose()?.unwrap_or_default();
+
+        let bar = ild_cli::progress_bar(references.len() as u64, "cases");
+        let jobs = references.iter().map(|(case, reference)| {
+            let predictions = files.iter().map(|files| files.get(case)).collect();
+            CaseJob { case, reference, predictions }
+        });
+        let scored = jobs.collect::<Vec<_>>().into_par_iter().map(|job| -> Result<_> {
+            ild_cli::stop_if_interrupted()?;
+            let scored = job.score(settings, given_table.as_ref());
+            bar.inc(1);
+            Ok((job, scored))
+        });
+        let scored: Vec<(CaseJob, Result<Scored>)> = scored.collect::<Result<_>>()?;
+        bar.finish_and_clear();
+
+        let mut refused_references = Vec::new();
+        let mut systems: Vec<System> = folders
+            .into_iter()
+            .map(|folder| System { name: folder.name, folder: folder.path, cases: Vec::new() })
+            .collect();
+        let mut table = given_table.unwrap_or(LabelTable(BTreeMap::new()));
+        for (job, scored) in scored {
+            match scored {
+                Ok(scored) => {
+                    for (id, label) in scored.table.0 {
+                        table.0.entry(id).or_insert(label);
+                    }
+                    for (i, (outcome, scores)) in scored.by_system.into_iter().enumerate() {
+                        systems[i].cases.push(job.scored_case(i, outcome, scores, &patients));
+                    }
+                }
+                Err(cause) => {
+                    tracing::error!("{cause}");
+                    refused_references.push((job.reference.clone(), cause.to_string()));
+                }
+            }
+        }
+        if systems[0].cases.is_empty() {
+            let found = refused_references.first().map_or("none".to_owned(), |(_, why)| {
+                format!("none; the first was refused because {why}")
+            });
+            return Err(Error::rejected(&settings.gt, "ground truth that can be read", found, ""));
+        }
+        let patient_of: Vec<String> =
+            systems[0].cases.iter().map(|case| case.patient.clone()).collect();
+        let bootstrap = Bootstrap::new(&patient_of, settings.bootstrap, seed);
+        let unmatched = unmatched(&systems, &files, &references);
+        let cohort = Cohort { classes: classes_of(&systems, &table), systems, table, bootstrap };
+        Ok(Self { cohort, refused_references, unmatched })
+    }
+
+    /// Whether everything that was there could be read; decides the exit code.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<String> {
+        let predictions =
+            self.cohort.systems.iter().flat_map(|system| &system.cases).filter_map(|case| {
+                match &case.outcome {
+                    Outcome::Refused(why) => Some(why.clone()),
+                    _ => None,
+                }
+            });
+        self.refused_references.iter().map(|(_, why)| why.clone()).chain(predictions).collect()
+    }
+}
+
+/// The evaluated folder first, then the baselines; names are unique.
+fn folders(settings: &EvaluateSettings) -> Result<Vec<NamedFolder>> {
+    let main = NamedFolder { name: settings.name.clone(), path: settings.pred.clone() };
+    let all: Vec<NamedFolder> =
+        std::iter::once(main).chain(settings.baseline.iter().cloned()).collect();
+    let mut seen = BTreeSet::new();
+    match all.iter().find(|folder| !seen.insert(folder.name.clone())) {
+        Some(twice) => {
+            let found = format!("`{}` twice", twice.name);
+            Err(Error::rejected(
+                &twice.path,
+                "a name for each set of predictions",
+                found,
+                "use --baseline NAME=DIR with another name",
+            ))
+        }
+        None => Ok(all),
+    }
+}
+
+/// `--labels`, else `labels.json` or `dataset.json` in or beside the ground truth's folder.
+fn label_table(settings: &EvaluateSettings) -> Result<Option<LabelTable>> {
+    if let Some(path) = &settings.labels {
+        return Ok(Some(LabelTable::read(path)?));
+    }
+    let near = [Some(settings.gt.as_path()), settings.gt.parent()];
+    let files = near
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
+    files
+        .into_iter()
+        .find(|path| path.is_file())
+        .map(|path| Ok(LabelTable::read(&path)?))
+        .transpose()
+}
+
+fn unmatched(
+    systems: &[System],
+    files: &[CaseFiles],
+    references: &CaseFiles,
+) -> Vec<(String, Vec<String>)> {
+    let extra = |files: &CaseFiles| {
+        files.keys().filter(|case| !references.contains_key(*case)).cloned().collect::<Vec<_>>()
+    };
+    systems
+        .iter()
+        .zip(files)
+        .map(|(system, files)| (system.name.clone(), extra(files)))
+        .filter(|(_, cases)| !cases.is_empty())
+        .collect()
+}
+
+/// One case with the file of each system.
+struct CaseJob<'a> {
+    case: &'a String,
+    reference: &'a PathBuf,
+    predictions: Vec<Option<&'a PathBuf>>,
+}
+
+struct Scored {
+    table: LabelTable,
+    by_system: Vec<(Outcome, CaseScores)>,
+}
+
+impl CaseJob<'_> {
+    fn score(&self, settings: &EvaluateSettings, table: Option<&LabelTable>) -> Result<Scored> {
+        let truth = AnnotatedCase::read(self.reference, settings.annotated)?;
+        if truth.z_index.is_empty() {
+            tracing::warn!(
+                "{}: no slice holds a label, so none counts as annotated; --annotated all takes them all",
+                self.reference.display()
+            );
+        }
+        let table = table.cloned().or_else(|| truth.label_table.clone()).unwrap_or_default();
+        let wanted: BTreeSet<u8> = table.0.keys().copied().collect();
+        let settings = ScoreSettings {
+            nsd_tolerance_mm: settings.nsd_tolerance_mm,
+            lesion_overlap: settings.lesion_overlap,
+        };
+        let one = |file: &Option<&PathBuf>| -> Result<(Outcome, CaseScores)> {
+            let (outcome, pair) = match file {
+                None => {
+                    tracing::warn!("{}: no prediction, counted as a failure", self.case);
+                    (Outcome::Missing, Aligned::new(&truth, None, Path::new(""))?)
+                }
+                Some(path) => match Prediction::read(path, &table)
+                    .and_then(|prediction| Aligned::new(&truth, Some(&prediction), path))
+                {
+                    Ok(pair) => (Outcome::Scored, pair),
+                    Err(cause) => {
+                        tracing::error!("{cause}; counted as a failure");
+                        (Outcome::Refused(cause.to_string()), Aligned::new(&truth, None, path)?)
+                    }
+                },
+            };
+            Ok((outcome, CaseScores::new(&pair, &wanted, settings)))
+        };
+        Ok(Scored { by_system: self.predictions.iter().map(one).collect::<Result<_>>()?, table })
+    }
+
+    fn scored_case(
+        &self,
+        system: usize,
+        outcome: Outcome,
+        scores: CaseScores,
+        patients: &BTreeMap<String, String>,
+    ) -> ScoredCase {
+        ScoredCase {
+            case: self.case.clone(),
+            patient: patients.get(self.case).unwrap_or(self.case).clone(),
+            reference_file: self.reference.clone(),
+            prediction_file: self.predictions[system].cloned(),
+            outcome,
+            scores,
+        }
+    }
+}

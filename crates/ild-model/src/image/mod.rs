@@ -1,0 +1,4 @@
+//! What happens to an image before the model and to its logits behind it.
+
+pub(crate) mod resize;
+pub(crate) mod transform;

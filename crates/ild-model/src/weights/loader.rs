@@ -1,0 +1,190 @@
+//! From named tensors to a model: what was asked for, what was there, what was left.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+
+use crate::config::Sam2Config;
+use crate::error::Error;
+use crate::weights::Weights;
+use crate::weights::identify;
+
+/// The parts the reference trains; its optimiser's order is the order in which they are built.
+const TRAINED: [&str; 2] = ["image_encoder.", "sam_mask_decoder."];
+
+/// What became of every tensor of a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors of the image path.
+    pub loaded: Vec<String>,
+    /// Tensors of SAM 2's video path and mask prompts: kept and written back, not used.
+    pub carried: Vec<String>,
+}
+
+/// Why weights are not those of a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Misfit {
+    /// The file the weights come from.
+    pub origin: Option<PathBuf>,
+    /// Tensors the model needs and the weights lack.
+    pub missing: Vec<String>,
+    /// Tensors that belong to no part of SAM 2.
+    pub unused: Vec<String>,
+    /// Name, shape the model needs, shape in the weights.
+    pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// What the weights look like, and what to do.
+    pub hint: String,
+}
+
+impl Misfit {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unused.is_empty() && self.reshaped.is_empty()
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.origin {
+            write!(f, "{}: ", file.display())?;
+        }
+        write!(f, "the weights do not fit the model: {}", self.hint)?;
+        write_some(f, "missing", &self.missing)?;
+        write_some(f, "unused", &self.unused)?;
+        let reshaped: Vec<String> = self
+            .reshaped
+            .iter()
+            .map(|(name, expected, found)| {
+                format!("{name} (expected {expected:?}, found {found:?})")
+            })
+            .collect();
+        write_some(f, "of another shape", &reshaped)
+    }
+}
+
+/// The first few names of a list and how many there are.
+fn write_some(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let rest = names.len().saturating_sub(SHOWN);
+    let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
+    write!(f, "\n  {} {what}: {shown}{more}", names.len())
+}
+
+/// What a model asked for while it was built.
+#[derive(Debug, Default)]
+struct Record {
+    loaded: Vec<String>,
+    misfit: Misfit,
+    variables: Vec<(String, Var)>,
+}
+
+/// Hands tensors to a model that is being built, and keeps the record.
+///
+/// A missing tensor is noted and zeros are handed out, so that one error names all that is wrong.
+pub(crate) struct Loader<'a> {
+    weights: &'a Weights,
+    trainable: bool,
+    record: Arc<Mutex<Record>>,
+}
+
+struct Backend<'a> {
+    weights: &'a Weights,
+    trainable: bool,
+    record: Arc<Mutex<Record>>,
+}
+
+impl<'a> Loader<'a> {
+    pub fn frozen(weights: &'a Weights) -> Self {
+        Self { weights, trainable: false, record: Arc::default() }
+    }
+
+    pub fn trainable(weights: &'a Weights) -> Self {
+        Self { weights, trainable: true, record: Arc::default() }
+    }
+
+    pub fn var_builder(&self, device: &Device) -> VarBuilder<'a> {
+        let backend = Backend {
+            weights: self.weights,
+            trainable: self.trainable,
+            record: self.record.clone(),
+        };
+        VarBuilder::from_backend(Box::new(backend), DType::F32, device.clone())
+    }
+
+    /// Variables in the order the model was built.
+    pub fn variables(&self) -> Vec<(String, Var)> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).variables.clone()
+    }
+
+    /// What was loaded and what is carried, or everything that does not fit.
+    pub fn report(&self, config: &Sam2Config) -> crate::error::Result<LoadReport> {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded: BTreeSet<&str> = record.loaded.iter().map(String::as_str).collect();
+        let left = self.weights.names().filter(|name| !loaded.contains(name));
+        let (carried, unused): (Vec<_>, Vec<_>) =
+            left.map(str::to_owned).partition(|name| identify::is_carried(name));
+        let mut misfit = Misfit { unused, ..record.misfit.clone() };
+        if misfit.is_empty() {
+            return Ok(LoadReport { loaded: record.loaded.clone(), carried });
+        }
+        misfit.origin.clone_from(&self.weights.origin);
+        misfit.hint = identify::hint(self.weights, config);
+        Err(Error::Misfit(Box::new(misfit)))
+    }
+}
+
+impl Backend<'_> {
+    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SimpleBackend for Backend<'_> {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let tensor = match self.weights.get(name) {
+            Some(tensor) if tensor.shape() == &shape => {
+                tensor.to_dtype(dtype)?.to_device(device)?
+            }
+            Some(other) => {
+                let found = other.dims().to_vec();
+                self.record().misfit.reshaped.push((name.to_owned(), shape.dims().to_vec(), found));
+                Tensor::zeros(&shape, dtype, device)?
+            }
+            None => {
+                self.record().misfit.missing.push(name.to_owned());
+                Tensor::zeros(&shape, dtype, device)?
+            }
+        };
+        self.record().loaded.push(name.to_owned());
+        if !self.trainable || !TRAINED.iter().any(|part| name.starts_with(part)) {
+            return Ok(tensor);
+        }
+        let variable = Var::from_tensor(&tensor)?;
+        let tensor = variable.as_tensor().clone();
+        self.record().variables.push((name.to_owned(), variable));
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        candle_core::bail!("{name} was asked for without a shape")
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.weights.get(name).is_some()
+    }
+}

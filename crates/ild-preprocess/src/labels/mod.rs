@@ -1,0 +1,4 @@
+//! Cleaning a label map before anything is cut out of it.
+
+pub(crate) mod dust;
+pub(crate) mod instances;

@@ -1,0 +1,279 @@
+//! One patient: label file and CT in, stack of windowed slices out.
+
+use std::collections::BTreeMap;
+
+use ild_io::{
+    Geometry, Images, LabelMap, LabelTable, SliceStack, read_label_map, read_volume, same_grid,
+};
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+use crate::cohort::pairs::Pair;
+use crate::labels::dust::{DustLimits, remove_dust};
+use crate::labels::instances::{reference_first_id, split_instances};
+use crate::picture::flattened::Flattened;
+use crate::picture::grey_level::Scaling;
+use crate::picture::window::Windowing;
+use crate::picture::{spread_mr, window_ct};
+use crate::{Error, LabelRuns, Result};
+
+/// What made the scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[clap(rename_all = "UPPER")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Modality {
+    /// Computed tomography: values are Hounsfield units, a window makes them grey.
+    #[value(alias = "ct")]
+    Ct,
+    /// Magnetic resonance: values have no unit, percentiles make them grey.
+    #[value(alias = "mr")]
+    Mr,
+}
+
+impl Modality {
+    /// `CT`, `MR`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ct => "CT",
+            Self::Mr => "MR",
+        }
+    }
+}
+
+/// Everything that decides what the NPZ of a case holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseSettings {
+    /// CT or MR.
+    pub modality: Modality,
+    /// How a CT becomes grey.
+    pub windowing: Windowing,
+    /// Over which range.
+    pub scaling: Scaling,
+    /// Label ids to drop.
+    pub removed_ids: Vec<u8>,
+    /// Label to split into instances.
+    pub tumor_id: Option<u8>,
+    /// Accept a label on another grid of the same shape, with a note, as the older scripts did
+    /// without one.
+    pub any_grid: bool,
+    /// Number instances as the older scripts do, two above the largest other id of the case.
+    pub reference_instance_ids: bool,
+    /// What is too small.
+    pub limits: DustLimits,
+    /// Names of the ids.
+    pub label_table: LabelTable,
+    /// Also write image and labels as NIfTI.
+    pub save_nii: bool,
+}
+
+/// What the summary tells of a case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CaseFacts {
+    /// Slices with a label, the ones in the NPZ.
+    pub slices: usize,
+    /// Slices of the scan.
+    pub scan_slices: usize,
+    /// Places where two neighbouring slices of the NPZ are no neighbours in the scan.
+    pub gaps: usize,
+    /// Voxels per label id.
+    pub voxels: BTreeMap<u8, u64>,
+    /// What the window did to the lung; `None` for MR.
+    pub flattened: Option<Flattened>,
+    /// What is odd.
+    pub notes: Vec<String>,
+}
+
+/// The cleaned labels of a case.
+#[derive(Clone, Debug)]
+pub struct CaseLabels {
+    /// Where they are.
+    pub runs: LabelRuns,
+    /// Grid of the label file.
+    pub geometry: Geometry,
+}
+
+/// Above this lowest value a CT shows no air: it is not in Hounsfield units, or not a CT.
+const AIR_HU: f64 = -800.0;
+
+/// A window that flattens more than this share of the lung is warned about.
+const FLATTENED_WARNING: f64 = 0.5;
+
+/// Reads the labels of a case, drops ids, splits instances, removes dust.
+///
+/// # Errors
+/// When the label file is refused, or has more tumours than ids are left for.
+pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
+    clean(read_label_map(&pair.label)?, pair, settings)
+}
+
+fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
+    let mut runs = LabelRuns::new(map.labels.view(), &settings.removed_ids);
+    if let Some(tumor_id) = settings.tumor_id {
+        let table_max = settings.label_table.0.keys().max().copied().unwrap_or(0);
+        let case_max = runs.all().iter().map(|run| run.label).max().unwrap_or(0);
+        let first_id = if settings.reference_instance_ids {
+            reference_first_id(&runs, tumor_id)
+        } else {
+            1 + usize::from(table_max.max(case_max))
+        };
+        split_instances(&mut runs, tumor_id, first_id).map_err(|too_many| {
+            Error::refused(
+                &pair.label,
+                format!("at most {} instances of label {tumor_id}", 256 - too_many.first_id),
+                format!("{}", too_many.instances),
+                "label ids are 8-bit; leave --tumor-id out, or remove specks from the label first",
+            )
+        })?;
+    }
+    Ok(CaseLabels { runs: remove_dust(&runs, settings.limits), geometry: map.geometry })
+}
+
+/// Reads the CT of a case and puts its labelled slices together.
+///
+/// # Errors
+/// When the CT is refused, or the label is on another grid (a grid that only stores the same voxels
+/// in another order is put right).
+pub fn build_stack(
+    pair: &Pair,
+    labels: &CaseLabels,
+    settings: &CaseSettings,
+) -> Result<(SliceStack, CaseFacts)> {
+    let volume = read_volume(&pair.image)?;
+    let other_grid = same_grid(&pair.label, "label", &labels.geometry, "CT", &volume.geometry);
+    let same_shape = volume.geometry.shape_zyx == labels.geometry.shape_zyx;
+    let (mut notes, mut moved) = (Vec::new(), None);
+    match other_grid {
+        Ok(()) => {}
+        // Arrays of one shape can be put together, right or wrong; the older scripts never looked
+        // further.
+        Err(error) if settings.any_grid && same_shape => notes.push(error.to_string()),
+        Err(error) if settings.any_grid => return Err(error.into()),
+        Err(_) => {
+            let map = read_label_map(&pair.label)?.on_grid_of(
+                &pair.label,
+                "label",
+                "CT",
+                &volume.geometry,
+            )?;
+            moved = Some(clean(map, pair, settings)?);
+        }
+    }
+    let labels = moved.as_ref().unwrap_or(labels);
+    let slices = labels.runs.labelled_slices();
+    let mut facts = label_facts(&labels.runs, &slices, settings);
+    facts.notes.extend(notes);
+    let images = match settings.modality {
+        Modality::Ct => {
+            let windowed =
+                window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
+            facts.flattened = Some(windowed.flattened);
+            facts.notes.extend(ct_notes(windowed.range, &windowed.flattened, settings));
+            windowed.images
+        }
+        Modality::Mr => spread_mr(&volume.voxels, &slices).ok_or_else(|| {
+            Error::refused(
+                &pair.image,
+                "an MR volume with values above 0",
+                "none",
+                "use --modality CT for Hounsfield units",
+            )
+        })?,
+    };
+    // The voxels are the largest thing in memory and not needed any more.
+    let geometry = volume.geometry;
+    drop(volume.voxels);
+    let [depth, height, width] = labels.runs.shape_zyx();
+    let mut gts = Array3::zeros((slices.len(), height, width));
+    for (slice, &z) in gts.outer_iter_mut().zip(&slices) {
+        labels.runs.paint(z, slice);
+    }
+    let stack = SliceStack {
+        images,
+        labels: Some(gts),
+        spacing_xyz_mm: geometry.spacing_xyz_mm,
+        z_index: Some(slices.iter().map(|&z| z as i64).collect()),
+        affine: Some(geometry.affine),
+        shape_zyx: Some([depth, height, width]),
+        window: if settings.modality == Modality::Ct { settings.windowing.single() } else { None },
+        label_table: Some(settings.label_table.clone()),
+        is_2d: false,
+    };
+    Ok((stack, facts))
+}
+
+fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> CaseFacts {
+    let voxels: BTreeMap<u8, u64> =
+        (0..=255u8).zip(runs.voxels()).filter(|&(_, count)| count > 0).collect();
+    // Instances have ids that no table can name.
+    let unknown = voxels
+        .keys()
+        .filter(|id| settings.tumor_id.is_none() && !settings.label_table.0.contains_key(id));
+    let unknown: Vec<String> = unknown.map(u8::to_string).collect();
+    let mut notes = Vec::new();
+    if !unknown.is_empty() {
+        notes.push(format!(
+            "label ids without a name in the label table: {}; add --labels or --remove-label-ids",
+            unknown.join(", ")
+        ));
+    }
+    CaseFacts {
+        slices: slices.len(),
+        scan_slices: runs.shape_zyx()[0],
+        gaps: slices.windows(2).filter(|pair| pair[1] > pair[0] + 1).count(),
+        voxels,
+        flattened: None,
+        notes,
+    }
+}
+
+/// What is odd about a CT whose values lie within `range`.
+#[must_use]
+pub fn no_hounsfield_units([lowest, highest]: [f64; 2]) -> Option<String> {
+    if lowest == highest {
+        Some(format!("every voxel of the CT is {lowest}: nothing to see"))
+    } else if lowest > AIR_HU {
+        Some(format!(
+            "the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units"
+        ))
+    } else {
+        None
+    }
+}
+
+fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> Vec<String> {
+    let mut notes: Vec<String> = no_hounsfield_units(range).into_iter().collect();
+    if let Some(share) = flattened.share().filter(|&share| share > FLATTENED_WARNING) {
+        notes.push(format!(
+            "window {} turns {:.1} % of the lung-range voxels (-950..-200 HU) black or white; `--window lung` keeps them apart",
+            settings.windowing,
+            100.0 * share
+        ));
+    }
+    notes
+}
+
+/// The grid of the slices `z_index` as one block: right where they are neighbours, closed up over
+/// gaps.
+#[must_use]
+pub fn cropped_geometry(stack: &SliceStack) -> Option<Geometry> {
+    let (affine, z_index) = (stack.affine?, stack.z_index.as_ref()?);
+    let first = *z_index.first()? as f64;
+    let [_, height, width] = stack.shape_zyx?;
+    let mut moved = affine;
+    for row in 0..3 {
+        moved.0[row][3] += first * affine.0[row][2];
+    }
+    let mut geometry = Geometry::new([z_index.len(), height, width], moved);
+    geometry.spacing_xyz_mm = stack.spacing_xyz_mm;
+    Some(geometry)
+}
+
+/// The grey slices of a stack; of colour slices the first channel.
+#[must_use]
+pub fn grey_images(images: &Images) -> Array3<u8> {
+    match images {
+        Images::Grey(grey) => grey.clone(),
+        Images::Rgb(colour) => colour.index_axis(ndarray::Axis(3), 0).to_owned(),
+    }
+}

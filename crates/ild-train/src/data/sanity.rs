@@ -1,0 +1,63 @@
+//! `data_sanitycheck.png`: what the model is about to be shown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ild_io::LabelTable;
+use ild_io::picture::{Outline, overlay, save_png, tile};
+use ndarray::{Array2, Array3};
+
+use crate::data::dataset::{LABEL_SIZE, Sample, SliceDataset};
+use crate::data::items::ItemSettings;
+use crate::data::sampler::{DrawOrder, draws_of_epoch};
+use crate::error::Result;
+use crate::random::Purpose;
+
+/// Items in the picture.
+const SHOWN: usize = 8;
+/// Items in a row.
+const COLUMNS: usize = 4;
+
+/// Draws a few random items as the model gets them: image (normalisation undone), mask outline in
+/// the label's colour, box in white.
+///
+/// Uses random numbers of its own: the run's are not touched.
+///
+/// # Errors
+/// When an item cannot be read or the picture not be written.
+pub fn sanity_picture(
+    path: &Path,
+    data: &Arc<SliceDataset>,
+    items: &ItemSettings,
+    table: &LabelTable,
+) -> Result<()> {
+    let mut draws =
+        draws_of_epoch(&data.labels_present(), DrawOrder::Shuffled, items.seed ^ 0x5a, 0);
+    draws.truncate(SHOWN);
+    let positions = (0..draws.len()).collect();
+    let samples: Vec<Sample> =
+        items.load(data, draws, positions, Purpose::Picture, 0).collect::<Result<_>>()?;
+    let pictures: Vec<_> =
+        samples.iter().map(|sample| draw(sample, table.color(sample.label))).collect();
+    Ok(save_png(path, &tile(&pictures, COLUMNS))?)
+}
+
+fn draw(sample: &Sample, color: [u8; 3]) -> image::RgbImage {
+    let (_, size, _) = sample.image.dim();
+    let step = (size / LABEL_SIZE).max(1); // large inputs are shown at the label's size
+    let shown = Array3::from_shape_fn((size / step, size / step, 3), |(y, x, c)| {
+        let value = sample.image[[c, y * step, x * step]] * ild_model::STD[c] + ild_model::MEAN[c];
+        (value * 255.0).round().clamp(0.0, 255.0) as u8
+    });
+    let side = shown.dim().0;
+    let scale = (LABEL_SIZE / side).max(1);
+    let mask = Array2::from_shape_fn((side, side), |(y, x)| {
+        sample.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1
+    });
+    let box_px = sample.box_px.map(|value| f64::from(value) / step as f64);
+    overlay(
+        shown.view(),
+        &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])],
+        scale as u32,
+    )
+}

@@ -1,0 +1,7 @@
+//! One optimiser step, in the order of operations of PyTorch.
+
+pub(crate) mod adamw;
+pub(crate) mod ema;
+pub(crate) mod gradients;
+pub(crate) mod loss;
+pub(crate) mod schedule;

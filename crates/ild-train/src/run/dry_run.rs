@@ -1,0 +1,55 @@
+//! `--dry-run`: one real step, and what it says about the whole run.
+
+use std::time::{Duration, Instant};
+
+use crate::data::dataset::Sample;
+use crate::data::items::every_label;
+use crate::data::sampler::draws_of_epoch;
+use crate::error::Result;
+use crate::random::Purpose;
+use crate::run::trainer::{Trainer, on_large_stack};
+
+/// What one step costs.
+#[derive(Clone, Copy, Debug)]
+pub struct DryRun {
+    /// Loss of the first step.
+    pub loss: f64,
+    /// Time of a step, with its items made on one's own thread.
+    pub step: Duration,
+    /// Estimated time of an epoch with its validation.
+    pub epoch: Duration,
+    /// Most memory the process has held, bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+impl Trainer {
+    /// Does one optimiser step in memory; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn dry_run(&mut self) -> Result<DryRun> {
+        on_large_stack(|| self.one_step())?
+    }
+
+    fn one_step(&mut self) -> Result<DryRun> {
+        let (train, recipe) = (self.setup.train.clone(), self.setup.recipe.clone());
+        let draws = draws_of_epoch(&train.labels_present(), recipe.draw, self.setup.seed, 0);
+        let items = draws.len();
+        let first = (0..recipe.items_per_step().min(items)).collect();
+        let samples: Vec<Sample> =
+            self.items().load(&train, draws, first, Purpose::Item, 0).collect::<Result<_>>()?;
+        let started = Instant::now();
+        let loss = self.step(&samples, samples.len())?.loss;
+        let step = started.elapsed();
+        // A forward pass is about a third of a step.
+        let validation = self.setup.valid.as_ref().map_or(0, |valid| every_label(valid).len());
+        let steps =
+            items as f64 / samples.len() as f64 + validation as f64 / (3 * samples.len()) as f64;
+        Ok(DryRun {
+            loss,
+            step,
+            epoch: step.mul_f64(steps),
+            peak_memory_bytes: ild_cli::peak_memory_bytes(),
+        })
+    }
+}

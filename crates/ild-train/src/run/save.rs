@@ -1,0 +1,203 @@
+//! What a [`Trainer`] writes and reads: weights for use, state for resuming.
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use ild_model::Weights;
+
+use crate::error::{Error, Result};
+use crate::run::state::{Header, State};
+use crate::run::trainer::Trainer;
+
+impl Trainer {
+    /// The weights as they would be saved now: the moving average if there is one, else the
+    /// parameters; with all that the checkpoint carried.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn snapshot(&self) -> Result<Weights> {
+        let mut weights = self.setup.weights.clone();
+        for (i, (name, var)) in self.parameters.iter().enumerate() {
+            let value = self
+                .ema
+                .as_ref()
+                .map_or_else(|| var.as_detached_tensor(), |ema| ema.shadows[i].clone());
+            weights.insert(name, value);
+        }
+        Ok(weights)
+    }
+
+    /// Writes the weights with what inference needs to know about them.
+    pub(crate) fn write_weights(&self, path: &Path) -> Result<()> {
+        let mut metadata = self.setup.weights.metadata.clone();
+        metadata.extend(self.setup.metadata.clone());
+        let labels = serde_json::to_string(&self.setup.label_table).map_err(anyhow::Error::from)?;
+        metadata.insert("model".to_owned(), self.setup.model.clone());
+        metadata.insert("label_table".to_owned(), labels);
+        metadata.insert("epoch".to_owned(), self.progress.epochs_done.to_string());
+        metadata.insert("step".to_owned(), self.progress.steps_done.to_string());
+        Ok(self.snapshot()?.write_safetensors(path, &metadata)?)
+    }
+
+    /// Latest and, where it is, best weights, and the state.
+    pub(crate) fn save_epoch(&self) -> Result<()> {
+        self.require_finite_parameters()?;
+        if !self.writes() {
+            return Ok(());
+        }
+        self.write_weights(&self.folder.latest())?;
+        if self.progress.history.last().is_some_and(|epoch| epoch.is_best) {
+            self.write_weights(&self.folder.best())?;
+        }
+        self.save_state()
+    }
+
+    /// Saves the state when it is time to, and stops when asked to.
+    pub(crate) fn save_if_due(&self) -> Result<()> {
+        if self.asked_to_stop() {
+            return Err(self.interrupted()?);
+        }
+        let every = self.setup.save_every_steps;
+        if every > 0 && self.progress.steps_done.is_multiple_of(every) {
+            self.save_state()?;
+        }
+        Ok(())
+    }
+
+    /// Saves the state and gives the error that ends an interrupted run.
+    pub(crate) fn interrupted(&self) -> Result<Error> {
+        self.save_state()?;
+        let (epoch, step) = (self.progress.epochs_done + 1, self.progress.steps_done);
+        Ok(Error::Interrupted {
+            epoch,
+            step,
+            folder: self.folder.path().to_owned(),
+            source: ild_cli::Interrupted,
+        })
+    }
+
+    fn save_state(&self) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
+        let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
+        let setup = &self.setup;
+        let mut header = Header::new(
+            setup.model.clone(),
+            setup.seed,
+            setup.recipe.clone(),
+            setup.train.fingerprint(),
+            self.progress.clone(),
+        );
+        header.origin.clone_from(&setup.weights.metadata);
+        header.processes = setup.peers.count();
+        let frozen = setup.weights.iter().filter(|(name, _)| self.parameters.get(name).is_none());
+        let state = State {
+            header,
+            frozen: frozen.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect(),
+            parameters: self.parameters.iter().map(|(_, var)| var.as_detached_tensor()).collect(),
+            moments: self.optimizer.moments().map(Option::<&_>::cloned).collect(),
+            ema: self.ema.as_ref().map(|ema| (ema.updates, ema.shadows.clone())),
+        };
+        state.write(&self.folder.state(), &names)
+    }
+
+    /// Goes on from a state file: parameters, moments, average, position.
+    ///
+    /// # Errors
+    /// When the state belongs to another model or other training slices, or has no moving average
+    /// and the recipe wants one.
+    pub fn resume(&mut self, path: &Path) -> Result<()> {
+        let shapes: Vec<(String, Vec<usize>)> = self
+            .parameters
+            .iter()
+            .map(|(name, var)| (name.to_owned(), var.dims().to_vec()))
+            .collect();
+        let state = State::read(path, &shapes, &self.setup.device)?;
+        self.require_same_run(path, &state.header)?;
+        for ((_, var), value) in self.parameters.iter().zip(&state.parameters) {
+            var.set(value)?;
+        }
+        self.optimizer.restore(state.moments)?;
+        if let (Some(ema), Some((updates, shadows))) = (&mut self.ema, state.ema) {
+            (ema.updates, ema.shadows) = (updates, shadows);
+        }
+        self.progress = state.header.progress;
+        Ok(())
+    }
+
+    fn require_same_run(&self, path: &Path, header: &Header) -> Result<()> {
+        let refuse = |expected: &str, found: String, next| {
+            Err(Error::WrongState {
+                path: path.to_owned(),
+                expected: expected.to_owned(),
+                found,
+                next,
+            })
+        };
+        let start_again = "start a new run from its weights: --pretrained latest.safetensors";
+        if header.data != self.setup.train.fingerprint() {
+            return refuse(
+                "of a run on these slices",
+                "one on other slices or labels".to_owned(),
+                start_again,
+            );
+        }
+        if self.setup.recipe.ema_decay > 0.0 && header.recipe.ema_decay == 0.0 {
+            return refuse(
+                "with a moving average",
+                "one without".to_owned(),
+                "leave --ema-decay away",
+            );
+        }
+        let (before, now) = (&header.recipe, &self.setup.recipe);
+        if (before.batch_size, before.accumulate, before.draw)
+            != (now.batch_size, now.accumulate, now.draw)
+            || (header.seed, header.processes) != (self.setup.seed, self.setup.peers.count())
+        {
+            let found = format!(
+                "batch-size {}, accumulate {}, draw {:?}, seed {}, {} processes",
+                before.batch_size, before.accumulate, before.draw, header.seed, header.processes
+            );
+            return refuse("with the same batches", found, start_again);
+        }
+        if before != now {
+            tracing::warn!(
+                "the settings differ from those the run was started with: its numbers will not be those of one uninterrupted run"
+            );
+        }
+        Ok(())
+    }
+
+    /// A weight can turn NaN in the very step after which no loss is computed any more.
+    fn require_finite_parameters(&self) -> Result<()> {
+        for (name, var) in self.parameters.iter() {
+            let sum = var.as_detached_tensor().sqr()?.sum_all()?.to_scalar::<f32>()?;
+            self.require_finite(name, f64::from(sum))?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses weights that hold NaN or infinity before anything is trained on them.
+///
+/// # Errors
+/// Names the first tensor that does.
+pub fn require_finite_weights(path: &Path, weights: &Weights) -> Result<()> {
+    // 0 · NaN and 0 · ∞ are NaN, and so is every sum they are in.
+    let broken = |tensor: &Tensor| -> Result<bool> {
+        Ok((tensor.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan())
+    };
+    for (name, tensor) in weights.iter() {
+        if tensor.elem_count() > 0 && tensor.dtype().is_float() && broken(tensor)? {
+            return Err(ild_io::Error::rejected(
+                path,
+                "weights that are numbers",
+                format!("NaN or infinity in `{name}`"),
+                "take an earlier checkpoint",
+            )
+            .into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! What a person sees while a run goes on: a bar on a terminal, one log line per epoch.
+
+use ild_io::LabelTable;
+use indicatif::ProgressBar;
+
+use crate::error::Result;
+use crate::watch::callback::{Callback, Position, RunInfo};
+use crate::watch::history::{EpochRecord, StepRecord};
+
+/// Shows progress on stderr.
+#[derive(Debug)]
+pub struct Console {
+    table: LabelTable,
+    epochs: usize,
+    bar: ProgressBar,
+}
+
+impl Console {
+    /// Class names come from `table`.
+    #[must_use]
+    pub fn new(table: LabelTable) -> Self {
+        Self { table, epochs: 0, bar: ProgressBar::hidden() }
+    }
+}
+
+impl Callback for Console {
+    fn started(&mut self, run: &RunInfo) -> Result<()> {
+        self.epochs = run.epochs;
+        self.bar = ild_cli::progress_bar((run.epochs * run.items_per_epoch) as u64, "slices");
+        self.bar.set_position((run.epochs_done * run.items_per_epoch) as u64);
+        self.bar.reset_eta();
+        Ok(())
+    }
+
+    fn stepped(&mut self, step: &StepRecord, position: Position) -> Result<()> {
+        self.bar.set_position(((step.epoch - 1) * position.items + position.items_done) as u64);
+        self.bar.set_message(format!(
+            "epoch {}/{} loss {:.4}",
+            step.epoch, self.epochs, position.mean_loss
+        ));
+        Ok(())
+    }
+
+    fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
+        let Some(epoch) = history.last() else { return Ok(()) };
+        let mut line =
+            format!("epoch {}/{}: train loss {:.4}", epoch.epoch, self.epochs, epoch.train.total());
+        if let Some(validation) = &epoch.validation {
+            line += &format!(", valid loss {:.4}, Dice", validation.loss.total());
+            for (id, dice) in &validation.dice_of_class {
+                line += &format!(" {} {:.3}", self.table.name(*id), dice.mean());
+            }
+        }
+        let (speed, waiting, seconds) =
+            (epoch.items_per_second, 100.0 * epoch.waiting_share, epoch.total_seconds());
+        line += &format!(", {seconds:.0} s, {speed:.1} slices/s, {waiting:.0} % waiting for data");
+        tracing::info!("{line}{}", if epoch.is_best { ", best so far" } else { "" });
+        Ok(())
+    }
+}
