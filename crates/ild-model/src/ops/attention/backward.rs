@@ -115,10 +115,11 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn put(&mut self, part: Part, slot: Slot, channel: usize, values: &[f32]) {
         match slot {
-            // SAFETY: a token's part belongs to one problem, and in it to one row.
             Slot::At(start) => {
-                unsafe { self.parts[part as usize].slice(start + channel, values.len()) }
-                    .copy_from_slice(values)
+                let part = self.parts[part as usize];
+                // SAFETY: a token's part belongs to one problem, and in it to one row.
+                let place = unsafe { part.slice(start + channel, values.len()) };
+                place.copy_from_slice(values);
             }
             Slot::Bias(start) => {
                 self.bias.resize(self.channels, 0.0);
