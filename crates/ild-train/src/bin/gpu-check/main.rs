@@ -2,11 +2,11 @@
 //! there, and how fast do they come?
 //!
 //! 1. operations: every case of the shared test table on the device, against the plain operations
-//!   in f64 on the CPU;
+//!    in f64 on the CPU;
 //! 2. model: logits and every gradient on the device against the CPU path, which CI holds against
-//!   PyTorch;
+//!    PyTorch;
 //! 3. timings: forward pass of each size, training step; beside PyTorch where a Python with torch
-//!   and sam2 is given.
+//!    and sam2 is given.
 
 // The one table of operations and sizes, shared with the tests.
 #[path = "../../../../ild-model/tests/ops/cases.rs"]
