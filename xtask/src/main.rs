@@ -5,6 +5,7 @@
 
 mod arrows;
 mod cargo;
+mod child;
 mod cuda_env;
 mod kernels;
 mod peers;

@@ -8,10 +8,10 @@ use anyhow::{Context, bail};
 use ild_cli::{Common, Interrupted, Usage, flags_of_table};
 use toml::Table;
 
-use crate::cargo;
 use crate::settings::{SHARED, Settings};
 use crate::stage::{self, Stage};
 use crate::stamp::{Stamp, State};
+use crate::{cargo, child};
 
 /// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints
 /// the table.
@@ -40,6 +40,7 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
     let mut summary = ild_cli::table(["stage", "what", "state", "seconds", "output"]);
     let mut ran = 0;
     for (i, plan) in plans.iter().enumerate() {
+        ild_cli::stop_if_interrupted()?;
         tracing::info!(
             "stage {}/{}: {} ({})",
             i + 1,
@@ -170,7 +171,8 @@ impl Plan {
             command.arg("--force");
         }
         let started = Instant::now();
-        let status = command.status().with_context(|| self.program.display().to_string())?;
+        let status = child::run(&mut command, ild_cli::interrupted)
+            .with_context(|| self.program.display().to_string())?;
         match status.code() {
             Some(0) => {}
             Some(130) => return Err(Interrupted.into()),
