@@ -9,6 +9,7 @@
 //! image_encoder.neck        fpn_neck         every stage to d channels
 //! sam_prompt_encoder        prompt_encoder   boxes and points as tokens
 //! sam_mask_decoder          mask_decoder     transformer, upscaling, one mask per token
+//! lesion_head               lesion_head      ours, optional: lesions and their classes without a prompt
 //! ```
 //!
 //! # Example
@@ -67,6 +68,7 @@ mod features;
 mod image;
 mod input;
 mod layers;
+pub mod lesion_head;
 pub mod ops;
 mod recompute;
 mod sam2;
@@ -84,6 +86,7 @@ pub use image::transform::{
     MEAN, STD, box_to_input, image_to_input, logits_to_probability, resize_logits,
 };
 pub use layers::{LayerNorm, Linear, Mlp};
+pub use lesion_head::{LesionHead, LesionMaps, LesionProbabilities};
 pub use ops::Precision;
 pub use recompute::Aside;
 pub use sam2::Sam2;

@@ -58,6 +58,9 @@ struct Convert {
     /// The file to write.
     #[arg(value_name = "OUT.safetensors")]
     output: PathBuf,
+    /// Leave the lesion head out: what remains is loaded by Python's SAM 2 with `strict=True`.
+    #[arg(long)]
+    sam2_only: bool,
 }
 
 /// Segments what a box holds on one slice: writes logits.npy, iou.npy and mask.npy.
@@ -138,7 +141,10 @@ fn run_inspect(flags: &Inspect, report: &mut RunReport) -> anyhow::Result<()> {
 }
 
 fn run_convert(flags: &Convert, report: &mut RunReport) -> anyhow::Result<()> {
-    let weights = Weights::read(&flags.input)?;
+    let mut weights = Weights::read(&flags.input)?;
+    if flags.sam2_only {
+        weights.remove_lesion_head();
+    }
     report.input(&flags.input)?;
     let mut metadata = weights.metadata.clone();
     if let Some(name) = Likeness::of(&weights).and_then(|likeness| likeness.name) {

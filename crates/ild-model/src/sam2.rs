@@ -10,6 +10,7 @@ use crate::decoder::prompt_encoder::PromptEncoder;
 use crate::encoder::image_encoder::ImageEncoder;
 use crate::error::{Error, Result};
 use crate::features::{ImageFeatures, MaskPrediction};
+use crate::lesion_head::{LesionHead, LesionMaps};
 use crate::ops::Precision;
 use crate::weights::Weights;
 use crate::weights::loader::{LoadReport, Loader};
@@ -30,6 +31,8 @@ pub struct Sam2 {
     pub sam_mask_decoder: MaskDecoder,
     /// "No memory of earlier frames": `[1, 1, d]`, added to every token of the image embedding.
     no_mem_embed: Tensor,
+    /// What segments without a prompt; `None` in weights that have none.
+    lesion_head: Option<LesionHead>,
 }
 
 impl Sam2 {
@@ -43,7 +46,8 @@ impl Sam2 {
         device: &Device,
     ) -> Result<(Self, LoadReport)> {
         let loader = Loader::frozen(weights);
-        let model = Self::build(config, &loader.var_builder(device))?;
+        let classes = weights.lesion_classes()?;
+        let model = Self::build(config, &loader.var_builder(device), classes.as_deref())?;
         Ok((model, loader.report(config)?))
     }
 
@@ -57,18 +61,27 @@ impl Sam2 {
         device: &Device,
     ) -> Result<(Self, Parameters, LoadReport)> {
         let loader = Loader::trainable(weights);
-        let model = Self::build(config, &loader.var_builder(device))?;
+        let classes = weights.lesion_classes()?;
+        let model = Self::build(config, &loader.var_builder(device), classes.as_deref())?;
         let report = loader.report(config)?;
         Ok((model, Parameters::new(loader.variables()), report))
     }
 
-    pub(crate) fn build(config: &Sam2Config, vb: &VarBuilder) -> Result<Self> {
+    /// The lesion head comes last, so that the parameters of SAM 2 keep their order.
+    pub(crate) fn build(
+        config: &Sam2Config,
+        vb: &VarBuilder,
+        classes: Option<&[u8]>,
+    ) -> Result<Self> {
         let config = config.clone().validated()?;
         Ok(Self {
             image_encoder: ImageEncoder::new(&config, vb.pp("image_encoder"))?,
             sam_prompt_encoder: PromptEncoder::new(&config, vb.pp("sam_prompt_encoder"))?,
             sam_mask_decoder: MaskDecoder::new(&config, vb.pp("sam_mask_decoder"))?,
             no_mem_embed: no_mem_embed(&config, vb)?,
+            lesion_head: classes
+                .map(|classes| LesionHead::new(&config, classes, vb.pp("lesion_head")))
+                .transpose()?,
             device: vb.device().clone(),
             precision: Precision::default(),
             config,
@@ -120,6 +133,50 @@ impl Sam2 {
     /// # Errors
     /// [`Error::Shape`] for another shape.
     pub fn encode_image(&self, image: &Tensor) -> Result<ImageFeatures> {
+        let stages = self.stages(image)?;
+        self.in_pool(|| self.precision.during(|| self.features(&stages)))
+    }
+
+    /// Features of normalised images and what the lesion head says of them, from one encoding;
+    /// `None` where the weights have no head.
+    ///
+    /// # Shapes
+    /// - `image`: `[b, 3, s, s]`
+    ///
+    /// # Errors
+    /// As [`Sam2::encode_image`].
+    pub fn encode_image_with_lesions(
+        &self,
+        image: &Tensor,
+    ) -> Result<(ImageFeatures, Option<LesionMaps>)> {
+        self.encode_image_gated(image, 1.0)
+    }
+
+    /// The same for training: `gate` is the share of the head's gradient that reaches the trunk,
+    /// see [`LesionHead::forward`].
+    ///
+    /// # Errors
+    /// As [`Sam2::encode_image`].
+    pub fn encode_image_gated(
+        &self,
+        image: &Tensor,
+        gate: f64,
+    ) -> Result<(ImageFeatures, Option<LesionMaps>)> {
+        let stages = self.stages(image)?;
+        let features = self.in_pool(|| self.precision.during(|| self.features(&stages)))?;
+        let Some(head) = &self.lesion_head else { return Ok((features, None)) };
+        let maps = || Precision::F32.during(|| head.forward(image, &stages, gate));
+        Ok((features, Some(self.in_pool(maps)?)))
+    }
+
+    /// What segments without a prompt, where the weights have it.
+    #[must_use]
+    pub fn lesion_head(&self) -> Option<&LesionHead> {
+        self.lesion_head.as_ref()
+    }
+
+    /// Maps of the trunk's four stages, finest first.
+    fn stages(&self, image: &Tensor) -> Result<Vec<Tensor>> {
         let s = self.config.image_size;
         if image.rank() != 4 || image.dims()[1..] != [3, s, s] {
             return Err(Error::Shape {
@@ -129,7 +186,8 @@ impl Sam2 {
             });
         }
         let image = image.to_dtype(self.precision.dtype())?;
-        self.in_pool(|| self.precision.during(|| self.encode(&image)))
+        let trunk = &self.image_encoder.trunk;
+        Ok(self.in_pool(|| self.precision.during(|| trunk.forward(&image)))?)
     }
 
     /// Does CPU work on a thread of the pool: from any other, each operation would wait for the
@@ -138,8 +196,7 @@ impl Sam2 {
         if self.device.is_cpu() { rayon::scope(|_| work()) } else { work() }
     }
 
-    fn encode(&self, image: &Tensor) -> Result<ImageFeatures> {
-        let stages = self.image_encoder.trunk.forward(image)?;
+    fn features(&self, stages: &[Tensor]) -> Result<ImageFeatures> {
         let neck = &self.image_encoder.neck;
         let image_embed = neck
             .top_down(&stages[2], &stages[3])?

@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::Sam2Config;
+use crate::lesion_head::LesionHead;
 use crate::sam2::Sam2;
 
 /// A tensor for every name that a model of this description asks for, drawn as SAM 2's constructors
@@ -20,10 +21,27 @@ pub(crate) fn random(
     config: &Sam2Config,
     seed: u64,
 ) -> crate::error::Result<BTreeMap<String, Tensor>> {
+    draw_for(seed, |vb| Sam2::build(config, vb, None))
+}
+
+/// The tensors of a lesion head of these classes.
+pub(crate) fn random_head(
+    config: &Sam2Config,
+    classes: &[u8],
+    seed: u64,
+) -> crate::error::Result<BTreeMap<String, Tensor>> {
+    draw_for(seed, |vb| Ok(LesionHead::new(config, classes, vb.pp("lesion_head"))?))
+}
+
+/// A tensor for every name that `build` asks for.
+fn draw_for<T>(
+    seed: u64,
+    build: impl FnOnce(&VarBuilder) -> crate::error::Result<T>,
+) -> crate::error::Result<BTreeMap<String, Tensor>> {
     let made = Arc::<Mutex<BTreeMap<String, Tensor>>>::default();
     let backend =
         Initialiser { rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)), made: made.clone() };
-    Sam2::build(config, &VarBuilder::from_backend(Box::new(backend), DType::F32, Device::Cpu))?;
+    build(&VarBuilder::from_backend(Box::new(backend), DType::F32, Device::Cpu))?;
     let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::mem::take(&mut *made))
 }

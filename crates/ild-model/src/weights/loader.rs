@@ -11,11 +11,13 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::config::Sam2Config;
 use crate::error::Error;
+use crate::lesion_head;
 use crate::weights::Weights;
 use crate::weights::identify;
 
-/// The parts the reference trains; its optimiser's order is the order in which they are built.
-const TRAINED: [&str; 2] = ["image_encoder.", "sam_mask_decoder."];
+/// The parts the reference trains, then ours; its optimiser's order is the order in which they are
+/// built.
+const TRAINED: [&str; 3] = ["image_encoder.", "sam_mask_decoder.", lesion_head::PREFIX];
 
 /// What became of every tensor of a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
