@@ -64,7 +64,7 @@ pub fn gpu_check(rest: &[String]) -> anyhow::Result<()> {
             "--release",
             "--workspace",
             "--features",
-            "ild-train/cuda",
+            "ild-gpu-check/cuda",
             "--bin",
             "gpu-check",
             "--",

@@ -192,7 +192,7 @@ fn stub(folder: &Path) -> anyhow::Result<()> {
 fn cudarc() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--features", "ild-model/cuda"])
+        .args(["metadata", "--format-version=1", "--features", "ild-ops/cuda"])
         .output()?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata")?;

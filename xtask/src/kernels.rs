@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cuda_env::{self, CudaEnvArgs};
 
-const SOURCES: &str = "crates/ild-model/kernels";
+const SOURCES: &str = "crates/ild-ops/kernels";
 
 /// Ampere and Hopper.
 const ARCHITECTURES: [u32; 2] = [80, 90];

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::weights::loader::Misfit;
+use crate::weights::misfit::Misfit;
 
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use crate::ops::{self, Frozen, Norm, PackedWeight};
+use ild_ops::{self as ops, Frozen, Norm, PackedWeight};
 
 /// An affine map of the last axis; also a 1×1 convolution of a channels-last map.
 #[derive(Debug, Clone)]

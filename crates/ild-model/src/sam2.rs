@@ -11,10 +11,10 @@ use crate::encoder::image_encoder::ImageEncoder;
 use crate::error::{Error, Result};
 use crate::features::{ImageFeatures, MaskPrediction};
 use crate::lesion_head::{LesionHead, LesionMaps};
-use crate::ops::Precision;
 use crate::weights::Weights;
 use crate::weights::loader::{LoadReport, Loader};
 use crate::weights::parameters::Parameters;
+use ild_ops::Precision;
 
 /// SAM 2's image path: an image becomes features, features and a prompt become a mask.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ pub use error::{Error, Result};
 pub use optimiser::adamw::{AdamW, AdamWConfig, Moments};
 pub use optimiser::ema::Ema;
 pub use optimiser::gradients::Gradients;
-pub use optimiser::loss::{Loss, dice_and_cross_entropy, enlarge};
+pub use optimiser::loss::{Loss, dice_and_cross_entropy};
 pub use optimiser::schedule::{Decay, Schedule};
 #[cfg(feature = "mpi")]
 pub use peers::mpi::MpiPeers;

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
-use ild_train::{AdamW, AdamWConfig, dice_and_cross_entropy, enlarge};
+use ild_train::{AdamW, AdamWConfig, dice_and_cross_entropy};
 use support::{Npz, golden, largest_difference, recordings};
 
 /// f32 arithmetic in another order of summation; the values are of order 1.
@@ -45,7 +45,7 @@ fn loss_and_its_gradient_are_monais_and_pytorchs() {
 fn enlarged_logits_are_pytorchs_bilinear_and_carry_gradient() {
     let mut npz = Npz::open(&golden("loss.npz"));
     let small = Var::from_tensor(&npz.tensor("small")).unwrap();
-    let large = enlarge(small.as_tensor(), 64, 48).unwrap();
+    let large = ild_ops::upsample_bilinear(small.as_tensor(), 64, 48).unwrap();
     let apart = largest_difference(&large, &npz.tensor("enlarged"));
     assert!(apart < ENLARGE_TOLERANCE, "{apart}");
     let gradient = large.sum_all().unwrap().backward().unwrap().remove(small.as_tensor()).unwrap();

@@ -1,7 +1,7 @@
 //! Training on the GPU's kernels, which run on the CPU here, compiled as C++: AdamW, and bf16
 //! beside f32.
 
-#[path = "../../ild-model/tests/kernels/emulator.rs"]
+#[path = "../../ild-ops/tests/kernels/emulator.rs"]
 mod emulator;
 mod support;
 

@@ -9,7 +9,7 @@ use crate::config::{IOU_HEAD_HIDDEN, MASK_TOKENS, Sam2Config};
 use crate::decoder::transformer::TwoWayTransformer;
 use crate::features::ImageFeatures;
 use crate::layers::{LayerNorm, Linear, Mlp, uniform};
-use crate::ops::{self, Frozen, PackedWeight};
+use ild_ops::{self as ops, Frozen, PackedWeight};
 
 const UPSCALING_EPS: f64 = 1e-6;
 

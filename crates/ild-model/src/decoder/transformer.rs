@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::{DECODER_HEADS, Sam2Config};
 use crate::layers::{LayerNorm, Linear, Mlp};
-use crate::ops;
+use ild_ops as ops;
 
 const DEPTH: usize = 2;
 const EPS: f64 = 1e-5;

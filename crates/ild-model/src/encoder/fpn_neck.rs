@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::{STAGES, Sam2Config};
 use crate::layers::Linear;
-use crate::ops;
+use ild_ops as ops;
 
 /// Lateral 1×1 convolutions, and one step from the coarsest level down to the next (SAM 2's
 /// `FpnNeck` with `fpn_top_down_levels = [2, 3]` and `scalp = 1`).

@@ -1,11 +1,8 @@
 //! Before the model: a slice becomes an input. After it: logits become a probability.
 
-use candle_core::Tensor;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 
-use crate::error::Result;
 use crate::image::resize::{resize_antialiased, resize_plain};
-use crate::ops;
 
 /// Mean of ImageNet's channels, red first.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -64,19 +61,4 @@ pub fn box_to_input(pixels: [f64; 4], height: usize, width: usize, image_size: u
     let (w, h) = (width as f64, height as f64);
     let extent = [w, h, w, h];
     std::array::from_fn(|i| (pixels[i] / extent[i] * image_size as f64) as f32)
-}
-
-/// `logits` resized to `height` × `width` before the loss, as training at another label size needs
-/// it.
-///
-/// # Shapes
-/// - `logits`: `[b, 1, h, w]`; returns `[b, 1, height, width]`
-///
-/// # Errors
-/// Shapes other than these.
-pub fn resize_logits(logits: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    if logits.dims()[2..] == [height, width] {
-        return Ok(logits.clone());
-    }
-    Ok(ops::upsample_bilinear(logits, height, width)?)
 }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::layers::{LayerNorm, Linear};
-use crate::ops;
+use ild_ops as ops;
 
 use super::EPS;
 

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::{STAGES, Sam2Config};
 use crate::layers::Linear;
-use crate::ops;
+use ild_ops as ops;
 
 use super::Sizes;
 

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::PATCH_STRIDE;
 use crate::layers::{Linear, uniform};
-use crate::ops;
+use ild_ops as ops;
 
 use super::Sizes;
 use super::blocks::merge_2x2;

@@ -4,40 +4,50 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result, Shape, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::{SCORES, UNTRAINED, Weights};
 use crate::config::Sam2Config;
+use crate::error::Result;
 use crate::lesion_head::LesionHead;
 use crate::sam2::Sam2;
+
+impl Weights {
+    /// Weights to train from scratch: every tensor of the image path, the same for the same seed.
+    ///
+    /// # Errors
+    /// When no model fits the description.
+    pub fn random(config: &Sam2Config, seed: u64) -> Result<Self> {
+        let metadata = BTreeMap::from([(SCORES.to_owned(), UNTRAINED.to_owned())]);
+        Ok(Self { tensors: random(config, seed)?, metadata, origin: None })
+    }
+}
 
 /// A tensor for every name that a model of this description asks for, drawn as SAM 2's constructors
 /// draw them (PyTorch's defaults; the trunk's position embeddings, which SAM 2 leaves at zero for
 /// its pre-trained trunk, from N(0, 0.02)).
-pub(crate) fn random(
-    config: &Sam2Config,
-    seed: u64,
-) -> crate::error::Result<BTreeMap<String, Tensor>> {
+fn random(config: &Sam2Config, seed: u64) -> Result<BTreeMap<String, Tensor>> {
     draw_for(seed, |vb| Sam2::build(config, vb, None))
 }
 
 /// The tensors of a lesion head of these classes.
-pub(crate) fn random_head(
+pub(super) fn random_head(
     config: &Sam2Config,
     classes: &[u8],
     seed: u64,
-) -> crate::error::Result<BTreeMap<String, Tensor>> {
+) -> Result<BTreeMap<String, Tensor>> {
     draw_for(seed, |vb| Ok(LesionHead::new(config, classes, vb.pp("lesion_head"))?))
 }
 
 /// A tensor for every name that `build` asks for.
 fn draw_for<T>(
     seed: u64,
-    build: impl FnOnce(&VarBuilder) -> crate::error::Result<T>,
-) -> crate::error::Result<BTreeMap<String, Tensor>> {
+    build: impl FnOnce(&VarBuilder) -> Result<T>,
+) -> Result<BTreeMap<String, Tensor>> {
     let made = Arc::<Mutex<BTreeMap<String, Tensor>>>::default();
     let backend =
         Initialiser { rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)), made: made.clone() };
@@ -60,7 +70,7 @@ impl SimpleBackend for Initialiser {
         init: Init,
         _: DType,
         device: &Device,
-    ) -> Result<Tensor> {
+    ) -> candle_core::Result<Tensor> {
         let values = draw(
             &mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner),
             init,
@@ -74,7 +84,7 @@ impl SimpleBackend for Initialiser {
         Ok(tensor)
     }
 
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
         candle_core::bail!("{name} was asked for without a shape")
     }
 
@@ -83,7 +93,7 @@ impl SimpleBackend for Initialiser {
     }
 }
 
-fn draw(rng: &mut impl Rng, init: Init, n: usize) -> Result<Vec<f32>> {
+fn draw(rng: &mut impl Rng, init: Init, n: usize) -> candle_core::Result<Vec<f32>> {
     Ok(match init {
         Init::Const(value) => vec![value as f32; n],
         Init::Uniform { lo, up } => (0..n).map(|_| rng.random_range(lo..up) as f32).collect(),

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::sam2::Sam2;
 use crate::weights::Weights;
 use crate::weights::identify::Likeness;
-use crate::weights::loader::Misfit;
+use crate::weights::misfit::Misfit;
 
 /// What there is to say about a checkpoint.
 #[derive(Debug, Clone, Serialize)]

@@ -1,9 +1,11 @@
 //! A checkpoint in memory: named tensors and a few words about them.
 
+mod head;
 pub(crate) mod identify;
-pub(crate) mod init;
+mod init;
 pub mod inspect;
 pub(crate) mod loader;
+pub(crate) mod misfit;
 pub(crate) mod parameters;
 
 use std::collections::BTreeMap;
@@ -15,11 +17,8 @@ use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::TorchFile;
-use crate::config::Sam2Config;
 use crate::error::{Error, Result};
 use crate::input::open_regular;
-use crate::lesion_head;
-use crate::weights::parameters::Parameters;
 
 /// A `.safetensors` file begins with the length of its header in eight bytes, then the header: a
 /// `{`.
@@ -116,71 +115,12 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Weights to train from scratch: every tensor of the image path, the same for the same seed.
-    ///
-    /// # Errors
-    /// When no model fits the description.
-    pub fn random(config: &Sam2Config, seed: u64) -> Result<Self> {
-        let metadata = BTreeMap::from([(SCORES.to_owned(), UNTRAINED.to_owned())]);
-        Ok(Self { tensors: init::random(config, seed)?, metadata, origin: None })
-    }
-
     /// Whether predicted IoU and object score mean anything. The loss of fine-tuning looks at masks
     /// only, so in weights that began at random both stay random; weights of unknown origin are
     /// taken for descendants of Meta's.
     #[must_use]
     pub fn scores_are_trained(&self) -> bool {
         self.metadata.get(SCORES).is_none_or(|state| state != UNTRAINED)
-    }
-
-    /// Label ids of the lesion head's class channels; `None` for weights without a head.
-    ///
-    /// # Errors
-    /// [`Error::Rejected`] when there are tensors of a head and no such list, or the list is none.
-    pub fn lesion_classes(&self) -> Result<Option<Vec<u8>>> {
-        let has_tensors = self.names().any(|name| name.starts_with(lesion_head::PREFIX));
-        let refuse = |found: String| {
-            let path = self.origin.clone().unwrap_or_else(|| PathBuf::from("weights"));
-            let expected = format!(
-                "label ids of the lesion head as a JSON list under the metadata key `{}`",
-                lesion_head::CLASSES_KEY
-            );
-            let next = "take the file that ild-train wrote, or `ild-model convert --sam2-only`";
-            Err(Error::rejected(path, expected, found, next))
-        };
-        match self.metadata.get(lesion_head::CLASSES_KEY) {
-            None if has_tensors => refuse("no such key".into()),
-            None => Ok(None),
-            Some(text) => match serde_json::from_str::<Vec<u8>>(text) {
-                Ok(classes) if !classes.is_empty() => Ok(Some(classes)),
-                _ => refuse(format!("`{text}`")),
-            },
-        }
-    }
-
-    /// Adds a lesion head of these label ids with seeded random weights, in place of one that is
-    /// there; all other tensors stay.
-    ///
-    /// # Errors
-    /// When no model fits the description.
-    pub fn add_lesion_head(
-        &mut self,
-        config: &Sam2Config,
-        classes: &[u8],
-        seed: u64,
-    ) -> Result<()> {
-        self.remove_lesion_head();
-        self.tensors.extend(init::random_head(config, classes, seed)?);
-        let ids = json!(classes).to_string();
-        self.metadata.insert(lesion_head::CLASSES_KEY.to_owned(), ids);
-        Ok(())
-    }
-
-    /// Takes the lesion head out: what is left are SAM 2's own tensors, which Python's SAM 2 loads
-    /// with `strict=True`.
-    pub fn remove_lesion_head(&mut self) {
-        self.tensors.retain(|name, _| !name.starts_with(lesion_head::PREFIX));
-        self.metadata.remove(lesion_head::CLASSES_KEY);
     }
 
     /// The tensor of this name.
@@ -225,16 +165,6 @@ impl Weights {
     #[must_use]
     pub fn elements(&self) -> usize {
         self.tensors.values().map(Tensor::elem_count).sum()
-    }
-
-    /// These weights with the trained tensors at their present values; what was carried stays.
-    ///
-    /// # Errors
-    /// When a copy fails.
-    pub fn updated(&self, parameters: &Parameters) -> Result<Self> {
-        let mut weights = self.clone();
-        weights.tensors.extend(parameters.snapshot()?);
-        Ok(weights)
     }
 
     /// Writes a `.safetensors` file with `metadata`, beside its final name first. The same weights

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, Device, Tensor};
-use ild_model::{DecodeMode, Parameters, Sam2, Sam2Config, image_to_input, resize_logits};
+use ild_model::{DecodeMode, Parameters, Sam2, Sam2Config, image_to_input};
 
 use crate::compare::{GRADIENT, distance};
 use crate::generator::{picture, places, rgb, weights};
@@ -239,7 +239,7 @@ fn gradients_of_tiny_at_full_size_are_pytorchs() {
 fn logits_of_another_size_than_the_label_are_resized_with_a_gradient() {
     let logits =
         candle_core::Var::zeros((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let resized = resize_logits(logits.as_tensor(), 16, 16).unwrap();
+    let resized = ild_ops::upsample_bilinear(logits.as_tensor(), 16, 16).unwrap();
     let grads = resized.sum_all().unwrap().backward().unwrap();
     // Every label pixel spreads a weight of 1 over the logits: 256 in all.
     let total: f32 = values(grads.get(&logits).unwrap()).iter().sum();

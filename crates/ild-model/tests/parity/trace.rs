@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use ild_model::config::MASK_TOKENS;
 use ild_model::decoder::transformer::TwoWayAttentionBlock;
-use ild_model::{ImageFeatures, Sam2, ops};
+use ild_model::{ImageFeatures, Sam2};
 
 pub type Trace = BTreeMap<String, Tensor>;
 
@@ -95,7 +95,7 @@ fn decoder(model: &Sam2, features: &ImageFeatures, prompt: &Tensor, trace: &mut 
     let map = src.reshape((b, h, w, d)).unwrap();
     let dc1 = up.dc1.forward(&map).unwrap();
     let ln1 = up.ln1.forward(&(&dc1 + &features.high_res[1]).unwrap()).unwrap();
-    let act1 = ops::gelu(&ln1).unwrap();
+    let act1 = ild_ops::gelu(&ln1).unwrap();
     trace.insert("up_dc1".into(), nchw(&dc1));
     trace.insert("up_ln1".into(), nchw(&ln1));
     trace.insert("up_dc2".into(), nchw(&up.dc2.forward(&act1).unwrap()));
@@ -138,5 +138,5 @@ fn attentions(
 }
 
 pub fn nchw(map: &Tensor) -> Tensor {
-    ops::to_nchw(map).unwrap()
+    map.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()
 }

@@ -3,8 +3,6 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use crate::optimiser::adamw::Lerp;
-
 /// Averages of parameters, in the parameters' order.
 #[derive(Debug)]
 pub struct Ema {
@@ -37,12 +35,7 @@ impl Ema {
         let t = self.updates as f64;
         let decay = self.decay.min((1.0 + t) / (10.0 + t));
         for (shadow, var) in self.shadows.iter_mut().zip(parameters) {
-            let value = var.as_detached_tensor();
-            if var.device().is_cpu() {
-                shadow.inplace_op2(&value, &Lerp(1.0 - decay))?;
-            } else {
-                *shadow = ((&*shadow * decay)? + (value * (1.0 - decay))?)?;
-            }
+            *shadow = ild_ops::lerp(shadow, &var.as_detached_tensor(), 1.0 - decay)?;
         }
         Ok(())
     }

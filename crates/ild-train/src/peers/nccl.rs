@@ -4,10 +4,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaStream, DeviceRepr, ValidAsZeroBits,
-};
-use candle_core::cuda_backend::cudarc::nccl::{Comm, Id, NcclType, ReduceOp};
+use cudarc::driver::{CudaContext, CudaStream, DeviceRepr, ValidAsZeroBits};
+use cudarc::nccl::{Comm, Id, NcclType, ReduceOp};
 
 use crate::error::{Error, Result};
 use crate::peers::Peers;

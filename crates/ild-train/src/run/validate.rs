@@ -11,7 +11,7 @@ use crate::data::batch::Batch;
 use crate::data::dataset::{Sample, SliceDataset};
 use crate::data::items::{ItemSettings, every_label};
 use crate::error::Result;
-use crate::optimiser::loss::{dice_and_cross_entropy, enlarge};
+use crate::optimiser::loss::dice_and_cross_entropy;
 use crate::peers::Peers;
 use crate::random::Purpose;
 use crate::watch::history::Validation;
@@ -69,7 +69,8 @@ fn add_batch(model: &Sam2, samples: &[Sample], validation: &mut Validation) -> R
 /// - `masks`: `[b, 1, H, W]`
 fn dice_of_masks(logits: &Tensor, masks: &Tensor) -> Result<Vec<f64>> {
     let (_, _, height, width) = masks.dims4()?;
-    let inside = enlarge(logits, height, width)?.gt(0.0)?.to_dtype(DType::F32)?;
+    let inside =
+        ild_ops::upsample_bilinear(logits, height, width)?.gt(0.0)?.to_dtype(DType::F32)?;
     let count = |t: &Tensor| t.sum(D::Minus1)?.sum(D::Minus1)?.sum(D::Minus1)?.to_vec1::<f32>(); // whole numbers: exact in f32
     let (both, predicted, truth) = (count(&(&inside * masks)?)?, count(&inside)?, count(masks)?);
     Ok((0..both.len())

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::BlockConfig;
 use crate::layers::{LayerNorm, Linear};
-use crate::ops::{self, WindowBlock};
+use ild_ops::{self as ops, WindowBlock};
 
 /// Self-attention in windows, with queries pooled 2×2 where a stage begins (SAM 2's
 /// `MultiScaleAttention` together with `window_partition` and `window_unpartition`).

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::attention::MultiScaleAttention;
 use crate::config::BlockConfig;
 use crate::layers::{LayerNorm, Linear};
-use crate::ops;
+use ild_ops as ops;
 
 const EPS: f64 = 1e-6;
 const MLP_RATIO: usize = 4;

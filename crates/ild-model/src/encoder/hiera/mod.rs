@@ -6,8 +6,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::Sam2Config;
-use crate::ops;
-use crate::recompute::{Aside, recomputed};
+use ild_ops::{self as ops, Aside, recomputed};
 
 mod attention;
 mod block;
@@ -93,7 +92,10 @@ impl Hiera {
         let mut stages = Vec::with_capacity(self.stage_ends.len());
         for (i, block) in self.blocks.iter().enumerate() {
             x = match &self.recompute {
-                Some(aside) => recomputed(block, &x, aside)?,
+                Some(aside) => {
+                    let block = block.clone();
+                    recomputed(move |x| block.forward(x), &x, aside)?
+                }
                 None => block.forward(&x)?,
             };
             if self.stage_ends.contains(&i) {

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::PATCH_STRIDE;
 use crate::layers::uniform;
-use crate::ops;
+use ild_ops as ops;
 
 const KERNEL: usize = 7;
 const PADDING: usize = 3;
