@@ -37,13 +37,12 @@ pub fn mean_volume_dice(truth: &Path, predictions: &Path) -> Result<BTreeMap<Str
         let stack = ild_io::read_npz(&path)?;
         let labels = stack.labels.context("ground truth")?;
         let table = stack.label_table.context("label table")?;
-        let z_index = stack.z_index.context("z_index")?;
         let case = path.file_stem().context("name")?.to_string_lossy().into_owned();
         let predicted = ild_io::read_label_map(&predictions.join(format!("{case}.nii.gz")))?;
         for &id in table.0.keys() {
             let (mut both, mut sum) = (0u64, 0u64);
-            for (slice, &z) in labels.outer_iter().zip(&z_index) {
-                let predicted = predicted.labels.index_axis(ndarray::Axis(0), usize::try_from(z)?);
+            for (slice, &z) in labels.outer_iter().zip(stack.placement.z_index()) {
+                let predicted = predicted.labels.index_axis(ndarray::Axis(0), z);
                 for (&t, &p) in slice.iter().zip(predicted) {
                     both += u64::from(t == id && p == id);
                     sum += u64::from(t == id) + u64::from(p == id);

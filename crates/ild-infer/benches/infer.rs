@@ -12,7 +12,7 @@ use ild_infer::journey::{Rules, Track};
 use ild_infer::merge::Merger;
 use ild_infer::sweep::{sweep, visits};
 use ild_infer::{Pictures, Prompt, Sam2Segmenter, Scan, encode};
-use ild_io::{Affine, Geometry, Images, LabelTable};
+use ild_io::{Affine, Geometry, Images, LabelTable, Placement};
 use ild_model::{Sam2, Sam2Config, Weights};
 use ndarray::Array3;
 
@@ -27,8 +27,10 @@ fn scan() -> Scan {
     Scan {
         id: "bench".into(),
         pictures: Pictures::Stack(Images::Grey(images)),
-        z_index: (0..SLICES).collect(),
-        grid: Geometry::new([SLICES, SIZE, SIZE], Affine::from_spacing_xyz_mm([0.7, 0.7, 2.5])),
+        placement: Placement::whole(Geometry::new(
+            [SLICES, SIZE, SIZE],
+            Affine::from_spacing_xyz_mm([0.7, 0.7, 2.5]),
+        )),
         truth: None,
         label_table: LabelTable::default(),
         windowing: None,

@@ -72,7 +72,7 @@ impl JourneyStart {
             Prompt::Box(corners) => (Some(*corners), None),
             Prompt::Points(points) => (None, Some(points.clone())),
         };
-        let slice = |i: usize| scan.z_index[i];
+        let slice = |i: usize| scan.z_index()[i];
         Self {
             label: track.label,
             slice: slice(track.start),
@@ -240,7 +240,10 @@ impl Context<'_> {
             side: engine.side(),
             bbox_shift: self.settings.bbox_shift,
             stop_after: self.settings.stops_after(),
-            restarts: self.settings.gap_rule().restarts(&scan.z_index, scan.grid.spacing_xyz_mm[2]),
+            restarts: self
+                .settings
+                .gap_rule()
+                .restarts(scan.z_index(), scan.grid().spacing_xyz_mm[2]),
             slice_size: [height, width],
         }
     }

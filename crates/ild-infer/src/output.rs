@@ -39,10 +39,10 @@ pub fn write_case(
     engine: Option<&Engine>,
 ) -> Result<Vec<PathBuf>> {
     let mut files = Files { root: &settings.output, written: Vec::new() };
-    let labels = done.scan.on_grid(std::mem::take(&mut done.merger.labels));
+    let labels = done.scan.placement.in_ct(std::mem::take(&mut done.merger.labels));
     let done = &*done;
     let id = &done.scan.id;
-    let geometry = &done.scan.grid;
+    let geometry = done.scan.grid();
     let stamp = format!("ild: {}", done.provenance.stamp);
 
     files.add(format!("npz/{id}.npz"), |path| write_npz(path, done))?;
@@ -50,7 +50,7 @@ pub fn write_case(
     for (&label, prediction) in &done.merger.per_label {
         let name = file_name(&done.scan.label_table, label);
         if settings.save_nii {
-            let labels = done.scan.on_grid(prediction.volume(done.scan.stack_shape()));
+            let labels = done.scan.placement.in_ct(prediction.volume(done.scan.stack_shape()));
             let map = LabelMap { labels, geometry: geometry.clone() };
             files.add(format!("labels/{id}_{name}.nii.gz"), |path| {
                 Ok(write_label_map_described(path, &map, &stamp)?)
@@ -62,7 +62,7 @@ pub fn write_case(
                 stack.index_axis_mut(Axis(0), z).assign(probability);
             }
             let volume = Volume {
-                voxels: Voxels::F32(done.scan.on_grid(stack)),
+                voxels: Voxels::F32(done.scan.placement.in_ct(stack)),
                 geometry: geometry.clone(),
             };
             files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| {
@@ -192,7 +192,7 @@ fn description(
                 .masks
                 .iter()
                 .filter(|(_, patch)| patch.is_some())
-                .map(|(&z, _)| scan.z_index[z])
+                .map(|(&z, _)| scan.z_index()[z])
                 .collect();
             let [iou, object] =
                 prediction.mean_scores().map_or([None, None], |scores| scores.map(Some));
@@ -201,7 +201,7 @@ fn description(
                 "name": scan.label_table.name(id),
                 "color": scan.label_table.color(id),
                 "voxels": voxels[usize::from(id)],
-                "volume_ml": voxels[usize::from(id)] as f64 * scan.grid.voxel_volume_ml(),
+                "volume_ml": voxels[usize::from(id)] as f64 * scan.grid().voxel_volume_ml(),
                 "slices": slices.first().zip(slices.last()).map(|(a, b)| [a, b]),
                 "slices_visited": prediction.masks.len(),
                 "mean_predicted_iou": iou,
@@ -218,12 +218,19 @@ fn description(
         "labels": rows,
         "label_table": scan.label_table,
         "overlap": { "rule": OVERLAP_RULE, "voxels": done.merger.overlapping() },
-        "gaps": { "count": scan.z_index.windows(2).filter(|pair| pair[1] > pair[0] + 1).count(), "rule": settings.gap_rule() },
+        "gaps": { "count": scan.placement.gaps(), "rule": settings.gap_rule() },
         "parity": settings.parity,
         "bbox_shift_px": settings.bbox_shift,
         "stop_after": settings.stops_after(),
-        "grid": { "shape_zyx": scan.grid.shape_zyx, "spacing_xyz_mm": scan.grid.spacing_xyz_mm, "affine_ras": scan.grid.affine.0 },
-        "slices": scan.z_index.len(),
+        // Axial, as slices are numbered here; the files are stored as the CT is.
+        "grid": {
+            "shape_zyx": scan.grid().shape_zyx,
+            "spacing_xyz_mm": scan.grid().spacing_xyz_mm,
+            "affine_ras": scan.grid().affine.0,
+            "stored": scan.grid().stored_codes(),
+            "header_notes": scan.grid().notes,
+        },
+        "slices": scan.z_index().len(),
         "slices_encoded": done.encoded,
         "notes": scan.notes,
     })

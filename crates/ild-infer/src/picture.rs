@@ -59,7 +59,7 @@ fn slices_of(done: &Segmented, id: u8) -> Vec<usize> {
                 truth.index_axis(Axis(0), z).iter().filter(|&&v| v == id).count()
             })
     };
-    let areas: Vec<usize> = (0..done.scan.z_index.len()).map(area).collect();
+    let areas: Vec<usize> = (0..done.scan.z_index().len()).map(area).collect();
     let there: Vec<usize> = (0..areas.len()).filter(|&z| areas[z] > 0).collect();
     let Some(&largest) = there.iter().max_by_key(|&&z| areas[z]) else { return Vec::new() };
     let mut chosen = vec![there[there.len() / 4], largest, there[3 * there.len() / 4]];

@@ -230,7 +230,7 @@ impl Run {
                 .keys()
                 .map(|&id| done.scan.label_table.name(id))
                 .collect(),
-            slices: done.scan.z_index.len(),
+            slices: done.scan.z_index().len(),
             encoded: done.encoded,
             seconds: seconds(start),
             notes: done.scan.notes.clone(),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ild_io::{
-    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, SliceStack, Volume, Voxels, Window,
-    read_label_map, read_volume, write_label_map, write_npz, write_volume,
+    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, Placement, SliceStack, Volume, Voxels,
+    Window, read_label_map, read_volume, write_label_map, write_npz, write_volume,
 };
 use ild_model::{Sam2Config, Weights};
 use ndarray::{Array3, Axis, s};
@@ -16,15 +16,7 @@ const SHAPE: [usize; 3] = [12, 48, 56];
 
 /// An oblique grid, so that a lost or changed affine shows.
 fn geometry() -> Geometry {
-    Geometry::new(
-        SHAPE,
-        Affine([
-            [-0.7, 0.02, 0.1, 31.5],
-            [0.01, -0.69, 0.2, -12.25],
-            [0.03, 0.05, 2.5, 400.125],
-            [0.0, 0.0, 0.0, 1.0],
-        ]),
-    )
+    Geometry::new(SHAPE, oblique())
 }
 
 fn labels() -> Array3<u8> {
@@ -93,10 +85,7 @@ impl Bench {
                     .select(Axis(0), slices),
             ),
             labels: Some(labels().select(Axis(0), slices)),
-            spacing_xyz_mm: geometry().spacing_xyz_mm,
-            z_index: Some(slices.iter().map(|&z| z as i64).collect()),
-            affine: Some(geometry().affine),
-            shape_zyx: Some(SHAPE),
+            placement: Placement::new(geometry(), slices.to_vec()).unwrap(),
             window: Some(window),
             label_table: Some(LabelTable::default()),
             is_2d: false,
@@ -361,10 +350,10 @@ fn python_with_readers() -> Option<String> {
     found.then_some(python)
 }
 
-/// Rotated about two axes: oblique, and orthogonal as ITK demands (which [`geometry`] is not).
+/// Rotated about two axes, stored about LPS.
 fn oblique() -> Affine {
     let ([sa, ca], [sb, cb]) = ([0.2_f64.sin(), 0.2_f64.cos()], [0.35_f64.sin(), 0.35_f64.cos()]);
-    let rotation = [[cb, -sb * ca, sb * sa], [sb, cb * ca, -cb * sa], [0.0, sa, ca]];
+    let rotation = [[-cb, sb * ca, sb * sa], [-sb, -cb * ca, -cb * sa], [0.0, -sa, ca]];
     let spacing = [0.7, 0.69, 2.5];
     let row = |i: usize, origin: f64| {
         [0, 1, 2]

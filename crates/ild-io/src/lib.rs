@@ -1,7 +1,9 @@
 //! Chest CT volumes and label maps, their geometry, and the files they live in.
 //!
 //! Conventions, everywhere in ild:
-//! - arrays are indexed `[z, y, x]`, C order, in the order of the file (no reorientation);
+//! - arrays are indexed `[z, y, x]`, C order: axial slices from foot to head, rows to the patient's
+//!   back, columns to the left (LPS), whatever the order in the file; what is written goes back
+//!   into the order of the file it belongs to ([`StorageOrder`]);
 //! - world coordinates are RAS+ in millimetres (NIfTI-1); DICOM's LPS is flipped once, on reading;
 //! - an [`Affine`] maps voxel `(x, y, z)` to world;
 //! - units are in names: `_mm`, `_hu`, `_px`, `_ml`.
@@ -20,17 +22,22 @@ pub use files::dicom_series::{SeriesFacts, read_dicom_series};
 pub use files::format::Format;
 pub use files::input::read_text;
 pub use files::nifti::{
-    NiftiOrientation, read_label_map, read_volume, write_label_map, write_label_map_described,
-    write_volume, write_volume_described,
+    NiftiOrientation, read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored,
+    write_label_map, write_label_map_described, write_volume, write_volume_described,
 };
 pub use files::npy::{NpyArray, NpyElement, read_npy, read_npy_u8, write_npy, write_npy_u8};
 pub use files::npz::{NpzFile, NpzWriter, read_npz_u8, write_npz_u8, write_npz_with};
 pub use files::slice_stack::{Images, SliceStack, Window, read_npz, write_npz};
+pub use volume::affine::Affine;
 pub use volume::bounding_box::BoundingBox;
-pub use volume::case::{Case, SAME_GRID_MM, same_grid};
+pub use volume::case::Case;
 pub use volume::components::{Components, Neighbours};
-pub use volume::geometry::{Affine, Geometry};
+pub use volume::geometry::{Geometry, Stored};
+pub use volume::header_note::{HeaderNote, LengthSource};
 pub use volume::label_map::LabelMap;
 pub use volume::label_runs::{LabelRuns, Run};
 pub use volume::label_table::{Label, LabelTable};
+pub use volume::placement::{Misplaced, Placement};
+pub use volume::same_grid::{SAME_GRID_MM, order_note, same_grid};
+pub use volume::storage_order::StorageOrder;
 pub use volume::{Volume, Voxels};

@@ -112,7 +112,8 @@ fn an_offset_behind_extensions_is_honoured() {
     let mut file = NiftiBytes::new([1, 1, 2], 2);
     file.f32(108, &[416.0]).voxels(&[9; 64]).voxels(&[5, 6]);
     let path = place.file("e.nii", &file.0);
-    assert_eq!(read_volume(&path).unwrap().voxels, Voxels::U8(ndarray::arr3(&[[[5, 6]]])));
+    // The columns of the file run to the right, those of the array to the left.
+    assert_eq!(read_volume(&path).unwrap().voxels, Voxels::U8(ndarray::arr3(&[[[6, 5]]])));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::NiftiBytes;
 use ild_io::{
-    Geometry, Images, LabelTable, SliceStack, Volume, Voxels, Window, read_label_map, read_volume,
-    write_npz, write_volume,
+    Geometry, Images, LabelTable, Placement, SliceStack, Volume, Voxels, Window, read_label_map,
+    read_volume, write_npz, write_volume,
 };
 use ndarray::Array3;
 
@@ -41,10 +41,11 @@ fn case() -> SliceStack {
             (100 * z + 10 * y + x) as u8
         })),
         labels: Some(labels),
-        spacing_xyz_mm: [1.5, 1.5, 3.0],
-        z_index: Some(vec![2, 3, 7]),
-        affine: Some(common::oblique([1.5, 1.5, 3.0], [-90.0, -80.0, 12.0])),
-        shape_zyx: Some([9, 6, 5]),
+        placement: Placement::new(
+            Geometry::new([9, 6, 5], common::oblique([1.5, 1.5, 3.0], [-90.0, -80.0, 12.0])),
+            vec![2, 3, 7],
+        )
+        .unwrap(),
         window: Some(Window { level_hu: 40.0, width_hu: 400.0 }),
         label_table: Some(LabelTable::default()),
         is_2d: false,
@@ -193,10 +194,10 @@ fn the_slices_of_a_case_go_to_their_places() {
     assert_eq!((voxels[[7, 4, 1]], voxels[[5, 4, 1]], labels.labels[[3, 2, 3]]), (241, 0, 2));
     // What 32-bit header fields keep.
     const HEADER_MM: f64 = 1e-4;
-    let grid = Geometry::new([9, 6, 5], case.affine.unwrap());
+    let grid = case.placement.geometry();
     assert!(
-        volume.geometry.corner_distance_mm(&grid) < HEADER_MM
-            && labels.geometry.corner_distance_mm(&grid) < HEADER_MM
+        volume.geometry.corner_distance_mm(grid) < HEADER_MM
+            && labels.geometry.corner_distance_mm(grid) < HEADER_MM
     );
 }
 

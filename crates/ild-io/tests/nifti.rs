@@ -7,8 +7,9 @@ use std::path::Path;
 
 use common::{NiftiBytes, shared};
 use ild_io::{
-    Affine, Geometry, LabelMap, Volume, Voxels, read_label_map, read_npz, read_volume,
-    write_label_map, write_volume,
+    Affine, Geometry, HeaderNote, LabelMap, Volume, Voxels, read_label_map,
+    read_label_map_as_stored, read_npz, read_volume, read_volume_as_stored, write_label_map,
+    write_volume,
 };
 use ndarray::Array3;
 
@@ -42,13 +43,18 @@ fn every_axis_orientation_and_an_oblique_one_come_back() {
         };
         let path = folder.path().join(format!("{i}.nii.gz"));
         write_volume(&path, &volume).unwrap();
-        let back = read_volume(&path).unwrap();
+        let back = read_volume_as_stored(&path).unwrap();
         assert_eq!(back.voxels, volume.voxels);
         assert!(back.geometry.corner_distance_mm(&volume.geometry) < HEADER_MM, "orientation {i}");
-        let header = back.geometry.nifti.unwrap();
+        let header = back.geometry.stored.nifti.unwrap();
         let qform =
             Geometry::new([4, 3, 5], header.qform_of(back.geometry.spacing_xyz_mm).unwrap());
         assert!(qform.corner_distance_mm(&volume.geometry) < HEADER_MM, "qform of orientation {i}");
+        let axial = read_volume(&path).unwrap();
+        assert_eq!(axial.geometry.affine.axis_codes(), "LPS");
+        let again = folder.path().join("again.nii.gz");
+        write_volume(&again, &axial).unwrap();
+        assert_eq!(fs::read(&again).unwrap(), fs::read(&path).unwrap(), "orientation {i}");
     }
 }
 
@@ -58,7 +64,10 @@ fn a_label_map_written_over_a_ct_has_its_orientation_bit_for_bit() {
     let mut source = NiftiBytes::new([3, 4, 5], 4);
     source.f32(76, &[-1.0, 0.7421875, 0.7421876, 1.25]).i16(252, 2).i16(254, 4);
     source.f32(256, &[0.1, -0.2, 0.3, 10.1, 20.2, 30.3]);
-    source.f32(280, &[-0.742, 0.01, 0.02, 1.5, 0.03, 0.741, 0.04, 2.5, 0.05, 0.06, 1.249, 3.5]);
+    // Turned by 0.1 about z, with more digits than the qform's quaternion could give.
+    let (s, c) = 0.1f32.sin_cos();
+    let [x, y, z] = [0.7421875, 0.7421876, 1.25];
+    source.f32(280, &[-x * c, y * s, 0.0, 1.5, -x * s, -y * c, 0.0, 2.5, 0.0, 0.0, z, 3.5]);
     source.voxels(&[0u8; 120]);
     let (ct, mask) = (folder.path().join("ct.nii"), folder.path().join("mask.nii"));
     fs::write(&ct, &source.0).unwrap();
@@ -96,7 +105,7 @@ fn slope_and_intercept_follow_simpleitk() {
         let mut file = NiftiBytes::new([1, 1, 3], 4);
         file.f32(112, &[slope, inter]).voxels(&[0, 0, 1, 0, 2, 0]);
         fs::write(&path, &file.0).unwrap();
-        read_volume(&path).unwrap().voxels
+        read_volume_as_stored(&path).unwrap().voxels
     };
     let stored = Voxels::I16(ndarray::arr3(&[[[0, 1, 2]]]));
     for (slope, inter) in [
@@ -128,7 +137,7 @@ fn label_values_that_are_no_ids_are_refused_by_value() {
         let mut file = NiftiBytes::new([1, 1, 4], 16);
         file.voxels(bytemuck::cast_slice(&values));
         fs::write(&path, &file.0).unwrap();
-        read_label_map(&path)
+        read_label_map_as_stored(&path)
     };
     assert_eq!(labels([0.0, 1.0, 255.0, -0.0]).unwrap().labels, ndarray::arr3(&[[[0, 1, 255, 0]]]));
     let expected = "expected label ids: whole numbers from 0 to 255, found 300, -1, 2.5 in 3 voxels; remap the ids";
@@ -140,10 +149,16 @@ fn label_values_that_are_no_ids_are_refused_by_value() {
 fn the_spacing_and_values_are_those_the_reference_read() {
     let Some(folder) = shared("fixtures/preproc") else { return };
     for case in 1..=8 {
-        let ct = read_volume(&folder.join(format!("nii/imgs/case{case:02}_0000.nii.gz"))).unwrap();
-        let label = read_label_map(&folder.join(format!("nii/gts/case{case:02}.nii.gz"))).unwrap();
+        let ct = read_volume_as_stored(&folder.join(format!("nii/imgs/case{case:02}_0000.nii.gz")))
+            .unwrap();
+        let label = read_label_map_as_stored(&folder.join(format!("nii/gts/case{case:02}.nii.gz")))
+            .unwrap();
         let stack = read_npz(&folder.join(format!("lung/CT_ILD_case{case:02}.npz"))).unwrap();
-        assert_eq!(ct.geometry.spacing_xyz_mm, stack.spacing_xyz_mm, "case {case}");
+        assert_eq!(
+            ct.geometry.spacing_xyz_mm,
+            stack.placement.geometry().spacing_xyz_mm,
+            "case {case}"
+        );
         assert_eq!(label.geometry.shape_zyx, ct.geometry.shape_zyx);
     }
 }
@@ -195,8 +210,7 @@ fn affine_without_sform_and_qform_is_the_spacing() {
     let mut file = NiftiBytes::new([1, 1, 2], 2);
     file.i16(252, 0).i16(254, 0).f32(76, &[0.0, 0.5, 2.0, 3.0]).voxels(&[7, 8]);
     fs::write(&path, &file.0).unwrap();
-    assert_eq!(
-        read_volume(&path).unwrap().geometry.affine,
-        Affine::from_spacing_xyz_mm([0.5, 2.0, 3.0])
-    );
+    let geometry = read_volume_as_stored(&path).unwrap().geometry;
+    assert_eq!(geometry.affine, Affine::from_spacing_xyz_mm([0.5, 2.0, 3.0]));
+    assert_eq!(geometry.notes, [HeaderNote::NoPlace]);
 }

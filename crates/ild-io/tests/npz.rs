@@ -8,10 +8,16 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use ild_io::{
-    Affine, Images, LabelTable, NpyArray, NpzFile, SliceStack, Window, read_npy, read_npy_u8,
-    read_npz, read_npz_u8, write_npy_u8, write_npz, write_npz_u8,
+    Affine, Geometry, Images, LabelMap, LabelTable, NpyArray, NpzFile, Placement, SliceStack,
+    Window, read_label_map, read_npy, read_npy_u8, read_npz, read_npz_u8, write_label_map,
+    write_npy_u8, write_npz, write_npz_u8, write_npz_with,
 };
 use ndarray::{Array3, ArrayD, arr2};
+
+/// Slices 3 and 7 of 9.
+fn placement(affine: Affine) -> Placement {
+    Placement::new(Geometry::new([9, 3, 4], affine), vec![3, 7]).unwrap()
+}
 
 fn stack() -> SliceStack {
     SliceStack {
@@ -19,10 +25,7 @@ fn stack() -> SliceStack {
             (z * 50 + y * 10 + x) as u8
         })),
         labels: Some(Array3::from_shape_fn((2, 3, 4), |(z, y, _)| (z + y) as u8)),
-        spacing_xyz_mm: [0.7, 0.7, 5.0],
-        z_index: Some(vec![3, 7]),
-        affine: Some(common::oblique([0.7, 0.7, 5.0], [1.0, 2.0, 3.0])),
-        shape_zyx: Some([9, 3, 4]),
+        placement: placement(common::oblique([0.7, 0.7, 5.0], [1.0, 2.0, 3.0])),
         window: Some(Window { level_hu: 40.0, width_hu: 400.0 }),
         label_table: Some(LabelTable::default()),
         is_2d: false,
@@ -62,15 +65,96 @@ fn everything_about_a_case_comes_back() {
         |_: &mut SliceStack| {},
         |s: &mut SliceStack| s.images = Images::Rgb(ndarray::Array4::from_elem((2, 3, 4, 3), 9)),
         |s: &mut SliceStack| {
-            (s.labels, s.z_index, s.affine, s.shape_zyx, s.window, s.label_table) =
-                (None, None, None, None, None, None);
+            s.placement = Placement::unknown([2, 3, 4], [0.7, 0.7, 5.0]);
+            (s.labels, s.window, s.label_table) = (None, None, None);
         },
+        |s: &mut SliceStack| {
+            let affine = Affine::from_spacing_xyz_mm([0.7, 0.7, 5.0]);
+            s.placement = placement(affine).without_place();
+        },
+        |s: &mut SliceStack| s.placement = Placement::new(sagittal(), vec![3, 7]).unwrap(),
     ] {
         let mut stack = stack();
         change(&mut stack);
         write_npz(&path, &stack).unwrap();
-        assert_eq!(read_npz(&path).unwrap(), stack);
+        let back = read_npz(&path).unwrap();
+        let stored = |stack: &SliceStack| stack.placement.geometry().stored;
+        assert_eq!(stored(&back), stored(&stack));
+        assert_eq!(back, stack);
     }
+}
+
+/// The grid of a CT that a NIfTI file stores as sagittal slices.
+fn sagittal() -> Geometry {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ct.nii");
+    let affine = Affine([
+        [0.0, 0.0, -0.7, 40.0],
+        [-0.7, 0.0, 0.0, 9.5],
+        [0.0, 5.0, 0.0, -300.25],
+        [0.0, 0.0, 0.0, 1.0],
+    ]);
+    let labels = Array3::zeros((4, 9, 3));
+    write_label_map(&path, &LabelMap { labels, geometry: Geometry::new([4, 9, 3], affine) })
+        .unwrap();
+    let geometry = read_label_map(&path).unwrap().geometry;
+    assert_eq!((geometry.shape_zyx, geometry.stored_codes()), ([9, 3, 4], "PSL".to_owned()));
+    assert!(geometry.stored.nifti.is_some());
+    geometry
+}
+
+#[test]
+fn a_place_that_contradicts_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("case.npz");
+    let refused = |key: &str, array: ndarray::ArrayD<f64>| {
+        let images = Array3::<u8>::from_elem((2, 3, 4), 7);
+        let affine = ndarray::arr2(
+            &placement(common::oblique([0.7, 0.7, 5.0], [0.0; 3])).geometry().affine.0,
+        );
+        let mut arrays = vec![
+            ("spacing", ndarray::arr1(&[0.7, 0.7, 5.0]).into_dyn()),
+            ("z_index", ndarray::arr1(&[3.0, 7.0]).into_dyn()),
+            ("shape", ndarray::arr1(&[9.0, 3.0, 4.0]).into_dyn()),
+            ("affine", affine.into_dyn()),
+        ];
+        arrays.retain(|(name, _)| *name != key);
+        arrays.push((key, array));
+        write_npz_with(&path, |npz| {
+            npz.add("imgs", &images.view().into_dyn())?;
+            arrays.iter().try_for_each(|(name, array)| npz.add(name, &array.view()))
+        })
+        .unwrap();
+        error_of(read_npz(&path))
+    };
+    let line = |values: &[f64]| ndarray::Array1::from(values.to_vec()).into_dyn();
+    for (key, array, expected) in [
+        ("shape", line(&[9.0, 3.0, 5.0]), "expected `shape` to be slices of 3 × 4"),
+        (
+            "shape",
+            line(&[7.0, 3.0, 4.0]),
+            "expected `z_index` to be ascending slice numbers below 7",
+        ),
+        ("z_index", line(&[7.0, 3.0]), "expected `z_index` to be ascending slice numbers below 9"),
+        ("z_index", line(&[7.0]), "expected `z_index` to be 2 slice numbers"),
+        (
+            "spacing",
+            line(&[0.7, 0.7, 4.0]),
+            "expected `spacing` to be as long as the affine's axes",
+        ),
+        ("nifti", line(&[1.0; 23]), "expected `nifti` to be the 24 numbers"),
+        ("stored", line(&[1.0; 3]), "expected `stored` to be three axis codes"),
+    ] {
+        let error = refused(key, array);
+        assert!(error.contains(expected), "{key}: {error}");
+    }
+    let mut sheared = Affine::from_spacing_xyz_mm([0.7, 0.7, 5.0]);
+    sheared.0[1][2] = 0.2;
+    let error = refused("affine", ndarray::arr2(&sheared.0).into_dyn());
+    assert!(
+        error.contains("expected a right-angled grid, found axes that are 2.29 degrees off"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -80,7 +164,7 @@ fn a_2d_file_stays_2d() {
     let stack = SliceStack {
         images: Images::Grey(Array3::from_elem((1, 3, 4), 5)),
         labels: Some(Array3::from_elem((1, 3, 4), 2)),
-        z_index: None,
+        placement: Placement::unknown([1, 3, 4], [0.7, 0.7, 5.0]),
         is_2d: true,
         ..stack()
     };
@@ -223,8 +307,7 @@ fn a_cut_or_flipped_npz_is_refused() {
 fn an_identity_affine_is_kept_exactly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case.npz");
-    let stack =
-        SliceStack { affine: Some(Affine::from_spacing_xyz_mm([0.1, 0.2, 0.3])), ..stack() };
-    write_npz(&path, &stack).unwrap();
-    assert_eq!(read_npz(&path).unwrap().affine, stack.affine);
+    let affine = Affine::from_spacing_xyz_mm([0.1, 0.2, 0.3]);
+    write_npz(&path, &SliceStack { placement: placement(affine), ..stack() }).unwrap();
+    assert_eq!(read_npz(&path).unwrap().placement.geometry().affine, affine);
 }

@@ -5,11 +5,11 @@ mod made;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ild_io::{Images, SliceStack, write_npz};
+use ild_io::{Geometry, Images, Placement, SliceStack, write_npz};
 use ndarray::{Array3, s};
 use serde_json::Value;
 
-use made::{SHAPE, SPACING_XYZ_MM, VOXEL_ML, grid, near, shifted, truth, write_map};
+use made::{SHAPE, VOXEL_ML, grid, near, shifted, truth, write_map};
 
 fn evaluate(folder: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
@@ -122,16 +122,12 @@ fn only_annotated_slices_are_scored_and_the_rest_is_reported_apart() {
     labels.slice_mut(s![4, .., ..]).fill(0);
     // The annotated slices 2, 3 and 5 as an NPZ; the prediction is on the whole CT and right on
     // slice 4 too.
-    let z_index = vec![2i64, 3, 5];
-    let chosen: Vec<usize> = z_index.iter().map(|z| *z as usize).collect();
+    let chosen = vec![2, 3, 5];
     let gts = labels.select(ndarray::Axis(0), &chosen);
     let stack = SliceStack {
         images: Images::Grey(Array3::zeros(gts.dim())),
         labels: Some(gts),
-        spacing_xyz_mm: SPACING_XYZ_MM,
-        z_index: Some(z_index),
-        affine: Some(grid()),
-        shape_zyx: Some(SHAPE),
+        placement: Placement::new(Geometry::new(SHAPE, grid()), chosen).unwrap(),
         window: None,
         label_table: None,
         is_2d: false,

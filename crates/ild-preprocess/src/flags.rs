@@ -118,8 +118,9 @@ pub struct NiiToNpzFlags {
     pub save_nii: bool,
     /// Exactly what the older Python script does: grey scaled by each image's own range, label 12
     /// dropped, tumour instances numbered from two above the largest label, grids of CT and label
-    /// compared by shape only (a note says when they differ), the first 40 names for training and
-    /// the rest for test (unless a split is given).
+    /// compared by shape only (a note says when they differ), slices cut along the file's third
+    /// axis whether or not that is the patient's, the first 40 names for training and the rest for
+    /// test (unless a split is given).
     #[arg(long)]
     pub parity: bool,
 }
@@ -154,6 +155,7 @@ impl NiiToNpzFlags {
             removed_ids,
             tumor_id: self.tumor_id,
             any_grid: self.parity,
+            as_stored: self.parity,
             reference_instance_ids: self.parity,
             limits: DustLimits {
                 min_voxels_3d: self.min_voxels_3d,

@@ -199,12 +199,12 @@ fn assert_golden(ours: &ild_io::SliceStack, golden_npz: &str) {
     assert_eq!(ours.images, Images::Grey(npz.by_name("imgs").unwrap()), "{golden_npz}: images");
     assert_eq!(ours.labels, Some(npz.by_name("gts").unwrap()), "{golden_npz}: labels");
     assert_eq!(
-        ours.spacing_xyz_mm.to_vec(),
+        ours.placement.geometry().spacing_xyz_mm.to_vec(),
         npz.by_name::<_, ndarray::Ix1>("spacing").map(|a: Array1<f64>| a.to_vec()).unwrap()
     );
     assert_eq!(
-        ours.z_index,
-        Some(npz.by_name("kept").map(|a: Array1<i64>| a.to_vec()).unwrap()),
+        ours.placement.z_index().iter().map(|&z| z as i64).collect::<Vec<_>>(),
+        npz.by_name("kept").map(|a: Array1<i64>| a.to_vec()).unwrap(),
         "{golden_npz}: kept slices"
     );
 }

@@ -14,15 +14,15 @@ fn the_npz_holds_the_labelled_slices_and_where_they_lie() {
     let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 0);
     assert!(log.contains("case00: 4 of 8 slices; 0.0 % of the lung range black or white"), "{log}");
     let stack = read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
-    assert_eq!(stack.z_index, Some(vec![2, 3, 4, 6]));
-    assert_eq!(stack.shape_zyx, Some(SHAPE));
+    assert_eq!(stack.placement.z_index(), [2, 3, 4, 6]);
+    assert_eq!(stack.placement.geometry().shape_zyx, SHAPE);
     assert_eq!(stack.labels.unwrap(), lesions().select(ndarray::Axis(0), &[2, 3, 4, 6]));
     assert_eq!(stack.window.unwrap().level_hu, -600.0);
     assert_eq!(stack.label_table.unwrap(), ild_io::LabelTable::default());
     // The affine goes through the 32-bit floats of a NIfTI header.
     const F32_MM: f64 = 1e-5;
     let expected = geometry(SHAPE).affine.0;
-    let ours = stack.affine.unwrap().0;
+    let ours = stack.placement.geometry().affine.0;
     assert!(
         expected
             .as_flattened()
@@ -124,7 +124,7 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
         map.geometry.affine.0[row] =
             [-affine.0[row][0], affine.0[row][1], -affine.0[row][2], corner];
     }
-    map.geometry.nifti = None;
+    map.geometry.stored = ild_io::Stored::default();
     write_label_map(&mirrored.label("case00"), &map).unwrap();
     expect(&mut plain.nii_to_npz("npz"), 0);
     let (_, log) = expect(&mut mirrored.nii_to_npz("npz"), 0);
@@ -134,7 +134,7 @@ fn a_label_stored_in_another_order_gives_the_same_arrays_and_a_note() {
     );
     let npz = |cohort: &Cohort| read_npz(&cohort.path("npz/npz_train/CT_ILD/case00.npz")).unwrap();
     let (plain, mirrored) = (npz(&plain), npz(&mirrored));
-    assert_eq!((plain.labels, plain.z_index), (mirrored.labels, mirrored.z_index));
+    assert_eq!((plain.labels, plain.placement), (mirrored.labels, mirrored.placement));
 }
 
 #[test]

@@ -6,18 +6,16 @@ use std::fs;
 use std::path::Path;
 
 use common::{Cohort, SHAPE, binary, expect, lesions};
-use ild_io::{Images, SliceStack, Window, read_npy_u8, write_npz};
+use ild_io::{Images, Placement, SliceStack, Window, read_npy_u8, write_npz};
 use ild_preprocess::{Dataset, Windowing};
 use ndarray::{Array2, Array3, s};
 
 fn stack(labels: Array3<u8>) -> SliceStack {
+    let (n, height, width) = labels.dim();
     SliceStack {
         images: Images::Grey(labels.mapv(|id| id * 40 + 3)),
         labels: Some(labels),
-        spacing_xyz_mm: [0.7, 0.7, 2.5],
-        z_index: None,
-        affine: None,
-        shape_zyx: None,
+        placement: Placement::unknown([n, height, width], [0.7, 0.7, 2.5]),
         window: Some(Window { level_hu: -600.0, width_hu: 1500.0 }),
         label_table: None,
         is_2d: false,

@@ -148,7 +148,7 @@ fn volume_box(corners: &[f64], label: u8, scan: &Scan) -> std::result::Result<Tr
     let &[x0, y0, z0, x1, y1, z1] = corners else {
         return Err(numbers("6 numbers, or 4 beside `slice`", corners));
     };
-    let depth = scan.grid.shape_zyx[0];
+    let depth = scan.grid().shape_zyx[0];
     if !(z0 >= 0.0 && z0 <= z1 && z1 < depth as f64) {
         return Err(numbers(&format!("z0 <= z1 within 0..{depth}"), corners));
     }
@@ -171,12 +171,12 @@ fn on_slice(
     scan: &Scan,
 ) -> std::result::Result<Track, Mismatch> {
     let start = scan
-        .z_index
+        .z_index()
         .iter()
         .position(|&z| z == slice)
         .ok_or_else(|| not_in_stack(&slice.to_string()))?;
     let span = match span {
-        None => [0, scan.z_index.len() - 1],
+        None => [0, scan.z_index().len() - 1],
         Some([z0, z1]) if z0 <= slice && slice <= z1 => {
             scan.stack_span([z0, z1]).unwrap_or([start, start])
         }

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use ild_io::read_label_map;
-use ndarray::{Array3, Axis};
-
 use super::ground_truth;
 use crate::journey::Track;
 use crate::{Error, Result, Scan};
+use ild_io::read_label_map;
 
 /// Tracks from the mask at `path`, which must lie on the scan's grid.
 ///
@@ -17,7 +15,7 @@ use crate::{Error, Result, Scan};
 /// # Errors
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
 pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
-    let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", &scan.grid)?;
+    let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", scan.grid())?;
     let ids = map.ids();
     if ids.is_empty() {
         return Err(Error::refused(
@@ -27,7 +25,7 @@ pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
             "draw the lesion on at least one slice",
         ));
     }
-    let stack: Array3<u8> = map.labels.select(Axis(0), &scan.z_index);
+    let stack = scan.placement.of_ct(map.labels.view());
     let mut tracks = ground_truth::tracks(stack.view(), &ids, shift);
     if tracks.is_empty() {
         let next = "segment the CT itself (NIfTI input), whose slices are all there";
@@ -40,7 +38,7 @@ pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
     }
     for track in &mut tracks {
         if track.span[0] == track.span[1] {
-            track.span = [0, scan.z_index.len() - 1];
+            track.span = [0, scan.z_index().len() - 1];
         }
     }
     Ok(tracks)

@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{ArrayView3, Axis};
 
 use crate::files::input::Input;
 use crate::files::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
 use crate::{
-    Affine, Error, Format, Geometry, Images, LabelMap, Result, SliceStack, Volume, Voxels,
-    files::nrrd, read_dicom_series, read_npz, write_label_map, write_volume,
+    Error, Format, Images, LabelMap, Result, SliceStack, Volume, Voxels, files::nrrd,
+    read_dicom_series, read_npz, write_label_map, write_volume,
 };
 
 /// What was made, and what is worth knowing about it.
@@ -65,7 +65,7 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
             let stack = read_npz(input)?;
             let plan = parts(&stack, output);
             refuse_existing(&plan.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>())?;
-            npz(input, &stack, plan)
+            npz(&stack, plan)
         }
         Format::Npy => Err(Error::rejected(
             input,
@@ -79,13 +79,14 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
 /// One file to one file keeps every byte of header and voxels; anything else is written anew.
 fn nifti(input: &Path, output: &Path) -> Result<Converted> {
     let (volume, header) = read_unchecked(input)?;
+    let notes = volume.geometry.notes.iter().map(ToString::to_string).collect();
     if header.paired || header.version != 1 {
         write_volume(output, &volume)?;
     } else {
         drop(volume);
         copy_bytes(input, output)?;
     }
-    Ok(Converted { outputs: vec![output.to_owned()], notes: Vec::new() })
+    Ok(Converted { outputs: vec![output.to_owned()], notes })
 }
 
 fn copy_bytes(input: &Path, output: &Path) -> Result<()> {
@@ -130,8 +131,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(format!("{}{suffix}{}", &name[..at], &name[at..]))
 }
 
-fn npz(input: &Path, stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<Converted> {
-    let (placement, mut notes) = Placement::of(stack, input)?;
+fn npz(stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<Converted> {
+    let mut notes: Vec<String> = stack.placement.note().map(str::to_owned).into_iter().collect();
     if matches!(stack.images, Images::Rgb(_)) {
         notes.push("the three windows are three files".to_owned());
     }
@@ -143,7 +144,8 @@ fn npz(input: &Path, stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<
             (Part::Labels, _, Some(labels)) => labels.view(),
             (Part::Labels, _, None) => continue,
         };
-        let (voxels, geometry) = (placement.place(slices), placement.geometry.clone());
+        let voxels = stack.placement.in_ct(slices.to_owned());
+        let geometry = stack.placement.geometry().clone();
         match part {
             Part::Labels => write_label_map(&path, &LabelMap { labels: voxels, geometry })?,
             Part::Channel(_) => {
@@ -153,56 +155,4 @@ fn npz(input: &Path, stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<
         outputs.push(path);
     }
     Ok(Converted { outputs, notes })
-}
-
-/// Where the slices of an NPZ go.
-struct Placement {
-    geometry: Geometry,
-    z_index: Vec<usize>,
-}
-
-impl Placement {
-    /// The CT's own grid when the NPZ knows it; else a stack of the slices alone.
-    fn of(stack: &SliceStack, input: &Path) -> Result<(Self, Vec<String>)> {
-        let [n, height, width] = stack.images.shape_zyx();
-        match (stack.shape_zyx, stack.affine, &stack.z_index) {
-            (Some(shape), Some(affine), Some(z_index)) => {
-                if shape[1..] != [height, width] {
-                    return Err(Error::rejected(
-                        input,
-                        format!("slices of the CT's size, {} × {}", shape[1], shape[2]),
-                        format!("{height} × {width}"),
-                        "make the file again with `ild-preprocess nii-to-npz`",
-                    ));
-                }
-                let geometry = Geometry {
-                    spacing_xyz_mm: stack.spacing_xyz_mm,
-                    ..Geometry::new(shape, affine)
-                };
-                Ok((
-                    Self { geometry, z_index: z_index.iter().map(|&z| z as usize).collect() },
-                    Vec::new(),
-                ))
-            }
-            _ => {
-                let affine = Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm);
-                let note = "the NPZ does not say where its slices lie in the CT: they are stacked at origin 0".to_owned();
-                Ok((
-                    Self {
-                        geometry: Geometry::new([n, height, width], affine),
-                        z_index: (0..n).collect(),
-                    },
-                    vec![note],
-                ))
-            }
-        }
-    }
-
-    fn place(&self, slices: ArrayView3<u8>) -> Array3<u8> {
-        let mut out = Array3::zeros(self.geometry.shape_zyx);
-        for (slice, &z) in slices.outer_iter().zip(&self.z_index) {
-            out.index_axis_mut(Axis(0), z).assign(&slice);
-        }
-        out
-    }
 }

@@ -10,5 +10,6 @@ pub(crate) mod nifti;
 pub(crate) mod npy;
 pub(crate) mod npz;
 pub(crate) mod nrrd;
+mod placement;
 pub(crate) mod raw_voxels;
 pub(crate) mod slice_stack;

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis};
+use ndarray::{Array1, Array3, Array4, ArrayD, Axis};
 
 use crate::files::npz::{NpzFile, write_npz_with};
-use crate::{Affine, Error, LabelTable, NpyArray, Result, Voxels};
+use crate::files::placement;
+use crate::{Error, LabelTable, NpyArray, Placement, Result, Voxels};
 
 /// Windowed 8-bit slices.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,14 +46,9 @@ pub struct SliceStack {
     pub images: Images,
     /// Key `gts`, `[n, y, x]`.
     pub labels: Option<Array3<u8>>,
-    /// Key `spacing`, mm.
-    pub spacing_xyz_mm: [f64; 3],
-    /// Key `z_index`: slice `i` here is slice `z_index[i]` of the CT.
-    pub z_index: Option<Vec<i64>>,
-    /// Key `affine`, of the whole CT.
-    pub affine: Option<Affine>,
-    /// Key `shape`, of the whole CT.
-    pub shape_zyx: Option<[usize; 3]>,
+    /// Keys `spacing`, `z_index`, `affine` and `shape`, and `stored` and `nifti` where the CT's file
+    /// has its voxels in another order or was a NIfTI file.
+    pub placement: Placement,
     /// Key `window`; `None` for MR and files of the older scripts.
     pub window: Option<Window>,
     /// Key `label_table`.
@@ -71,26 +67,10 @@ pub fn read_npz(path: &Path) -> Result<SliceStack> {
     let mut npz = NpzFile::open(path)?;
     let (images, is_2d) = images(npz.require("imgs")?, path)?;
     let labels = npz.get("gts")?.map(|array| labels(array, &images, path)).transpose()?;
-    let spacing_xyz_mm = spacing(&npz.require("spacing")?, path)?;
-    let shape_zyx = npz.get("shape")?.map(|array| whole_shape(&array, path)).transpose()?;
-    let z_index = npz
-        .get("z_index")?
-        .map(|array| slice_indices(&array, images.shape_zyx()[0], shape_zyx, path))
-        .transpose()?;
-    let affine = npz.get("affine")?.map(|array| affine(&array, path)).transpose()?;
+    let placement = placement::read(&mut npz, images.shape_zyx(), path)?;
     let window = npz.get("window")?.map(|array| window(&array, path)).transpose()?;
     let label_table = npz.get("label_table")?.map(|array| label_table(&array, path)).transpose()?;
-    Ok(SliceStack {
-        images,
-        labels,
-        spacing_xyz_mm,
-        z_index,
-        affine,
-        shape_zyx,
-        window,
-        label_table,
-        is_2d,
-    })
+    Ok(SliceStack { images, labels, placement, window, label_table, is_2d })
 }
 
 /// Writes an NPZ that `numpy.load` reads, arrays byte for byte as numpy writes them.
@@ -114,16 +94,7 @@ pub fn write_npz(path: &Path, stack: &SliceStack) -> Result<()> {
             Some(array) => npz.add("gts", &slices(array.view().into_dyn()).view())?,
             None => {}
         }
-        npz.add("spacing", &Array1::from(stack.spacing_xyz_mm.to_vec()).view().into_dyn())?;
-        if let Some(z_index) = &stack.z_index {
-            npz.add("z_index", &Array1::from(z_index.clone()).view().into_dyn())?;
-        }
-        if let Some(Affine(rows)) = &stack.affine {
-            npz.add("affine", &Array2::from(rows.to_vec()).view().into_dyn())?;
-        }
-        if let Some(shape) = stack.shape_zyx {
-            npz.add("shape", &Array1::from(shape.map(|n| n as i64).to_vec()).view().into_dyn())?;
-        }
+        placement::write(npz, &stack.placement)?;
         if let Some(window) = stack.window {
             npz.add(
                 "window",
@@ -137,7 +108,12 @@ pub fn write_npz(path: &Path, stack: &SliceStack) -> Result<()> {
     })
 }
 
-fn refuse<T>(path: &Path, key: &str, expected: &str, found: impl std::fmt::Display) -> Result<T> {
+pub(super) fn refuse<T>(
+    path: &Path,
+    key: &str,
+    expected: &str,
+    found: impl std::fmt::Display,
+) -> Result<T> {
     Err(Error::rejected(
         path,
         format!("`{key}` to be {expected}"),
@@ -146,7 +122,7 @@ fn refuse<T>(path: &Path, key: &str, expected: &str, found: impl std::fmt::Displ
     ))
 }
 
-fn what(array: &NpyArray) -> String {
+pub(super) fn what(array: &NpyArray) -> String {
     format!("{} of shape {:?}", array.type_name(), array.shape())
 }
 
@@ -203,70 +179,9 @@ fn shaped<T: Clone>(array: ArrayD<T>, shape: [usize; 3]) -> Array3<T> {
         .unwrap_or_else(|_| unreachable!("the caller compared the shapes"))
 }
 
-fn spacing(array: &NpyArray, path: &Path) -> Result<[f64; 3]> {
-    match array.to_f64()[..] {
-        [x, y, z] if [x, y, z].iter().all(|v| v.is_finite() && *v > 0.0) => Ok([x, y, z]),
-        _ => refuse(
-            path,
-            "spacing",
-            "three lengths above zero (x, y, z) in mm",
-            format!("{}: {:?}", what(array), first(array)),
-        ),
-    }
-}
-
 /// The first few values, for a message.
-fn first(array: &NpyArray) -> Vec<f64> {
+pub(super) fn first(array: &NpyArray) -> Vec<f64> {
     array.to_f64().into_iter().take(4).collect()
-}
-
-fn whole_shape(array: &NpyArray, path: &Path) -> Result<[usize; 3]> {
-    match array.to_f64()[..] {
-        [z, y, x] if [z, y, x].iter().all(|v| v.fract() == 0.0 && (1.0..=65535.0).contains(v)) => {
-            Ok([z as usize, y as usize, x as usize])
-        }
-        _ => refuse(
-            path,
-            "shape",
-            "the CT's three sizes (z, y, x)",
-            format!("{}: {:?}", what(array), first(array)),
-        ),
-    }
-}
-
-fn slice_indices(
-    array: &NpyArray,
-    n: usize,
-    shape_zyx: Option<[usize; 3]>,
-    path: &Path,
-) -> Result<Vec<i64>> {
-    let values = array.to_f64();
-    let end = shape_zyx.map_or(65536.0, |[z, ..]| z as f64);
-    let rising = values.windows(2).all(|pair| pair[0] < pair[1]);
-    let slices = values.iter().all(|v| v.fract() == 0.0 && (0.0..end).contains(v));
-    if values.len() == n && rising && slices {
-        return Ok(values.into_iter().map(|v| v as i64).collect());
-    }
-    refuse(
-        path,
-        "z_index",
-        &format!("{n} slice numbers below {end}, ascending"),
-        format!("{}: {:?}…", what(array), first(array)),
-    )
-}
-
-fn affine(array: &NpyArray, path: &Path) -> Result<Affine> {
-    let values = array.to_f64();
-    let affine = Affine(std::array::from_fn(|row| {
-        std::array::from_fn(|col| values.get(4 * row + col).copied().unwrap_or(f64::NAN))
-    }));
-    if array.shape() == [4, 4]
-        && values.iter().all(|v| v.is_finite())
-        && affine.determinant() != 0.0
-    {
-        return Ok(affine);
-    }
-    refuse(path, "affine", "a 4 × 4 matrix that spans a volume", what(array))
 }
 
 fn window(array: &NpyArray, path: &Path) -> Result<Window> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::values::Tally;
-use super::{ArrayInfo, FileInfo, LabelCount, checks, known_grid};
+use super::{ArrayInfo, FileInfo, LabelCount, checks};
 use crate::files::npy::with_array;
 use crate::{Images, LabelTable, NpyArray, NpzFile, Result, SliceStack, read_npy, read_npz};
 
@@ -30,8 +30,9 @@ pub(super) fn npz(path: &Path) -> Result<FileInfo> {
 }
 
 fn case(stack: &SliceStack) -> FileInfo {
+    let grid = stack.placement.geometry();
     let mut info = FileInfo {
-        format: if stack.z_index.is_some() {
+        format: if stack.placement.knows_slices() {
             "NPZ of a case"
         } else {
             "NPZ of a case, by the older scripts"
@@ -39,13 +40,12 @@ fn case(stack: &SliceStack) -> FileInfo {
         .to_owned(),
         voxel_type: "uint8".to_owned(),
         shape: stack.images.shape_zyx().to_vec(),
-        spacing_xyz_mm: Some(stack.spacing_xyz_mm),
+        spacing_xyz_mm: Some(grid.spacing_xyz_mm),
         window: stack.window,
-        z_index: stack.z_index.clone(),
+        z_index: stack.placement.knows_slices().then(|| stack.placement.z_index().to_vec()),
         ..FileInfo::default()
     };
-    let grid = known_grid(stack.shape_zyx, stack.affine, stack.spacing_xyz_mm);
-    if let Some(grid) = &grid {
+    if stack.placement.knows_place() {
         info.place(&grid.affine, grid.spacing_xyz_mm);
         info.warnings.extend(checks::of_geometry(grid));
     }
@@ -61,13 +61,11 @@ fn case(stack: &SliceStack) -> FileInfo {
     if n == 1 {
         info.warnings.push("a single slice".to_owned());
     }
-    match &stack.z_index {
-        Some(z_index) => info.warnings.extend(checks::of_slices(z_index)),
-        None => info.warnings.push(
-            "no z_index and no affine: where the slices lie in the CT is not known".to_owned(),
-        ),
+    info.warnings.extend(stack.placement.note().map(str::to_owned));
+    if stack.placement.knows_slices() {
+        info.warnings.extend(checks::of_slices(stack.placement.z_index()));
     }
-    let voxel_ml = stack.spacing_xyz_mm.iter().product::<f64>() / 1000.0;
+    let voxel_ml = grid.voxel_volume_ml();
     if let Some(labels) = &stack.labels {
         let counts = Tally::of(labels.view()).labels().unwrap_or_default();
         info.labels = named(counts, stack.label_table.as_ref(), Some(voxel_ml));

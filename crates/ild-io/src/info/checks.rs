@@ -1,14 +1,13 @@
 //! What is worth a warning.
 
 use super::ValueRange;
-use crate::Geometry;
+use crate::volume::geometry::VISIBLE_SHEAR;
+use crate::{Geometry, HeaderNote};
 
 /// Spacings of chest CT and CT phantoms lie within these, mm.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// Pixels of a CT are square; more difference than this is a reformat or a wrong header.
 const SQUARE_RELATIVE: f64 = 0.01;
-/// Cosine between two axes that are called perpendicular.
-const PERPENDICULAR: f64 = 1e-3;
 /// Every CT of a chest has at least this share of air.
 const LEAST_AIR_SHARE: f64 = 1e-3;
 
@@ -34,23 +33,11 @@ pub(super) fn of_geometry(geometry: &Geometry) -> Vec<String> {
         let axis = ["z", "y", "x"][geometry.shape_zyx.iter().position(|&n| n == 1).unwrap_or(0)];
         out.push(format!("a single slice along {axis}"));
     }
-    if let Some(worst) = shear(geometry).filter(|cosine| *cosine > PERPENDICULAR) {
-        out.push(format!(
-            "axes are not perpendicular (off by {:.2} degrees)",
-            worst.asin().to_degrees()
-        ));
+    let shear = geometry.affine.shear();
+    if shear > VISIBLE_SHEAR {
+        out.push(HeaderNote::NotRightAngled { degrees: shear.asin().to_degrees() }.to_string());
     }
     out
-}
-
-/// Largest cosine between two of the axes.
-fn shear(geometry: &Geometry) -> Option<f64> {
-    let lengths = geometry.affine.spacing_xyz_mm();
-    let unit = |axis: usize, row: usize| geometry.affine.0[row][axis] / lengths[axis];
-    [(0, 1), (0, 2), (1, 2)]
-        .into_iter()
-        .map(|(a, b)| (0..3).map(|row| unit(a, row) * unit(b, row)).sum::<f64>().abs())
-        .max_by(f64::total_cmp)
 }
 
 pub(super) fn of_labels(range: &ValueRange) -> Vec<String> {
@@ -88,7 +75,7 @@ pub(super) fn of_image(range: &ValueRange) -> Vec<String> {
 }
 
 /// Slices that an NPZ leaves out between its first and its last.
-pub(super) fn of_slices(z_index: &[i64]) -> Option<String> {
+pub(super) fn of_slices(z_index: &[usize]) -> Option<String> {
     let gaps: Vec<String> = z_index
         .windows(2)
         .filter(|pair| pair[1] - pair[0] > 1)

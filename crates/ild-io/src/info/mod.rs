@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::files::dicom_series::SeriesFacts;
-use crate::files::nifti::{notes, read_unchecked};
-use crate::{Affine, Format, Geometry, Result, Volume, Window, files::nrrd, read_dicom_series};
+use crate::files::nifti::read_unchecked;
+use crate::{Affine, Format, Result, Volume, Window, files::nrrd, read_dicom_series};
 
 pub use values::{LabelCount, ValueRange};
 
@@ -39,7 +39,7 @@ pub struct FileInfo {
     /// Arrays of an NPZ.
     pub arrays: Vec<ArrayInfo>,
     /// Slices of the CT that an NPZ holds.
-    pub z_index: Option<Vec<i64>>,
+    pub z_index: Option<Vec<usize>>,
     /// Window of an NPZ.
     pub window: Option<Window>,
     /// Facts of a DICOM series.
@@ -88,7 +88,7 @@ fn nifti(path: &Path) -> Result<FileInfo> {
         if header.paired { ", .hdr and .img" } else { "" },
         if header.big_endian { ", big-endian" } else { "" }
     );
-    info.warnings.splice(0..0, notes::of_header(&header, &volume.geometry));
+    info.warnings.splice(0..0, volume.geometry.notes.iter().map(ToString::to_string));
     Ok(info)
 }
 
@@ -125,13 +125,4 @@ impl FileInfo {
         self.orientation = Some(affine.axis_codes());
         self.affine = Some(affine.0);
     }
-}
-
-/// The grid of an NPZ's CT, when it is known.
-fn known_grid(
-    shape_zyx: Option<[usize; 3]>,
-    affine: Option<Affine>,
-    spacing_xyz_mm: [f64; 3],
-) -> Option<Geometry> {
-    Some(Geometry { spacing_xyz_mm, ..Geometry::new(shape_zyx?, affine?) })
 }

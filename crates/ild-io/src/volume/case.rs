@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, Geometry, LabelMap, Result, Volume};
-
-/// Grids whose corners are closer than this are the same grid: header rounding, not a shift.
-pub const SAME_GRID_MM: f64 = 0.05;
+use crate::{LabelMap, Result, Volume};
 
 /// A CT with its label map, on one grid.
 #[derive(Clone, Debug)]
@@ -34,38 +31,4 @@ impl Case {
             .transpose()?;
         Ok(Self { id: id.into(), ct, label })
     }
-}
-
-/// Refuses the file `path`, a `what`, unless its grid `have` is `want`, the grid of the `of`, up to
-/// header rounding.
-///
-/// # Errors
-/// When the shapes differ, or a corner voxel of one lies more than 0.05 mm from the other's; says
-/// how far.
-pub fn same_grid(
-    path: &Path,
-    what: &str,
-    have: &Geometry,
-    of: &str,
-    want: &Geometry,
-) -> Result<()> {
-    let how = if what == "CT" { "linear interpolation" } else { "nearest neighbour" };
-    let resample = format!("resample the {what} onto the {of}'s grid with {how}");
-    if have.shape_zyx != want.shape_zyx {
-        let expected = format!("the {of}'s grid, {:?} voxels (z, y, x)", want.shape_zyx);
-        return Err(Error::rejected(path, expected, format!("{:?}", have.shape_zyx), resample));
-    }
-    let apart = want.corner_distance_mm(have);
-    if apart > SAME_GRID_MM {
-        let [want, have] = [want, have].map(|grid| grid.affine.axis_codes());
-        return Err(Error::rejected(
-            path,
-            format!("the {of}'s grid"),
-            format!(
-                "a grid whose corners lie up to {apart:.2} mm away ({of} {want}, {what} {have})"
-            ),
-            format!("{resample}, or copy the {of}'s header if only the header is wrong"),
-        ));
-    }
-    Ok(())
 }

@@ -1,89 +1,33 @@
 //! Where voxels are in the patient.
 
-use crate::NiftiOrientation;
+use std::path::Path;
 
-/// Maps voxel `(x, y, z)` (column, row, slice index) to world RAS+ mm: `world = A · (x, y, z, 1)`,
-/// row-major 4×4.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Affine(pub [[f64; 4]; 4]);
+use crate::volume::storage_order::StorageOrder;
+use crate::{Affine, Error, HeaderNote, NiftiOrientation, Result};
 
-impl Affine {
-    /// Axis-aligned, positive, origin at zero.
-    #[must_use]
-    pub fn from_spacing_xyz_mm(spacing: [f64; 3]) -> Self {
-        let mut a = [[0.0; 4]; 4];
-        for i in 0..3 {
-            a[i][i] = spacing[i];
-        }
-        a[3][3] = 1.0;
-        Self(a)
-    }
-
-    /// World position of a (possibly fractional) voxel index, in mm.
-    #[must_use]
-    pub fn world_mm(&self, xyz: [f64; 3]) -> [f64; 3] {
-        std::array::from_fn(|row| {
-            let a = self.0[row];
-            a[0] * xyz[0] + a[1] * xyz[1] + a[2] * xyz[2] + a[3]
-        })
-    }
-
-    /// Length of the three voxel axes in mm, `(x, y, z)`.
-    #[must_use]
-    pub fn spacing_xyz_mm(&self) -> [f64; 3] {
-        std::array::from_fn(|col| (0..3).map(|row| self.0[row][col].powi(2)).sum::<f64>().sqrt())
-    }
-
-    /// Signed volume spanned by the three axes, mm³; negative for a left-handed grid.
-    #[must_use]
-    pub fn determinant(&self) -> f64 {
-        let a = &self.0;
-        a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1])
-            - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0])
-            + a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])
-    }
-
-    /// Where each voxel axis mainly points, nibabel's axis codes, e.g. `LPS` for ITK-like storage.
-    #[must_use]
-    pub fn axis_codes(&self) -> String {
-        const CODES: [[char; 2]; 3] = [['L', 'R'], ['P', 'A'], ['I', 'S']];
-        let mut free = vec![0usize, 1, 2];
-        let mut out = [' '; 3];
-        let mut columns: Vec<usize> = vec![0, 1, 2];
-        let strength = |col: usize, row: usize| self.0[row][col].abs();
-        // The most clearly aligned axis chooses first, so that an oblique grid still gets three
-        // different letters.
-        while !columns.is_empty() {
-            let best =
-                columns.iter().flat_map(|&c| free.iter().map(move |&r| (c, r))).max_by(|a, b| {
-                    let norm = |c: usize| self.spacing_xyz_mm()[c].max(f64::MIN_POSITIVE);
-                    (strength(a.0, a.1) / norm(a.0)).total_cmp(&(strength(b.0, b.1) / norm(b.0)))
-                });
-            let Some((col, row)) = best else { break };
-            out[col] = CODES[row][usize::from(self.0[row][col] > 0.0)];
-            columns.retain(|&c| c != col);
-            free.retain(|&r| r != row);
-        }
-        out.iter().collect()
-    }
-}
-
-/// Grid of a volume.
-///
-/// `spacing_xyz_mm` is what the header's `pixdim` says (`f32` widened), the number the older
-/// scripts and SimpleITK use; it can differ from the lengths of the affine's axes in a malformed
-/// file.
+/// Grid of a volume whose arrays are in the order that this crate hands out (see [`StorageOrder`]).
 #[derive(Clone, Debug)]
 pub struct Geometry {
     /// Number of voxels along `z, y, x`.
     pub shape_zyx: [usize; 3],
-    /// Distance between voxel centres along `x, y, z`, mm.
+    /// Distance between voxel centres along `x, y, z`, mm: the lengths of the affine's columns, as
+    /// the header's `f32` numbers say them (SimpleITK's `GetSpacing`).
     pub spacing_xyz_mm: [f64; 3],
     /// Voxel to world.
     pub affine: Affine,
-    /// Header fields of the NIfTI file this grid was read from. Whatever is written on the same
-    /// grid gets them unchanged; they are no part of what the grid *is*, so two grids that differ
-    /// only here are equal.
+    /// How the file it was read from stores it; files written on this grid are stored the same way.
+    /// It is no part of what the grid *is*: two grids that differ only here are equal.
+    pub stored: Stored,
+    /// What deserves a word about the header it was read from.
+    pub notes: Vec<HeaderNote>,
+}
+
+/// How a file stores a grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// Which axes of the file are the axes of the array.
+    pub order: StorageOrder,
+    /// Its NIfTI header's fields, in the file's own order.
     pub nifti: Option<NiftiOrientation>,
 }
 
@@ -94,11 +38,28 @@ impl PartialEq for Geometry {
     }
 }
 
+/// Two lengths along one axis that differ by a smaller share are one, rounded: headers hold `f32`
+/// matrices of cosines with a few digits.
+pub(crate) const SAME_LENGTH_RELATIVE: f64 = 1e-3;
+/// Cosine between two axes up to which a grid counts as right-angled: 0.3 degrees, 2 mm sideways
+/// over a chest. Volumes are then right to 1e-5, distances to 0.5 %.
+pub(crate) const RIGHT_ANGLED: f64 = 5e-3;
+/// Cosine between two axes from which on it is worth a word.
+pub(crate) const VISIBLE_SHEAR: f64 = 1e-3;
+/// The product of the spacings and the determinant are one number up to `f32` rounding.
+const ROUNDING_RELATIVE: f64 = 1e-6;
+
 impl Geometry {
-    /// A grid whose spacing is that of its affine.
+    /// A grid whose spacing is that of its affine, stored as its arrays are.
     #[must_use]
     pub fn new(shape_zyx: [usize; 3], affine: Affine) -> Self {
-        Self { shape_zyx, spacing_xyz_mm: affine.spacing_xyz_mm(), affine, nifti: None }
+        Self {
+            shape_zyx,
+            spacing_xyz_mm: affine.spacing_xyz_mm(),
+            affine,
+            stored: Stored::default(),
+            notes: Vec::new(),
+        }
     }
 
     /// Spacing in the order of the arrays, mm.
@@ -108,10 +69,52 @@ impl Geometry {
         [z, y, x]
     }
 
-    /// Volume of one voxel, mL.
+    /// Volume of one voxel, mL: what its three edges span, sheared or not.
     #[must_use]
     pub fn voxel_volume_ml(&self) -> f64 {
-        self.spacing_xyz_mm.iter().product::<f64>() / 1000.0
+        let product: f64 = self.spacing_xyz_mm.iter().product();
+        let spanned = self.affine.determinant().abs();
+        let right_angled = (spanned - product).abs() <= ROUNDING_RELATIVE * product;
+        (if right_angled { product } else { spanned }) / 1000.0
+    }
+
+    /// Refuses axes that are not perpendicular, on which no distance along the axes is one in the
+    /// patient.
+    ///
+    /// # Errors
+    /// Names `path` and says by how much.
+    pub(crate) fn refuse_shear(&mut self, path: &Path) -> Result<()> {
+        let shear = self.affine.shear();
+        let degrees = shear.asin().to_degrees();
+        if shear > RIGHT_ANGLED {
+            return Err(Error::rejected(
+                path,
+                "a right-angled grid",
+                format!(
+                    "axes that are {degrees:.2} degrees off (a tilted gantry kept as a shear?)"
+                ),
+                "resample it to a right-angled grid first, CT and labels alike",
+            ));
+        }
+        if shear > VISIBLE_SHEAR {
+            self.notes.push(HeaderNote::NotRightAngled { degrees });
+        }
+        Ok(())
+    }
+
+    /// Notes that the file's slices are not axial.
+    pub(crate) fn note_order(&mut self) {
+        let stored = self.affine.axis_codes();
+        if !stored.ends_with(['S', 'I']) {
+            self.notes.push(HeaderNote::NotAxial { stored });
+        }
+    }
+
+    /// nibabel's axis codes of the file, e.g. `SPL`; the arrays' own are
+    /// `affine.axis_codes()`.
+    #[must_use]
+    pub fn stored_codes(&self) -> String {
+        self.as_stored().affine.axis_codes()
     }
 
     /// How far apart two grids of the same shape are: the largest distance between corresponding
@@ -138,24 +141,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axis_codes_are_nibabels() {
-        let lps = Affine([
-            [-0.7, 0.0, 0.0, 1.0],
-            [0.0, -0.7, 0.0, 2.0],
-            [0.0, 0.0, 1.5, 3.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ]);
-        assert_eq!(lps.axis_codes(), "LPS");
-        let swapped = Affine([
-            [0.0, 0.0, 2.0, 0.0],
-            [-1.0, 0.1, 0.0, 0.0],
-            [0.1, 1.0, 0.0, 0.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ]);
-        assert_eq!(swapped.axis_codes(), "PSR");
-    }
-
-    #[test]
     fn corner_distance_sees_a_shift_and_a_flip() {
         let a = Geometry::new([10, 20, 30], Affine::from_spacing_xyz_mm([1.0, 1.0, 2.0]));
         let mut b = a.clone();
@@ -164,5 +149,16 @@ mod tests {
         b = a.clone();
         b.affine.0[2][2] = -2.0;
         assert!((a.corner_distance_mm(&b) - 36.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_volume_of_a_sheared_voxel_is_the_determinant() {
+        // A gantry tilted by 25 degrees, kept as a shear.
+        let mut affine = Affine::from_spacing_xyz_mm([0.7, 0.7, 5.0]);
+        affine.0[1][2] = 5.0 * 25f64.to_radians().tan();
+        let sheared = Geometry::new([1, 1, 1], affine);
+        assert!((sheared.voxel_volume_ml() - 0.7 * 0.7 * 5.0 / 1000.0).abs() < 1e-12);
+        let straight = Geometry::new([1, 1, 1], Affine::from_spacing_xyz_mm([0.7, 0.7, 5.0]));
+        assert_eq!(straight.voxel_volume_ml(), 0.7 * 0.7 * 5.0 / 1000.0);
     }
 }

@@ -1,13 +1,17 @@
-//! Voxels of a CT as the file stores them.
+//! Voxels, and where they are in the patient.
 
+pub(crate) mod affine;
 pub(crate) mod bounding_box;
 pub(crate) mod case;
 pub(crate) mod components;
 pub(crate) mod geometry;
+pub(crate) mod header_note;
 pub(crate) mod label_map;
 pub(crate) mod label_runs;
 pub(crate) mod label_table;
-pub(crate) mod reorder;
+pub(crate) mod placement;
+pub(crate) mod same_grid;
+pub(crate) mod storage_order;
 
 use ndarray::Array3;
 

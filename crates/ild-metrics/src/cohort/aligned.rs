@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ild_io::{SAME_GRID_MM, same_grid};
+use ild_io::{LabelMap, SAME_GRID_MM, same_grid};
 use ndarray::{Array3, ArrayView3, Axis};
 
 use crate::{AnnotatedCase, Error, Labels, Prediction, Result};
@@ -26,6 +26,8 @@ pub struct Aligned {
     pub first_slice: usize,
     /// Voxel distances of the block, mm.
     pub spacing_zyx_mm: [f64; 3],
+    /// Volume of a voxel, mL.
+    pub voxel_ml: f64,
     /// Predicted voxels on slices of the CT that were not annotated, by class.
     pub predicted_elsewhere: BTreeMap<u8, u64>,
     /// How many slices that are, 0 when the prediction covers only annotated slices.
@@ -43,16 +45,16 @@ impl Aligned {
         prediction: Option<&Prediction>,
         path: &Path,
     ) -> Result<Self> {
-        let first_slice = truth.z_index.first().copied().unwrap_or(0);
-        let depth = truth.z_index.last().map_or(0, |last| last + 1 - first_slice);
+        let z_index = truth.placement.z_index();
+        let first_slice = z_index.first().copied().unwrap_or(0);
+        let depth = z_index.last().map_or(0, |last| last + 1 - first_slice);
         let (_, height, width) = truth.labels.dim();
-        let annotated: Vec<bool> = (first_slice..first_slice + depth)
-            .map(|z| truth.z_index.binary_search(&z).is_ok())
-            .collect();
+        let annotated: Vec<bool> =
+            (first_slice..first_slice + depth).map(|z| z_index.binary_search(&z).is_ok()).collect();
         // Slice of the block ← slice of a stack of annotated slices.
         let block = |stack: ArrayView3<u8>, slice_of: &dyn Fn(usize) -> usize| {
             let mut block = Array3::zeros((depth, height, width));
-            for (i, z) in truth.z_index.iter().enumerate() {
+            for (i, z) in z_index.iter().enumerate() {
                 block
                     .index_axis_mut(Axis(0), z - first_slice)
                     .assign(&stack.index_axis(Axis(0), slice_of(i)));
@@ -65,13 +67,16 @@ impl Aligned {
             reference,
             annotated,
             first_slice,
-            spacing_zyx_mm: truth.geometry.spacing_zyx_mm(),
+            spacing_zyx_mm: truth.placement.geometry().spacing_zyx_mm(),
+            voxel_ml: truth.placement.geometry().voxel_volume_ml(),
             predicted_elsewhere: BTreeMap::new(),
             slices_elsewhere: 0,
         };
         if let Some(prediction) = prediction {
+            let turned = in_order_of(truth, prediction, path);
+            let prediction = turned.as_ref().unwrap_or(prediction);
             let whole = covers_whole_ct(truth, prediction, path)?;
-            let slice_of = |i: usize| if whole { truth.z_index[i] } else { i };
+            let slice_of = |i: usize| if whole { z_index[i] } else { i };
             aligned.predicted = prediction.labels.map(|stack| block(stack, &slice_of));
             if whole {
                 aligned.count_elsewhere(truth, &prediction.labels);
@@ -81,16 +86,17 @@ impl Aligned {
     }
 
     fn count_elsewhere(&mut self, truth: &AnnotatedCase, labels: &Labels) {
+        let z_index = truth.placement.z_index();
         let mut count = |map: ArrayView3<u8>| {
             for (z, slice) in map.outer_iter().enumerate() {
-                if truth.z_index.binary_search(&z).is_err() {
+                if z_index.binary_search(&z).is_err() {
                     slice
                         .iter()
                         .filter(|id| **id != 0)
                         .for_each(|id| *self.predicted_elsewhere.entry(*id).or_default() += 1);
                 }
             }
-            self.slices_elsewhere = map.dim().0 - truth.z_index.len();
+            self.slices_elsewhere = map.dim().0 - z_index.len();
         };
         match labels {
             Labels::One(map) => count(map.view()),
@@ -99,13 +105,34 @@ impl Aligned {
     }
 }
 
+/// The prediction in the order of the ground truth's arrays, when it has the same voxels in another
+/// one; only a file of an earlier version has.
+fn in_order_of(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> Option<Prediction> {
+    let grid = truth.placement.geometry();
+    let (Labels::One(labels), Some(geometry)) = (&prediction.labels, &prediction.geometry) else {
+        return None;
+    };
+    let apart = same_grid(path, "prediction", geometry, "ground truth", grid).is_err();
+    if !apart || !truth.placement.knows_place() {
+        return None;
+    }
+    let map = LabelMap { labels: labels.clone(), geometry: geometry.clone() };
+    let map = map.on_grid_of(path, "prediction", "ground truth", grid).ok()?;
+    Some(Prediction {
+        shape_zyx: map.geometry.shape_zyx,
+        geometry: Some(map.geometry),
+        labels: Labels::One(map.labels),
+    })
+}
+
 /// Whether the prediction has all slices of the CT (else only the annotated ones); refuses it when
 /// it fits neither.
 fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> Result<bool> {
     let (n, height, width) = truth.labels.dim();
-    let (whole, stack) = (truth.geometry.shape_zyx, [n, height, width]);
+    let placement = &truth.placement;
+    let (whole, stack) = (placement.geometry().shape_zyx, [n, height, width]);
     let found = prediction.shape_zyx;
-    let fits_whole = found == whole && (truth.z_known || whole == stack);
+    let fits_whole = found == whole && (placement.knows_slices() || whole == stack);
     if !fits_whole && found != stack {
         let expected = if whole == stack {
             format!("{stack:?} voxels (z, y, x), as the ground truth")
@@ -120,8 +147,8 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
         ));
     }
     match &prediction.geometry {
-        Some(geometry) if fits_whole && truth.affine_known => {
-            same_grid(path, "prediction", geometry, "ground truth", &truth.geometry)?;
+        Some(geometry) if fits_whole && placement.knows_place() => {
+            same_grid(path, "prediction", geometry, "ground truth", placement.geometry())?;
         }
         Some(geometry) => same_spacing(truth, geometry, path)?,
         None => {}
@@ -131,7 +158,7 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
 
 /// All that can be compared when the ground truth does not know where it lies.
 fn same_spacing(truth: &AnnotatedCase, geometry: &ild_io::Geometry, path: &Path) -> Result<()> {
-    let (want, have) = (truth.geometry.spacing_xyz_mm, geometry.spacing_xyz_mm);
+    let (want, have) = (truth.placement.geometry().spacing_xyz_mm, geometry.spacing_xyz_mm);
     let in_plane = (0..2).all(|axis| (want[axis] - have[axis]).abs() <= SAME_GRID_MM);
     if in_plane {
         return Ok(());

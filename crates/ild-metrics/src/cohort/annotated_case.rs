@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ild_io::{Affine, Geometry, Images, LabelTable, read_label_map, read_npz};
+use ild_io::{Images, LabelTable, Placement, read_label_map, read_npz};
 use ndarray::{Array3, ArrayView2, Axis};
 
 use crate::{Annotated, Error, Result};
@@ -12,14 +12,8 @@ use crate::{Annotated, Error, Result};
 pub struct AnnotatedCase {
     /// Label ids of the annotated slices, `[n, y, x]`.
     pub labels: Array3<u8>,
-    /// Slice `i` is slice `z_index[i]` of the CT; ascending.
-    pub z_index: Vec<usize>,
-    /// Whether `z_index` is known, rather than assumed to be 0, 1, 2, …
-    pub z_known: bool,
-    /// The CT's grid; its affine is made of the spacing alone when `affine_known` is false.
-    pub geometry: Geometry,
-    /// Whether the file says where the volume lies in the patient.
-    pub affine_known: bool,
+    /// Which slices of which grid they are.
+    pub placement: Placement,
     /// 8-bit images of the annotated slices, when the file holds them.
     pub images: Option<Images>,
     /// Names of the labels, when the file holds them.
@@ -46,25 +40,9 @@ impl AnnotatedCase {
                 "ground truth is needed to evaluate; `quantify` works without",
             )
         })?;
-        let (n, height, width) = labels.dim();
-        let z_known = stack.z_index.is_some();
-        let z_index: Vec<usize> = match stack.z_index {
-            Some(index) => index.into_iter().map(|z| z as usize).collect(),
-            None => (0..n).collect(),
-        };
-        let depth = z_index.last().map_or(n, |z| z + 1);
-        let shape_zyx = stack.shape_zyx.unwrap_or([depth, height, width]);
-        let affine_known = stack.affine.is_some();
-        let affine =
-            stack.affine.unwrap_or_else(|| Affine::from_spacing_xyz_mm(stack.spacing_xyz_mm));
-        let geometry =
-            Geometry { spacing_xyz_mm: stack.spacing_xyz_mm, ..Geometry::new(shape_zyx, affine) };
         Ok(Self {
             labels,
-            z_index,
-            z_known,
-            geometry,
-            affine_known,
+            placement: stack.placement,
             images: Some(stack.images),
             label_table: stack.label_table,
         })
@@ -86,14 +64,8 @@ impl AnnotatedCase {
         } else {
             map.labels.select(Axis(0), &z_index)
         };
-        Ok(Self {
-            labels,
-            z_index,
-            z_known: true,
-            geometry: map.geometry,
-            affine_known: true,
-            images: None,
-            label_table: None,
-        })
+        let placement = Placement::new(map.geometry, z_index)
+            .map_err(|wrong| Error::rejected(path, wrong.expected, wrong.found, ""))?;
+        Ok(Self { labels, placement, images: None, label_table: None })
     }
 }

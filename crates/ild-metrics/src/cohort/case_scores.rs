@@ -153,7 +153,7 @@ fn lesions(
     scans: &BTreeMap<u8, std::sync::Arc<PairScan>>,
     overlap: f64,
 ) -> BTreeMap<u8, LesionScores> {
-    let voxel_ml = voxel_ml(pair);
+    let voxel_ml = pair.voxel_ml;
     let reference = pair.reference.view();
     match &pair.predicted {
         crate::Labels::One(map) => lesion_scores(reference, map.view(), voxel_ml, overlap),
@@ -184,10 +184,6 @@ fn any_class(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>) -> 
     }
 }
 
-fn voxel_ml(pair: &Aligned) -> f64 {
-    pair.spacing_zyx_mm.iter().product::<f64>() / 1000.0
-}
-
 fn class_scores(pair: &Aligned, id: u8, scan: &PairScan, settings: ScoreSettings) -> ClassScores {
     let confusion = scan.total(id);
     let slice_dice = scan.slices.iter().filter_map(|slice| slice.get(&id)?.dice()).collect();
@@ -197,7 +193,7 @@ fn class_scores(pair: &Aligned, id: u8, scan: &PairScan, settings: ScoreSettings
     let mut scores = ClassScores {
         confusion,
         voxels,
-        voxel_ml: voxel_ml(pair),
+        voxel_ml: pair.voxel_ml,
         slice_dice,
         predicted_elsewhere: elsewhere,
         ..ClassScores::default()

@@ -175,7 +175,7 @@ struct Scored {
 impl CaseJob<'_> {
     fn score(&self, settings: &EvaluateSettings, table: Option<&LabelTable>) -> Result<Scored> {
         let truth = AnnotatedCase::read(self.reference, settings.annotated)?;
-        if truth.z_index.is_empty() {
+        if truth.placement.z_index().is_empty() {
             tracing::warn!(
                 "{}: no slice holds a label, so none counts as annotated; --annotated all takes them all",
                 self.reference.display()

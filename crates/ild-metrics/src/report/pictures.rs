@@ -143,13 +143,12 @@ fn slice_of(truth: &AnnotatedCase, image: Option<&Path>, z: usize) -> Result<Opt
     match image {
         Some(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) => {
             let stack = read_npz(path)?;
-            let index =
-                stack.z_index.map_or(Some(z), |index| index.iter().position(|i| *i == z as i64));
+            let index = stack.placement.z_index().binary_search(&z).ok();
             Ok(index.and_then(|i| slice_of_images(&stack.images, i)))
         }
         Some(path) => Ok(windowed(&read_volume(path)?, z)),
         None => {
-            let index = truth.z_index.binary_search(&z).ok();
+            let index = truth.placement.z_index().binary_search(&z).ok();
             Ok(index.and_then(|i| slice_of_images(truth.images.as_ref()?, i)))
         }
     }

@@ -83,7 +83,7 @@ fn scores(truth: &AnnotatedCase, predicted: &Labels, class: u8, tolerance_mm: f6
             let masks = [truth.labels.view(), predicted].map(|labels| Mask { labels, id: class });
             let extent = masks[0].extent().zip(masks[1].extent()).map(|(a, b)| a.union(&b));
             // The mistake: x, y, z where z, y, x is meant.
-            let spacing = truth.geometry.spacing_xyz_mm;
+            let spacing = truth.placement.geometry().spacing_xyz_mm;
             let surfel =
                 extent.and_then(|extent| SurfelDistances::new(masks[0], masks[1], extent, spacing));
             [rounded(dice), surfel.map_or(0.0, |surfel| rounded(surfel.nsd(tolerance_mm)))]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ild_io::{
-    Geometry, Images, LabelMap, LabelTable, SliceStack, read_label_map, read_volume, same_grid,
+    Geometry, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, order_note,
+    read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored, same_grid,
 };
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct CaseSettings {
     /// Accept a label on another grid of the same shape, with a note, as the older scripts did
     /// without one.
     pub any_grid: bool,
+    /// Cut along the file's own third axis, whatever it is in the patient, as the older scripts did.
+    pub as_stored: bool,
     /// Number instances as the older scripts do, two above the largest other id of the case.
     pub reference_instance_ids: bool,
     /// What is too small.
@@ -104,7 +107,19 @@ const FLATTENED_WARNING: f64 = 0.5;
 /// # Errors
 /// When the label file is refused, or has more tumours than ids are left for.
 pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
-    clean(read_label_map(&pair.label)?, pair, settings)
+    clean(settings.read_labels(pair)?, pair, settings)
+}
+
+impl CaseSettings {
+    fn read_labels(&self, pair: &Pair) -> Result<LabelMap> {
+        let read = if self.as_stored { read_label_map_as_stored } else { read_label_map };
+        Ok(read(&pair.label)?)
+    }
+
+    fn read_image(&self, pair: &Pair) -> Result<Volume> {
+        let read = if self.as_stored { read_volume_as_stored } else { read_volume };
+        Ok(read(&pair.image)?)
+    }
 }
 
 fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
@@ -139,18 +154,21 @@ pub fn build_stack(
     labels: &CaseLabels,
     settings: &CaseSettings,
 ) -> Result<(SliceStack, CaseFacts)> {
-    let volume = read_volume(&pair.image)?;
+    let volume = settings.read_image(pair)?;
     let other_grid = same_grid(&pair.label, "label", &labels.geometry, "CT", &volume.geometry);
     let same_shape = volume.geometry.shape_zyx == labels.geometry.shape_zyx;
     let (mut notes, mut moved) = (Vec::new(), None);
     match other_grid {
-        Ok(()) => {}
+        Ok(()) => {
+            let (label, ct) = (&labels.geometry, &volume.geometry);
+            notes.extend(order_note("label", label, "CT", ct));
+        }
         // Arrays of one shape can be put together, right or wrong; the older scripts never looked
         // further.
         Err(error) if settings.any_grid && same_shape => notes.push(error.to_string()),
         Err(error) if settings.any_grid => return Err(error.into()),
         Err(_) => {
-            let map = read_label_map(&pair.label)?.on_grid_of(
+            let map = settings.read_labels(pair)?.on_grid_of(
                 &pair.label,
                 "label",
                 "CT",
@@ -163,6 +181,7 @@ pub fn build_stack(
     let slices = labels.runs.labelled_slices();
     let mut facts = label_facts(&labels.runs, &slices, settings);
     facts.notes.extend(notes);
+    facts.notes.extend(volume.geometry.notes.iter().map(ToString::to_string));
     let images = match settings.modality {
         Modality::Ct => {
             let windowed =
@@ -183,7 +202,7 @@ pub fn build_stack(
     // The voxels are the largest thing in memory and not needed any more.
     let geometry = volume.geometry;
     drop(volume.voxels);
-    let [depth, height, width] = labels.runs.shape_zyx();
+    let [_, height, width] = labels.runs.shape_zyx();
     let mut gts = Array3::zeros((slices.len(), height, width));
     for (slice, &z) in gts.outer_iter_mut().zip(&slices) {
         labels.runs.paint(z, slice);
@@ -191,10 +210,7 @@ pub fn build_stack(
     let stack = SliceStack {
         images,
         labels: Some(gts),
-        spacing_xyz_mm: geometry.spacing_xyz_mm,
-        z_index: Some(slices.iter().map(|&z| z as i64).collect()),
-        affine: Some(geometry.affine),
-        shape_zyx: Some([depth, height, width]),
+        placement: Placement::new(geometry, slices).map_err(anyhow::Error::new)?,
         window: if settings.modality == Modality::Ct { settings.windowing.single() } else { None },
         label_table: Some(settings.label_table.clone()),
         is_2d: false,
@@ -251,22 +267,6 @@ fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> 
         ));
     }
     notes
-}
-
-/// The grid of the slices `z_index` as one block: right where they are neighbours, closed up over
-/// gaps.
-#[must_use]
-pub fn cropped_geometry(stack: &SliceStack) -> Option<Geometry> {
-    let (affine, z_index) = (stack.affine?, stack.z_index.as_ref()?);
-    let first = *z_index.first()? as f64;
-    let [_, height, width] = stack.shape_zyx?;
-    let mut moved = affine;
-    for row in 0..3 {
-        moved.0[row][3] += first * affine.0[row][2];
-    }
-    let mut geometry = Geometry::new([z_index.len(), height, width], moved);
-    geometry.spacing_xyz_mm = stack.spacing_xyz_mm;
-    Some(geometry)
 }
 
 /// The grey slices of a stack; of colour slices the first channel.

@@ -22,7 +22,7 @@ use crate::stages::summary::{Row, Status, Summary};
 use crate::{Error, Result, cohort::patients};
 
 /// Changes whenever the same settings give another NPZ.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Labels found while the split is drawn are kept for the second pass up to this much memory, in
 /// all; beyond it they are read again.

@@ -11,7 +11,7 @@ use ild_io::{LabelMap, SliceStack, Volume, Voxels, write_label_map, write_npz, w
 use crate::cohort::pairs::list;
 use crate::cohort::record::{Key, Record, Records};
 use crate::cohort::split::Part;
-use crate::stages::case::{CaseFacts, cropped_geometry, grey_images};
+use crate::stages::case::{CaseFacts, grey_images};
 use crate::stages::summary::{Row, Status};
 use crate::{Error, Result, one_line};
 
@@ -101,7 +101,7 @@ impl Output {
         let npz = self.npz(folder, case);
         write_npz(&self.root.join(&npz), stack)?;
         let mut files = vec![npz.clone()];
-        if save_nii && let (Some(geometry), Some(labels)) = (cropped_geometry(stack), &stack.labels)
+        if save_nii && let (Some(geometry), Some(labels)) = (stack.placement.block(), &stack.labels)
         {
             let beside =
                 |ending: &str| npz.with_file_name(format!("{}{case}_{ending}.nii.gz", self.prefix));

@@ -38,6 +38,8 @@ pub(crate) struct Header {
     pub inter: f64,
     /// Millimetres per unit of length, from `xyzt_units`.
     pub unit_mm: f64,
+    /// `intent_code`: what the values are.
+    pub intent: i16,
     /// `pixdim`, qform and sform, in mm.
     pub orientation: NiftiOrientation,
 }
@@ -121,6 +123,7 @@ fn parse_1(bytes: &[u8], path: &Path) -> Result<Header> {
         slope: at.f32(112),
         inter: at.f32(116),
         unit_mm: unit_mm(i32::from(bytes[123])),
+        intent: at.i16(68),
         orientation: NiftiOrientation {
             qform_code: i32::from(at.i16(252)),
             sform_code: i32::from(at.i16(254)),
@@ -150,6 +153,7 @@ fn parse_2(bytes: &[u8], path: &Path) -> Result<Header> {
         slope: at.f64(176),
         inter: at.f64(184),
         unit_mm: unit_mm(at.i32(500)),
+        intent: i16::try_from(at.i32(504)).unwrap_or(0),
         orientation: NiftiOrientation {
             qform_code: at.i32(344),
             sform_code: at.i32(348),

@@ -3,7 +3,7 @@
 
 mod data_type;
 mod header;
-pub(crate) mod notes;
+mod notes;
 mod orientation;
 mod pair;
 mod read;
@@ -13,6 +13,6 @@ pub(crate) use data_type::DataType;
 pub(crate) use header::Header;
 pub use orientation::NiftiOrientation;
 pub(crate) use read::read_unchecked;
-pub use read::{read_label_map, read_volume};
+pub use read::{read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored};
 pub(crate) use write::{VOLUME_LEVEL, is_gzip_name};
 pub use write::{write_label_map, write_label_map_described, write_volume, write_volume_described};

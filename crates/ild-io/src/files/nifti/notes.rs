@@ -1,59 +1,50 @@
-//! What is odd about a header that can still be read.
+//! What is odd about a header beside its geometry.
 
 use super::Header;
-use crate::Geometry;
-use crate::volume::case::SAME_GRID_MM;
+use crate::HeaderNote;
 
-/// Relative difference between pixdim and the sform's axes that 32-bit rounding does not explain.
-const SPACING_RELATIVE: f64 = 1e-3;
+/// Unit and scaling.
+pub(super) fn of_header(header: &Header) -> Vec<HeaderNote> {
+    let unit = (header.unit_mm != 1.0).then_some(HeaderNote::UnitOfLength { mm: header.unit_mm });
+    unit.into_iter().chain(scaling(header)).collect()
+}
 
-/// One sentence for each oddity.
-pub(crate) fn of_header(header: &Header, geometry: &Geometry) -> Vec<String> {
-    let mut notes = Vec::new();
-    let o = &header.orientation;
-    let spacing = geometry.spacing_xyz_mm;
-    if header.unit_mm != 1.0 {
-        notes.push(format!("lengths are not in mm; multiplied by {}", header.unit_mm));
-    }
-    if !header.slope_is_set() && header.scaling().is_some() {
-        notes.push(format!(
-            "scl_slope is {}: taken as 1, the intercept {} is added as SimpleITK does",
-            header.slope, header.inter
-        ));
-    } else if !header.slope.is_finite() || !header.inter.is_finite() {
-        notes.push(format!(
-            "scl_slope {} and scl_inter {} are no scaling; values are taken as stored",
-            header.slope, header.inter
-        ));
-    }
-    if o.pixdim[1..].iter().any(|p| !p.is_finite() || *p <= 0.0) {
-        notes.push(format!("pixdim {:?} is no spacing; taken as {spacing:?} mm", &o.pixdim[1..]));
-    }
-    if o.sform_code > 0 && o.sform().is_none() {
-        notes.push("the sform is not a usable matrix and is ignored".to_owned());
-    }
-    if o.sform_code <= 0 && o.qform_code <= 0 {
-        notes.push(
-            "neither sform nor qform: position and orientation in the patient are unknown"
-                .to_owned(),
-        );
-    }
-    if let Some(sform) = o.sform() {
-        let lengths = sform.spacing_xyz_mm();
-        if lengths.iter().zip(&spacing).any(|(a, b)| (a - b).abs() > SPACING_RELATIVE * b) {
-            notes.push(format!(
-                "pixdim says {spacing:?} mm but the sform's axes are {lengths:.4?} mm long"
-            ));
+fn scaling(header: &Header) -> Option<HeaderNote> {
+    let (slope, inter) = (header.slope, header.inter);
+    let taken = match (header.slope_is_set(), inter.is_finite(), header.scaling()) {
+        (false, _, Some(_)) => format!(
+            "scl_slope is {slope}: taken as 1, the intercept {inter} is added as SimpleITK does"
+        ),
+        (true, false, Some(_)) => {
+            format!("scl_inter is {inter}: taken as 0, the slope {slope} is applied")
         }
-        if let Some(qform) = o.qform_of(spacing) {
-            let apart = Geometry::new(geometry.shape_zyx, qform)
-                .corner_distance_mm(&Geometry::new(geometry.shape_zyx, sform));
-            if apart > SAME_GRID_MM {
-                notes.push(format!(
-                    "sform and qform disagree by up to {apart:.2} mm; the sform is used"
-                ));
-            }
-        }
-    }
-    notes
+        (_, true, _) if slope.is_finite() => return None,
+        _ => format!(
+            "scl_slope {slope} and scl_inter {inter} are no scaling; values are taken as stored"
+        ),
+    };
+    Some(HeaderNote::Scaling { taken })
+}
+
+/// What a file is read as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Image,
+    Labels,
+}
+
+/// An intent (`nifti1.h`, "NIFTI_INTENT") that speaks against reading the file as `role`.
+pub(super) fn of_intent(header: &Header, role: Role) -> Option<HeaderNote> {
+    let name = match header.intent {
+        2..=24 => "a statistic",
+        1002 | 1003 if role == Role::Image => "labels",
+        1004 | 1005 => "matrices",
+        1006 => "displacements",
+        1007 => "vectors",
+        1008 | 1009 => "points of a mesh",
+        1010 => "quaternions",
+        2001..=2005 => "a time series or shape",
+        _ => return None,
+    };
+    Some(HeaderNote::Intent { code: header.intent, name: name.to_owned() })
 }

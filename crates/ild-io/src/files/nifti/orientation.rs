@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use crate::{Affine, Error, Geometry, Result};
+use crate::volume::geometry::SAME_LENGTH_RELATIVE;
+use crate::volume::same_grid::SAME_GRID_MM;
+use crate::{Affine, Error, Geometry, HeaderNote, LengthSource};
 
 /// Voxel axes closer to zero length or to one plane than this do not span a volume.
 const SMALLEST_DETERMINANT: f64 = 1e-12;
@@ -27,21 +29,20 @@ pub struct NiftiOrientation {
 }
 
 impl NiftiOrientation {
-    /// The fields to write for `geometry`: those it was read with, as long as they still describe
-    /// it, else new ones.
+    /// The fields to write for `geometry`, whose arrays are in the order of the file: those it was
+    /// read with, as long as they still describe it, else new ones.
     pub(super) fn to_write(geometry: &Geometry) -> Self {
-        match geometry.nifti {
-            Some(read)
-                if read.sform_or_qform_or_pixdim(geometry.spacing_xyz_mm) == geometry.affine =>
-            {
+        let read = geometry
+            .stored
+            .nifti
+            .zip(geometry.stored.nifti.and_then(|read| read.place(geometry.shape_zyx).ok()));
+        match read {
+            Some((read, place)) if same_place(&place.affine, &geometry.affine) => {
                 // A header with an odd pixdim was read with a repaired spacing: write what was
                 // understood.
-                let pixdim = read.pixdim.map(f64::abs);
-                if pixdim[1..] == geometry.spacing_xyz_mm {
-                    read
-                } else {
-                    Self { pixdim: with_qfac(read.qfac(), geometry), ..read }
-                }
+                let usable = read.pixdim[1..].iter().all(|mm| is_length(mm.abs()));
+                let pixdim = with_qfac(read.qfac(), geometry);
+                if usable { read } else { Self { pixdim, ..read } }
             }
             _ => Self::new(geometry),
         }
@@ -71,7 +72,7 @@ impl NiftiOrientation {
         let qform = new.qform(geometry.spacing_xyz_mm);
         if Geometry::new(geometry.shape_zyx, qform)
             .corner_distance_mm(geometry)
-            .partial_cmp(&crate::volume::case::SAME_GRID_MM)
+            .partial_cmp(&SAME_GRID_MM)
             != Some(std::cmp::Ordering::Less)
         {
             // Sheared axes, or a spacing that is not the axes' length: no quaternion says that.
@@ -88,6 +89,28 @@ impl NiftiOrientation {
             .chain(&mut self.qoffset)
             .chain(self.srow.as_flattened_mut())
             .for_each(|v| *v *= factor);
+    }
+
+    /// All fields as one list, as an NPZ keeps them.
+    pub(crate) fn to_numbers(self) -> Vec<f64> {
+        let codes = [self.qform_code, self.sform_code].map(f64::from);
+        let rest = [&self.pixdim[..], &self.quatern, &self.qoffset, self.srow.as_flattened()];
+        codes.into_iter().chain(rest.concat()).collect()
+    }
+
+    /// What [`NiftiOrientation::to_numbers`] made; `None` when it cannot have.
+    pub(crate) fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[qform_code, sform_code, ref rest @ ..] = <&[f64; 24]>::try_from(numbers).ok()?;
+        let code = |value: f64| (value.fract() == 0.0).then_some(value as i32);
+        let at = |i: usize| rest[i];
+        Some(Self {
+            qform_code: code(qform_code)?,
+            sform_code: code(sform_code)?,
+            pixdim: std::array::from_fn(at),
+            quatern: std::array::from_fn(|i| at(4 + i)),
+            qoffset: std::array::from_fn(|i| at(7 + i)),
+            srow: std::array::from_fn(|row| std::array::from_fn(|i| at(10 + 4 * row + i))),
+        })
     }
 
     fn qfac(&self) -> f64 {
@@ -141,37 +164,102 @@ impl NiftiOrientation {
         Affine(out)
     }
 
-    /// The standard's order of trust: sform, else qform, else spacing alone.
-    pub(super) fn sform_or_qform_or_pixdim(&self, spacing_xyz_mm: [f64; 3]) -> Affine {
-        self.sform()
-            .or_else(|| self.qform_of(spacing_xyz_mm))
-            .unwrap_or_else(|| Affine::from_spacing_xyz_mm(spacing_xyz_mm))
+    /// Lengths and places of the voxels: the one rule for all programs.
+    ///
+    /// The standard's order of trust is sform, else qform, else spacing alone. Where the sform's
+    /// axes are not as long as pixdim says, one of the two was never filled in or belongs to another
+    /// grid: with a qform (which is pixdim's own matrix) those two outvote the sform, unless pixdim
+    /// still has its default of 1; without one the sform gives lengths and places.
+    ///
+    /// # Errors
+    /// What is missing, when an axis has no length.
+    pub(super) fn place(&self, shape_zyx: [usize; 3]) -> std::result::Result<Place, NoSpacing> {
+        let mut notes = Vec::new();
+        let sform = self.sform();
+        let pixdim = [self.pixdim[1], self.pixdim[2], self.pixdim[3]];
+        let spacing = self.spacing_xyz(shape_zyx)?;
+        if pixdim.iter().any(|mm| !is_length(*mm)) {
+            notes.push(HeaderNote::UnusablePixdim { pixdim, taken_mm: spacing });
+        }
+        if self.sform_code > 0 && sform.is_none() {
+            notes.push(HeaderNote::UnusableSform);
+        }
+        let qform = self.qform_of(spacing);
+        let Some(sform) = sform else {
+            if qform.is_none() {
+                notes.push(HeaderNote::NoPlace);
+            }
+            let affine = qform.unwrap_or_else(|| Affine::from_spacing_xyz_mm(spacing));
+            return Ok(Place { affine, spacing_xyz_mm: spacing, notes });
+        };
+        let lengths = sform.spacing_xyz_mm();
+        let agree =
+            lengths.iter().zip(&spacing).all(|(a, b)| (a - b).abs() <= SAME_LENGTH_RELATIVE * b);
+        if agree {
+            let grid = |affine| Geometry::new(shape_zyx, affine);
+            if let Some(qform) = qform {
+                let apart_mm = grid(qform).corner_distance_mm(&grid(sform));
+                if apart_mm > SAME_GRID_MM {
+                    notes.push(HeaderNote::PlacesDisagree { apart_mm });
+                }
+            }
+            return Ok(Place { affine: sform, spacing_xyz_mm: spacing, notes });
+        }
+        let never_filled_in = spacing == [1.0; 3];
+        let (affine, spacing_xyz_mm, used) = match qform.filter(|_| !never_filled_in) {
+            Some(qform) => (qform, spacing, LengthSource::Qform),
+            None => (sform, lengths, LengthSource::Sform),
+        };
+        notes.push(HeaderNote::LengthsDisagree { pixdim_mm: spacing, sform_mm: lengths, used });
+        Ok(Place { affine, spacing_xyz_mm, notes })
     }
 
     /// `|pixdim|`; where it is no length, the length of the sform's axis, or 1 along an axis of one
     /// voxel.
-    pub(super) fn spacing_xyz(&self, shape_zyx: [usize; 3], path: &Path) -> Result<[f64; 3]> {
+    fn spacing_xyz(&self, shape_zyx: [usize; 3]) -> std::result::Result<[f64; 3], NoSpacing> {
         let of_sform = self.sform().map(|affine| affine.spacing_xyz_mm());
         let mut spacing = [0.0; 3];
         for (axis, out) in spacing.iter_mut().enumerate() {
             let pixdim = self.pixdim[axis + 1].abs();
-            *out = if pixdim.is_finite() && pixdim > 0.0 {
-                pixdim
-            } else if let Some(lengths) = of_sform {
-                lengths[axis]
-            } else if shape_zyx[2 - axis] == 1 {
-                1.0
-            } else {
-                return Err(Error::rejected(
-                    path,
-                    "a spacing (pixdim) above zero along each axis",
-                    format!("{:?}, and no sform to take it from", &self.pixdim[1..]),
-                    "write the true spacing into the header",
-                ));
+            *out = match of_sform {
+                _ if is_length(pixdim) => pixdim,
+                Some(lengths) => lengths[axis],
+                None if shape_zyx[2 - axis] == 1 => 1.0,
+                None => return Err(NoSpacing(self.pixdim)),
             };
         }
         Ok(spacing)
     }
+}
+
+/// What a header says about lengths and places.
+pub(super) struct Place {
+    pub affine: Affine,
+    pub spacing_xyz_mm: [f64; 3],
+    pub notes: Vec<HeaderNote>,
+}
+
+/// pixdim has no length for an axis, and there is no sform to take it from.
+pub(super) struct NoSpacing([f64; 4]);
+
+impl NoSpacing {
+    pub(super) fn refusal(&self, path: &Path) -> Error {
+        Error::rejected(
+            path,
+            "a spacing (pixdim) above zero along each axis",
+            format!("{:?}, and no sform to take it from", &self.0[1..]),
+            "write the true spacing into the header",
+        )
+    }
+}
+
+fn is_length(mm: f64) -> bool {
+    mm.is_finite() && mm > 0.0
+}
+
+/// One affine up to the rounding of turning it and turning it back.
+fn same_place(a: &Affine, b: &Affine) -> bool {
+    a.0.iter().flatten().zip(b.0.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-6)
 }
 
 fn with_qfac(qfac: f64, geometry: &Geometry) -> [f64; 4] {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::header::{self, Header};
+use super::notes::{self, Role};
 use super::pair;
 use crate::files::input::Input;
 use crate::files::raw_voxels::{self, Layout};
@@ -10,7 +11,7 @@ use crate::volume::Number;
 use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, files::nrrd, with_voxels};
 
 /// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are
-/// filled up with 1).
+/// filled up with 1), in axial order whatever the order in the file.
 ///
 /// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays
 /// `f64`), as SimpleITK does.
@@ -18,47 +19,65 @@ use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, files::nr
 /// # Errors
 /// Rejects what is no regular file, no NIfTI or NRRD, cut short, damaged, has more than 3 axes,
 /// holds colours or complex numbers, promises more than it holds or more than 4 GiB, has no usable
-/// spacing, or holds NaN or infinite values.
+/// spacing or axes that are not perpendicular, or holds NaN or infinite values.
 pub fn read_volume(path: &Path) -> Result<Volume> {
-    let volume = any_unchecked(path)?;
+    read_volume_as_stored(path).map(Volume::axial)
+}
+
+/// [`read_volume`] in the order of the file, as the older scripts read it.
+///
+/// # Errors
+/// As [`read_volume`].
+pub fn read_volume_as_stored(path: &Path) -> Result<Volume> {
+    let volume = checked(path, Role::Image)?;
     refuse_not_finite(&volume.voxels, path)?;
     Ok(volume)
 }
 
-/// Reads a label map; values must be whole and within 0..=255.
+/// Reads a label map, in axial order; values must be whole and within 0..=255.
 ///
 /// # Errors
 /// As [`read_volume`], and for label values that are not; the values are named.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
-    let volume = any_unchecked(path)?;
+    read_label_map_as_stored(path).map(LabelMap::axial)
+}
+
+/// [`read_label_map`] in the order of the file, as the older scripts read it.
+///
+/// # Errors
+/// As [`read_label_map`].
+pub fn read_label_map_as_stored(path: &Path) -> Result<LabelMap> {
+    let volume = checked(path, Role::Labels)?;
     Ok(LabelMap {
         labels: crate::volume::label_map::whole_labels(volume.voxels, path)?,
         geometry: volume.geometry,
     })
 }
 
-fn any_unchecked(path: &Path) -> Result<Volume> {
-    match Format::of(path)? {
-        Format::Nrrd => nrrd::read_unchecked(path),
-        _ => read_unchecked(path).map(|(volume, _)| volume),
+/// A volume whose grid can be measured on; what is odd about its header is logged.
+fn checked(path: &Path, role: Role) -> Result<Volume> {
+    let mut volume = match Format::of(path)? {
+        Format::Nrrd => nrrd::read_unchecked(path)?,
+        _ => {
+            let (mut volume, header) = read_unchecked(path)?;
+            volume.geometry.notes.extend(notes::of_intent(&header, role));
+            volume
+        }
+    };
+    volume.geometry.refuse_shear(path)?;
+    volume.geometry.note_order();
+    for note in &volume.geometry.notes {
+        tracing::warn!("{}: {note}", path.display());
     }
+    Ok(volume)
 }
 
-/// Reads a volume whatever its values are, and its header; what is odd but readable is logged.
+/// Reads a volume whatever its values and its axes are, as stored, and its header.
 pub(crate) fn read_unchecked(path: &Path) -> Result<(Volume, Header)> {
     let header_path = pair::header_path(path)?;
     let mut input = Input::open(&header_path)?;
     let (header, header_bytes) = read_header(&mut input)?;
-    let spacing_xyz_mm = header.orientation.spacing_xyz(header.shape_zyx(), &header_path)?;
-    let geometry = Geometry {
-        shape_zyx: header.shape_zyx(),
-        spacing_xyz_mm,
-        affine: header.orientation.sform_or_qform_or_pixdim(spacing_xyz_mm),
-        nifti: Some(header.orientation),
-    };
-    for note in super::notes::of_header(&header, &geometry) {
-        tracing::warn!("{}: {note}", path.display());
-    }
+    let geometry = geometry(&header, &header_path)?;
     let voxels = if header.paired {
         input.drain()?;
         let mut image = Input::open(&pair::image_path(&header_path)?)?;
@@ -67,6 +86,30 @@ pub(crate) fn read_unchecked(path: &Path) -> Result<(Volume, Header)> {
         read_voxels(&mut input, &header, header_bytes)?
     };
     Ok((Volume { voxels, geometry }, header))
+}
+
+/// Voxels of a scan in another unit than mm lie within these distances, mm; else the unit is wrong.
+const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+
+/// The grid as the file stores it.
+fn geometry(header: &Header, path: &Path) -> Result<Geometry> {
+    let shape_zyx = header.shape_zyx();
+    let place = header.orientation.place(shape_zyx).map_err(|none| none.refusal(path))?;
+    let spacing = place.spacing_xyz_mm;
+    if header.unit_mm != 1.0 && spacing.iter().any(|mm| !PLAUSIBLE_MM.contains(mm)) {
+        return Err(Error::rejected(
+            path,
+            "voxels of 0.01 to 100 mm",
+            format!("{spacing:?} mm, because xyzt_units says {} mm per unit", header.unit_mm),
+            "write the true unit into the header (2: millimetre)",
+        ));
+    }
+    let mut geometry =
+        Geometry { spacing_xyz_mm: spacing, ..Geometry::new(shape_zyx, place.affine) };
+    geometry.stored.nifti = Some(header.orientation);
+    geometry.notes = notes::of_header(header);
+    geometry.notes.extend(place.notes);
+    Ok(geometry)
 }
 
 /// The header and its length in bytes.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ndarray::Array3;
+use ndarray::ArrayView3;
 
 use super::{DataType, NiftiOrientation};
 use crate::{Error, Geometry, LabelMap, Result, Volume, with_voxels};
@@ -26,7 +26,8 @@ const DESCRIPTION: &str = "ild";
 /// Bytes of `descrip` without its terminating zero.
 const DESCRIPTION_BYTES: usize = 79;
 
-/// Writes a volume in its own type with its affine, as `.nii` or `.nii.gz`.
+/// Writes a volume in its own type with its affine, as `.nii` or `.nii.gz`, in the order of the file
+/// that its geometry was read from.
 ///
 /// # Errors
 /// For another file name, an axis longer than NIfTI-1 can say, and when the file cannot be written.
@@ -47,7 +48,8 @@ pub fn write_volume_described(path: &Path, volume: &Volume, description: &str) -
         0,
         description,
     )?;
-    with_voxels!(&volume.voxels, array => write(path, &header, array, VOLUME_LEVEL))
+    let order = volume.geometry.stored.order.inverse();
+    with_voxels!(&volume.voxels, array => write(path, &header, order.view(array.view()), VOLUME_LEVEL))
 }
 
 /// Writes a label map as `uint8` with its affine and the NIfTI intent `label`.
@@ -67,13 +69,14 @@ pub fn write_label_map(path: &Path, map: &LabelMap) -> Result<()> {
 pub fn write_label_map_described(path: &Path, map: &LabelMap, description: &str) -> Result<()> {
     let (z, y, x) = map.labels.dim();
     let header = header(path, &map.geometry, [z, y, x], DataType::U8, INTENT_LABEL, description)?;
-    write(path, &header, &map.labels, LABEL_LEVEL)
+    let order = map.geometry.stored.order.inverse();
+    write(path, &header, order.view(map.labels.view()), LABEL_LEVEL)
 }
 
 fn write<T: bytemuck::Pod>(
     path: &Path,
     header: &[u8; VOX_OFFSET],
-    array: &Array3<T>,
+    array: ArrayView3<T>,
     level: Compression,
 ) -> Result<()> {
     let gzip = is_gzip_name(path)?;
@@ -128,6 +131,8 @@ fn header(
             "",
         ));
     }
+    let file = geometry.as_stored();
+    let shape_zyx = file.shape_zyx;
     let mut out = [0u8; VOX_OFFSET];
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &(super::header::NIFTI1_BYTES as i32).to_le_bytes());
@@ -150,7 +155,7 @@ fn header(
     put(112, &1f32.to_le_bytes());
     put(123, &[MM_AND_SECONDS]);
     put(148, &description.as_bytes()[..description.len().min(DESCRIPTION_BYTES)]);
-    let o = NiftiOrientation::to_write(geometry);
+    let o = NiftiOrientation::to_write(&file);
     put(252, &(o.qform_code as i16).to_le_bytes());
     put(254, &(o.sform_code as i16).to_le_bytes());
     let floats = [
