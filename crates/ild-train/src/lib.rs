@@ -19,17 +19,21 @@ mod run;
 mod watch;
 
 pub use data::augment::{Augmentation, Warp};
-pub use data::batch::Batch;
-pub use data::dataset::{ItemDraw, LABEL_SIZE, Sample, Slice, SliceDataset};
-pub use data::items::{ItemSettings, every_label};
+pub use data::batch::{Asked, Batch};
+pub use data::dataset::{Declared, ItemDraw, LABEL_SIZE, Sample, Slice, SliceDataset};
+pub use data::dense::{Dense, DenseTarget};
+pub use data::items::{Asking, ItemSettings, every_label};
 pub use data::loader::Loader;
+pub use data::prompts::{Given, Lesion, POINTS, Prompt, Questions, lesions};
 pub use data::sampler::{Draw, DrawOrder, draws_of_epoch, slices_of_class};
 pub use data::sanity::sanity_picture;
 pub use error::{Error, Result};
 pub use optimiser::adamw::{AdamW, AdamWConfig, Moments};
+pub use optimiser::dense_loss::{DenseLoss, dense_loss};
 pub use optimiser::ema::Ema;
 pub use optimiser::gradients::Gradients;
 pub use optimiser::loss::{Loss, dice_and_cross_entropy};
+pub use optimiser::prompt_loss::prompt_loss;
 pub use optimiser::schedule::{Decay, Schedule};
 #[cfg(feature = "mpi")]
 pub use peers::mpi::MpiPeers;
@@ -39,6 +43,7 @@ pub use peers::{Alone, Peers};
 pub use random::{Purpose, stream};
 pub use run::args::TrainArgs;
 pub use run::dry_run::DryRun;
+pub use run::objective::{Losses, Objective};
 pub use run::prepare::prepare;
 pub use run::progress::{Best, Progress, RunningEpoch};
 pub use run::recipe::Recipe;
@@ -52,5 +57,7 @@ pub use run::validate::validate;
 pub use watch::callback::{Callback, Position, RunInfo};
 pub use watch::console::Console;
 pub use watch::files::{RunFiles, loss_curve};
-pub use watch::history::{ClassDice, EpochRecord, MeanLoss, StepRecord, Validation};
+pub use watch::history::{
+    ClassDice, EpochRecord, HeadLoss, HeadScore, MeanLoss, Overlap, StepRecord, Validation,
+};
 pub use watch::tensorboard::EventFile;

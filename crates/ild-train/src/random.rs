@@ -15,6 +15,8 @@ pub enum Purpose {
     Validation = 3,
     /// Choice of slices for the sanity picture.
     Picture = 4,
+    /// Choice of the slices declared free of disease in an epoch.
+    Healthy = 5,
 }
 
 /// The stream of `purpose` for item `position` of `epoch`.

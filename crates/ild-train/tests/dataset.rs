@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use ild_train::{Augmentation, ItemDraw, Purpose, SliceDataset, Warp, stream};
+use ild_train::{Augmentation, Given, ItemDraw, Purpose, SliceDataset, Warp, stream};
 use ndarray::{Array2, Array3, Axis};
 use serde::Deserialize;
 use support::{Npz, golden, recordings, write_slice};
@@ -32,8 +32,8 @@ fn check(data: &SliceDataset, index: usize, item: &Item) {
     assert_eq!(data.slices()[index].labels, item.present);
     let draw = ItemDraw { label: item.label, shift_px: item.shifts, warp: Warp::IDENTITY };
     let sample = data.sample(index, &draw, 1024).unwrap();
-    assert_eq!(sample.box_px, item.box_1024);
-    assert_eq!(sample.mask.iter().filter(|&&inside| inside == 1).count(), item.area);
+    assert_eq!(sample.prompts[0].given, Given::Box(item.box_1024));
+    assert_eq!(sample.prompts[0].mask.iter().filter(|&&inside| inside == 1).count(), item.area);
     assert_eq!(sample.image.dim(), (3, 1024, 1024));
 }
 
@@ -85,7 +85,7 @@ fn items_are_those_of_the_recorded_dataset() {
         check(&data, item.index, &expected);
         let draw = ItemDraw { label: expected.label, shift_px: [0; 4], warp: Warp::IDENTITY };
         assert_eq!(
-            data.sample(item.index, &draw, 256).unwrap().mask.into_dyn(),
+            data.sample(item.index, &draw, 256).unwrap().prompts[0].mask.clone().into_dyn(),
             mask.index_axis(Axis(0), 0)
         );
     }
@@ -184,6 +184,7 @@ fn one_pixel_and_very_large_images_are_accepted() {
             ItemDraw { label: 1, shift_px: [5; 4], warp: Warp { angle: 0.1, ..Warp::IDENTITY } };
         let sample = data.sample(index, &draw, 64).unwrap();
         assert!(sample.image.iter().all(|v| v.is_finite()));
-        assert!(sample.box_px.iter().all(|v| (0.0..=64.0).contains(v)));
+        let Given::Box(sides) = &sample.prompts[0].given else { panic!("no box") };
+        assert!(sides.iter().all(|v| (0.0..=64.0).contains(v)));
     }
 }

@@ -61,7 +61,7 @@ fn training_in_bf16_follows_training_in_f32() {
         lr: 2e-3,
         recompute_activations: true,
         precision,
-        ..Recipe::default()
+        ..Recipe::reference()
     };
     let model = folder.path().join("mini.toml");
     let run =
@@ -119,7 +119,7 @@ fn the_sample_in_bf16_beside_f32() {
     let npy = std::env::var_os("ILD_NPY").expect("ILD_NPY: a folder of ild-preprocess npz-to-npy");
     assert!(emulator::start());
     let recipe =
-        |precision| Recipe { epochs: 1, batch_size: 4, lr: 1e-3, precision, ..Recipe::default() };
+        |precision| Recipe { epochs: 1, batch_size: 4, lr: 1e-3, precision, ..Recipe::reference() };
     let [single, half] = [Precision::F32, Precision::Bf16]
         .map(|precision| curve(Path::new(&npy), "nano", recipe(precision)));
     println!("step,f32,bf16");

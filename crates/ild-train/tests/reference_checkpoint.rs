@@ -15,7 +15,7 @@ fn trainer(folder: &Path) -> Trainer {
     let setup = Setup::new(
         folder.join("mini.toml").to_str().unwrap(),
         train,
-        Recipe { epochs: 9, ..Recipe::default() },
+        Recipe { epochs: 9, ..Recipe::reference() },
     )
     .unwrap();
     Trainer::new(setup, RunFolder::open(&folder.join("run")).unwrap()).unwrap()

@@ -27,7 +27,7 @@ fn setup(folder: &Path, recipe: Recipe) -> Setup {
 }
 
 fn quick() -> Recipe {
-    Recipe { epochs: 3, batch_size: 4, lr: 2e-3, ..Recipe::default() }
+    Recipe { epochs: 3, batch_size: 4, lr: 2e-3, ..Recipe::reference() }
 }
 
 /// Everything that could make a resumed run differ.

@@ -1,5 +1,6 @@
-//! The slices of `npy/train` or `npy/valid`, and the training item made of one.
+//! The slices of `npy/train` or `npy/valid`, and the training items made of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use crate::data::augment::{Augmentation, Warp};
+use crate::data::prompts::{Given, Prompt, Questions};
 use crate::error::Result;
 
 /// Height and width of the label arrays, pixels.
@@ -19,23 +21,34 @@ pub const LABEL_SIZE: usize = 256;
 pub struct Slice {
     /// File name without `.npy`.
     pub name: String,
-    /// Label ids present at 256², ascending, without 0; never empty.
+    /// Label ids present at 256², ascending, without 0 and without the one that nobody is to learn
+    /// from; empty only on slices declared free of disease.
     pub labels: Vec<u8>,
 }
 
-/// What the model gets for one box, and what it should answer.
+/// A slice as the model gets it, what is asked about it, and what it should answer.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Name of the slice.
     pub name: String,
-    /// The label id that was chosen.
-    pub label: u8,
     /// `[3, s, s]`, resized and normalised.
     pub image: Array3<f32>,
-    /// `[x_min, y_min, x_max, y_max]` in pixels of the `s × s` input.
-    pub box_px: [f32; 4],
-    /// `[256, 256]`, 1 inside the lesion.
-    pub mask: Array2<u8>,
+    /// Questions and answers; one in the reference's recipe.
+    pub prompts: Vec<Prompt>,
+    /// Label ids, `[256, 256]`.
+    pub labels: Array2<u8>,
+    /// `[256, 256]`, 0 where the label says that nobody is to learn from it; `None` on slices
+    /// without such a label.
+    pub known: Option<Array2<u8>>,
+}
+
+/// What is known of the slices of a folder beyond their labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Names of slices that a person declared free of disease.
+    pub healthy: BTreeSet<String>,
+    /// The label id that teaches nothing (nnU-Net's `ignore`).
+    pub ignored: Option<u8>,
 }
 
 /// The random part of an item, in the order in which the reference draws it.
@@ -55,6 +68,8 @@ pub struct ItemDraw {
 pub struct SliceDataset {
     folder: PathBuf,
     slices: Vec<Slice>,
+    healthy: Vec<Slice>,
+    ignored: Option<u8>,
     /// Slices that hold no label at 256² and are left out.
     pub without_label: Vec<String>,
     /// Images that have no label file.
@@ -70,6 +85,14 @@ impl SliceDataset {
     /// # Errors
     /// When a label is not `(256, 256) u8`, or a label has no image.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_declared(folder, &Declared::default())
+    }
+
+    /// The same with slices that are declared free of disease, and a label that teaches nothing.
+    ///
+    /// # Errors
+    /// As [`SliceDataset::open`], and when a slice declared free of disease holds a label.
+    pub fn open_declared(folder: &Path, declared: &Declared) -> Result<Self> {
         let names = npy_names(&folder.join("gts"))?;
         let images = npy_names(&folder.join("imgs"))?;
         if let Some(orphan) = names.iter().find(|name| images.binary_search(name).is_err()) {
@@ -88,18 +111,52 @@ impl SliceDataset {
             .par_iter()
             .map(|name| Ok(ids_in(&read_label(folder, name)?)))
             .collect::<Result<_>>()?;
-        let (mut slices, mut without_label) = (Vec::new(), Vec::new());
-        for (name, labels) in names.into_iter().zip(labels) {
-            if labels.is_empty() {
-                without_label.push(name);
-            } else {
-                slices.push(Slice { name, labels });
+        let (mut slices, mut healthy, mut without_label) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, mut labels) in names.into_iter().zip(labels) {
+            labels.retain(|id| Some(*id) != declared.ignored);
+            let is_healthy = declared.healthy.contains(&name);
+            match (is_healthy, labels.is_empty()) {
+                (true, true) => healthy.push(Slice { name, labels }),
+                (true, false) => {
+                    return Err(FileError::rejected(
+                        label_path(folder, &name),
+                        "no label, as the slice is declared free of disease",
+                        format!("labels {labels:?}"),
+                        "run npz-to-npy again",
+                    )
+                    .into());
+                }
+                (false, true) => without_label.push(name),
+                (false, false) => slices.push(Slice { name, labels }),
             }
         }
-        Ok(Self { folder: folder.to_owned(), slices, without_label, without_label_file })
+        Ok(Self {
+            folder: folder.to_owned(),
+            slices,
+            healthy,
+            ignored: declared.ignored,
+            without_label,
+            without_label_file,
+        })
     }
 
-    /// The usable slices, by name.
+    /// Slices declared free of disease, by name. In draws they are numbered after the others.
+    #[must_use]
+    pub fn healthy(&self) -> &[Slice] {
+        &self.healthy
+    }
+
+    /// The label id that teaches nothing.
+    #[must_use]
+    pub fn ignored(&self) -> Option<u8> {
+        self.ignored
+    }
+
+    fn slice(&self, index: usize) -> &Slice {
+        self.slices.get(index).unwrap_or_else(|| &self.healthy[index - self.slices.len()])
+    }
+
+    /// The usable slices with a label, by name.
     #[must_use]
     pub fn slices(&self) -> &[Slice] {
         &self.slices
@@ -127,24 +184,17 @@ impl SliceDataset {
         ItemDraw { label, shift_px, warp: augmentation.draw(rng) }
     }
 
-    /// The item of slice `index` for a model whose input is `image_size` pixels wide.
+    /// The reference's item of slice `index`, for a model whose input is `image_size` pixels wide:
+    /// a box around everything of one label.
     ///
     /// # Errors
     /// When a file cannot be read, or is not what `open` accepts.
     pub fn sample(&self, index: usize, draw: &ItemDraw, image_size: usize) -> Result<Sample> {
-        let Slice { name, .. } = &self.slices[index];
-        let mut image = read_image(&self.folder, name)?;
-        let mut label = read_label(&self.folder, name)?;
-        if !draw.warp.is_identity() {
-            let (height, width, _) = image.dim();
-            let warped = draw.warp.label(label.view(), width as f64 / height as f64);
-            // A lesion that the warp pushed out of the picture would leave no box: that item stays
-            // as it is.
-            if warped.iter().any(|&id| id == draw.label) {
-                label = warped;
-                image = draw.warp.image(image.view());
-            }
-        }
+        let Slice { name, .. } = self.slice(index);
+        // A lesion that the warp pushed out of the picture would leave no box: that item stays as
+        // it is.
+        let there = |labels: &Array2<u8>| labels.iter().any(|&id| id == draw.label);
+        let (image, label) = self.read(name, &draw.warp, there)?;
         let mask = label.mapv(|id| u8::from(id == draw.label));
         let Some(tight) = BoundingBox::around(mask.view(), |inside| inside == 1) else {
             return Err(FileError::rejected(
@@ -159,20 +209,75 @@ impl SliceDataset {
         let box_px = tight
             .prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE)
             .map(|side| (side * scale) as f32);
-        Ok(Sample {
-            name: name.clone(),
-            label: draw.label,
-            image: ild_model::image_to_input(image.view(), image_size),
-            box_px,
-            mask,
-        })
+        let prompt = Prompt { label: draw.label, given: Given::Box(box_px), mask };
+        Ok(self.finished(name, image, label, vec![prompt], image_size))
+    }
+
+    /// Our own item of slice `index`: several questions about it, see [`Questions::ask`]; every
+    /// lesion once with `every_lesion`.
+    ///
+    /// # Errors
+    /// As [`SliceDataset::sample`].
+    pub fn asked(
+        &self,
+        index: usize,
+        questions: &Questions,
+        warp: &Warp,
+        every_lesion: bool,
+        rng: &mut impl Rng,
+    ) -> Result<Sample> {
+        let Slice { name, labels: present } = self.slice(index);
+        let there = |labels: &Array2<u8>| {
+            present.is_empty() || labels.iter().any(|id| present.contains(id))
+        };
+        let (image, labels) = self.read(name, warp, there)?;
+        let prompts = if every_lesion {
+            questions.every_lesion(labels.view(), rng)
+        } else {
+            questions.ask(labels.view(), rng)
+        };
+        Ok(self.finished(name, image, labels, prompts, questions.image_size))
+    }
+
+    /// Image and labels of a slice, changed by `warp` unless that would take away what `there` asks
+    /// for.
+    fn read(
+        &self,
+        name: &str,
+        warp: &Warp,
+        there: impl Fn(&Array2<u8>) -> bool,
+    ) -> Result<(Array3<u8>, Array2<u8>)> {
+        let image = read_image(&self.folder, name)?;
+        let labels = read_label(&self.folder, name)?;
+        if warp.is_identity() {
+            return Ok((image, labels));
+        }
+        let (height, width, _) = image.dim();
+        let warped = warp.label(labels.view(), width as f64 / height as f64);
+        Ok(if there(&warped) { (warp.image(image.view()), warped) } else { (image, labels) })
+    }
+
+    fn finished(
+        &self,
+        name: &str,
+        image: Array3<u8>,
+        labels: Array2<u8>,
+        prompts: Vec<Prompt>,
+        image_size: usize,
+    ) -> Sample {
+        let known = self
+            .ignored
+            .filter(|ignored| labels.iter().any(|id| id == ignored))
+            .map(|ignored| labels.mapv(|id| u8::from(id != ignored)));
+        let image = ild_model::image_to_input(image.view(), image_size);
+        Sample { name: name.to_owned(), image, prompts, labels, known }
     }
 
     /// Identifies the set of slices and their labels, so that a resumed run can tell whether they
     /// are still the same (FNV-1a, 64 bit).
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let bytes = self.slices.iter().flat_map(|slice| {
+        let bytes = self.slices.iter().chain(&self.healthy).flat_map(|slice| {
             slice.name.bytes().chain([0]).chain(slice.labels.iter().copied()).chain([0])
         });
         bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

@@ -9,6 +9,7 @@ use ndarray::{Array2, Array3};
 
 use crate::data::dataset::{LABEL_SIZE, Sample, SliceDataset};
 use crate::data::items::ItemSettings;
+use crate::data::prompts::{Given, Prompt};
 use crate::data::sampler::{DrawOrder, draws_of_epoch};
 use crate::error::Result;
 use crate::random::Purpose;
@@ -19,7 +20,7 @@ const SHOWN: usize = 8;
 const COLUMNS: usize = 4;
 
 /// Draws a few random items as the model gets them: image (normalisation undone), mask outline in
-/// the label's colour, box in white.
+/// the label's colour, box or clicks in white.
 ///
 /// Uses random numbers of its own: the run's are not touched.
 ///
@@ -38,11 +39,11 @@ pub fn sanity_picture(
     let samples: Vec<Sample> =
         items.load(data, draws, positions, Purpose::Picture, 0).collect::<Result<_>>()?;
     let pictures: Vec<_> =
-        samples.iter().map(|sample| draw(sample, table.color(sample.label))).collect();
+        samples.iter().filter_map(|sample| draw(sample, sample.prompts.first()?, table)).collect();
     Ok(save_png(path, &tile(&pictures, COLUMNS))?)
 }
 
-fn draw(sample: &Sample, color: [u8; 3]) -> image::RgbImage {
+fn draw(sample: &Sample, prompt: &Prompt, table: &LabelTable) -> Option<image::RgbImage> {
     let (_, size, _) = sample.image.dim();
     let step = (size / LABEL_SIZE).max(1); // large inputs are shown at the label's size
     let shown = Array3::from_shape_fn((size / step, size / step, 3), |(y, x, c)| {
@@ -52,12 +53,14 @@ fn draw(sample: &Sample, color: [u8; 3]) -> image::RgbImage {
     let side = shown.dim().0;
     let scale = (LABEL_SIZE / side).max(1);
     let mask = Array2::from_shape_fn((side, side), |(y, x)| {
-        sample.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1
+        prompt.mask[[y * LABEL_SIZE / side, x * LABEL_SIZE / side]] == 1
     });
-    let box_px = sample.box_px.map(|value| f64::from(value) / step as f64);
-    overlay(
+    let Given::Box(sides) = prompt.given else { return None };
+    let box_px = sides.map(|value| f64::from(value) / step as f64);
+    let color = table.color(prompt.label);
+    Some(overlay(
         shown.view(),
         &[Outline::mask(mask.view(), color).dashed(), Outline::rect(box_px, [255; 3])],
         scale as u32,
-    )
+    ))
 }

@@ -1,12 +1,17 @@
 //! What preprocessing knew about the slices: `dataset.json` beside `train/` and `valid/`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ild_io::LabelTable;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::data::dataset::Declared;
 use crate::error::Result;
+
+/// Name of the label that teaches nothing: nnU-Net's word.
+const IGNORE: &str = "ignore";
 
 /// Contents of `dataset.json`; every entry may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -15,6 +20,17 @@ pub struct Sidecar {
     pub label_table: Option<LabelTable>,
     /// HU window of the slices, in preprocessing's words: handed on to the checkpoint as it is.
     pub window: Option<Value>,
+    /// `train` and `valid`.
+    #[serde(default)]
+    pub parts: BTreeMap<String, SidecarPart>,
+}
+
+/// What is said of one part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct SidecarPart {
+    /// Slices that a person declared free of disease.
+    #[serde(default)]
+    pub healthy_slices: Vec<String>,
 }
 
 impl Sidecar {
@@ -43,5 +59,14 @@ impl Sidecar {
             )
         };
         Ok(serde_json::from_str(&text).map_err(refuse)?)
+    }
+
+    /// What is known of the slices of `part` beyond their labels.
+    #[must_use]
+    pub fn declared(&self, part: &str) -> Declared {
+        let table = self.label_table.iter().flat_map(|table| &table.0);
+        let ignored = table.filter(|(_, label)| label.name == IGNORE).map(|(id, _)| *id).next();
+        let healthy = self.parts.get(part).map(|part| part.healthy_slices.iter().cloned());
+        Declared { healthy: healthy.into_iter().flatten().collect(), ignored }
     }
 }

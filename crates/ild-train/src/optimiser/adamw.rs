@@ -86,10 +86,22 @@ impl AdamW {
     /// # Errors
     /// When a gradient has another shape or type than its parameter.
     pub fn step(&mut self, lr: f64, gradients: &[Option<Tensor>]) -> Result<()> {
+        self.step_each(|_| lr, gradients)
+    }
+
+    /// The same with a learning rate for each parameter, by its place in the caller's order.
+    ///
+    /// # Errors
+    /// As [`AdamW::step`].
+    pub fn step_each(
+        &mut self,
+        lr: impl Fn(usize) -> f64,
+        gradients: &[Option<Tensor>],
+    ) -> Result<()> {
         if gradients.len() != self.slots.len() {
             bail!("{} gradients for {} parameters", gradients.len(), self.slots.len());
         }
-        for ((var, slot), gradient) in self.slots.iter_mut().zip(gradients) {
+        for (i, ((var, slot), gradient)) in self.slots.iter_mut().zip(gradients).enumerate() {
             let Some(gradient) = gradient else { continue };
             if slot.is_none() {
                 let zeros = || Tensor::zeros(var.shape(), DType::F32, var.device());
@@ -97,7 +109,7 @@ impl AdamW {
             }
             if let Some(moments) = slot {
                 moments.step += 1;
-                update(var, moments, gradient, lr, &self.config)?;
+                update(var, moments, gradient, lr(i), &self.config)?;
             }
         }
         Ok(())

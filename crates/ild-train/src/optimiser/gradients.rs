@@ -84,6 +84,20 @@ impl Gradients {
         vars.into_iter().map(|var| var.map(&mut next).transpose()).collect::<Result<_>>().map(Self)
     }
 
+    /// Those of the first `at` parameters, and the rest.
+    #[must_use]
+    pub fn split(mut self, at: usize) -> (Self, Self) {
+        let rest = self.0.split_off(at.min(self.0.len()));
+        (self, Self(rest))
+    }
+
+    /// Both, one after the other.
+    #[must_use]
+    pub fn followed_by(mut self, rest: Self) -> Self {
+        self.0.extend(rest.0);
+        self
+    }
+
     /// Every gradient times `factor`.
     ///
     /// # Errors

@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::data::dataset::Sample;
-use crate::data::items::every_label;
-use crate::data::sampler::draws_of_epoch;
 use crate::error::Result;
 use crate::random::Purpose;
 use crate::run::trainer::{Trainer, on_large_stack};
@@ -33,7 +31,7 @@ impl Trainer {
 
     fn one_step(&mut self) -> Result<DryRun> {
         let (train, recipe) = (self.setup.train.clone(), self.setup.recipe.clone());
-        let draws = draws_of_epoch(&train.labels_present(), recipe.draw, self.setup.seed, 0);
+        let draws = self.items().draws(&train, recipe.draw, 0);
         let items = draws.len();
         let first = (0..recipe.items_per_step().min(items)).collect();
         let samples: Vec<Sample> =
@@ -42,7 +40,8 @@ impl Trainer {
         let loss = self.step(&samples, samples.len())?.loss;
         let step = started.elapsed();
         // A forward pass is about a third of a step.
-        let validation = self.setup.valid.as_ref().map_or(0, |valid| every_label(valid).len());
+        let valid = self.setup.valid.as_ref();
+        let validation = valid.map_or(0, |valid| self.items().validation_draws(valid).len());
         let steps =
             items as f64 / samples.len() as f64 + validation as f64 / (3 * samples.len()) as f64;
         Ok(DryRun {

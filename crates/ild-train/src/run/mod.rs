@@ -3,6 +3,8 @@
 pub(crate) mod args;
 pub(crate) mod dry_run;
 pub(crate) mod exact;
+pub(crate) mod head;
+pub(crate) mod objective;
 pub(crate) mod prepare;
 pub(crate) mod progress;
 pub(crate) mod recipe;

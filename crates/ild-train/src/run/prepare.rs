@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ild_io::LabelTable;
 use ild_model::{Sam2Config, Weights, open_device};
 
 use crate::data::dataset::SliceDataset;
@@ -27,9 +26,9 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
     args.recipe.check()?;
     let config = Sam2Config::from_name_or_file(&args.model)?;
     let sidecar = Sidecar::read(&args.npy_dir)?;
+    let train = training_slices(&args.npy_dir, &sidecar)?;
+    let valid = validation_slices(&args.npy_dir, &sidecar)?;
     let label_table = sidecar.label_table.unwrap_or_default();
-    let train = training_slices(&args.npy_dir, &label_table)?;
-    let valid = validation_slices(&args.npy_dir)?;
     let weights = starting_weights(args, &config, common.seed, start)?;
     let mut metadata = BTreeMap::from([("task".to_owned(), args.task_name.clone())]);
     if let Some(window) = sidecar.window {
@@ -79,9 +78,9 @@ fn starting_weights(
     Ok(Weights::random(config, seed)?)
 }
 
-fn training_slices(npy_dir: &Path, table: &LabelTable) -> Result<SliceDataset> {
+fn training_slices(npy_dir: &Path, sidecar: &Sidecar) -> Result<SliceDataset> {
     let folder = npy_dir.join("train");
-    let train = SliceDataset::open(&folder)?;
+    let train = SliceDataset::open_declared(&folder, &sidecar.declared("train"))?;
     say_what_is_left_out(&train, "training");
     if train.slices().is_empty() {
         let (found, next) = match train.without_label.len() {
@@ -94,7 +93,9 @@ fn training_slices(npy_dir: &Path, table: &LabelTable) -> Result<SliceDataset> {
         return Err(Error::NothingToTrainOn { folder, found, next });
     }
     let classes = slices_of_class(&train.labels_present());
-    for (id, _) in table.0.iter().filter(|(id, _)| !classes.contains_key(id)) {
+    let table = sidecar.label_table.clone().unwrap_or_default();
+    let learned = |id: &u8| classes.contains_key(id) || train.ignored() == Some(*id);
+    for (id, _) in table.0.iter().filter(|(id, _)| !learned(id)) {
         tracing::warn!(
             "label {id} ({}) is on no training slice: the model will not learn it",
             table.name(*id)
@@ -106,8 +107,8 @@ fn training_slices(npy_dir: &Path, table: &LabelTable) -> Result<SliceDataset> {
     Ok(train)
 }
 
-fn validation_slices(npy_dir: &Path) -> Result<Option<SliceDataset>> {
-    let valid = SliceDataset::open(&npy_dir.join("valid"))?;
+fn validation_slices(npy_dir: &Path, sidecar: &Sidecar) -> Result<Option<SliceDataset>> {
+    let valid = SliceDataset::open_declared(&npy_dir.join("valid"), &sidecar.declared("valid"))?;
     say_what_is_left_out(&valid, "validation");
     if valid.slices().is_empty() {
         tracing::warn!(

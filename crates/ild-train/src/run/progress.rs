@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::run::exact;
-use crate::watch::history::{EpochRecord, MeanLoss};
+use crate::watch::history::{EpochRecord, HeadLoss, MeanLoss};
 
 /// Position and running figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct RunningEpoch {
     pub items_done: usize,
     /// Their losses.
     pub loss: MeanLoss,
+    /// Losses of the lesion head.
+    #[serde(default)]
+    pub head: HeadLoss,
     /// Label id → how often it was drawn.
     pub drawn: BTreeMap<u8, usize>,
     /// Seconds spent.
@@ -99,6 +102,7 @@ mod tests {
             step: 0,
             lr: 0.1 + 0.2,
             train,
+            train_head: None,
             validation: None,
             is_best: false,
             drawn: [(3, 2)].into(),

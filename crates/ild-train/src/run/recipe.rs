@@ -1,5 +1,6 @@
-//! The settings that decide which numbers a training run produces. Everything beyond the
-//! reference's recipe is off by default.
+//! The settings that decide which numbers a training run produces. Schedule, augmentation and the
+//! like are off by default; questions and lesion head are ours unless `--parity` asks for the
+//! reference's.
 
 use candle_core::Device;
 use clap::Args;
@@ -7,6 +8,7 @@ use ild_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::data::augment::Augmentation;
+use crate::data::items::Asking;
 use crate::data::sampler::DrawOrder;
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::AdamWConfig;
@@ -37,6 +39,30 @@ pub struct Recipe {
     /// Each side of the box moves outward by 0 to this many pixels of the 256² label, at random.
     #[arg(long, default_value_t = 5, value_name = "PX", help_heading = "Recipe")]
     pub bbox_shift: usize,
+    /// The reference's items and nothing else: one box around everything of one label, no lesion
+    /// head, no slices without disease.
+    #[arg(long, help_heading = "Recipe")]
+    #[serde(default = "yes")]
+    pub parity: bool,
+    /// Questions about each slice: boxes of single lesions, of a whole class, clicks, and boxes
+    /// that hold nothing.
+    #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Recipe")]
+    #[serde(default)]
+    pub prompts_per_slice: usize,
+    /// Weight of the lesion head's loss beside that of the prompts; 0 trains no head, and the model
+    /// then segments only what it is prompted for.
+    #[arg(long, default_value_t = 1.0, value_name = "WEIGHT", help_heading = "Lesion head")]
+    #[serde(default)]
+    pub head_weight: f64,
+    /// Learning rate of the lesion head, on the same schedule as --lr.
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", help_heading = "Lesion head")]
+    #[serde(default)]
+    pub head_lr: f64,
+    /// Share of the head's gradient that teaches the image encoder; 0 leaves the encoder to the
+    /// prompts, bit for bit as without a head.
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Lesion head")]
+    #[serde(default)]
+    pub head_gradient: f64,
     /// How the slices of an epoch are chosen.
     #[arg(long, value_enum, default_value_t, help_heading = "Recipe")]
     pub draw: DrawOrder,
@@ -102,14 +128,37 @@ impl Default for Recipe {
     }
 }
 
+/// States written before there was a choice are of the reference's recipe.
+fn yes() -> bool {
+    true
+}
+
 impl Recipe {
+    /// The reference's recipe with the defaults of all other flags.
+    #[must_use]
+    pub fn reference() -> Self {
+        Self { parity: true, ..Self::default() }
+    }
+
+    /// What is asked about each slice.
+    #[must_use]
+    pub fn asking(&self) -> Asking {
+        if self.parity { Asking::OneLabel } else { Asking::Mixed(self.prompts_per_slice) }
+    }
+
+    /// Whether the lesion head learns.
+    #[must_use]
+    pub fn trains_head(&self) -> bool {
+        !self.parity && self.head_weight > 0.0
+    }
+
     /// Refuses settings that cannot be meant.
     ///
     /// # Errors
     /// Names the setting, the value and what is allowed.
     pub fn check(&self) -> Result<()> {
         let share = 0.0..1.0;
-        let rules: [(&str, f64, bool, &str); 10] = [
+        let rules: [(&str, f64, bool, &str); 14] = [
             ("batch-size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("accumulate", self.accumulate as f64, self.accumulate > 0, "at least 1"),
             ("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0"),
@@ -120,6 +169,30 @@ impl Recipe {
                 "0 or more",
             ),
             ("bbox-shift", self.bbox_shift as f64, self.bbox_shift < 256, "0 to 255"),
+            (
+                "prompts-per-slice",
+                self.prompts_per_slice as f64,
+                self.parity || (1..=64).contains(&self.prompts_per_slice),
+                "1 to 64",
+            ),
+            (
+                "head-weight",
+                self.head_weight,
+                self.head_weight >= 0.0 && self.head_weight.is_finite(),
+                "0 (no head) or more",
+            ),
+            (
+                "head-lr",
+                self.head_lr,
+                !self.trains_head() || (self.head_lr > 0.0 && self.head_lr.is_finite()),
+                "above 0",
+            ),
+            (
+                "head-gradient",
+                self.head_gradient,
+                (0.0..=1.0).contains(&self.head_gradient),
+                "0 to 1",
+            ),
             (
                 "warmup-epochs",
                 self.warmup_epochs,
@@ -208,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_references_recipe() {
-        let recipe = Recipe::default();
+        let recipe = Recipe::reference();
         assert_eq!(
             (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.bbox_shift),
             (500, 16, 1e-5, 0.01, 5)

@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 use ild_model::Weights;
 use ild_model::checkpoint::{TorchFile, Value};
+use ild_model::lesion_head;
 
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::Moments;
@@ -28,8 +29,14 @@ impl Trainer {
             found,
             next: "to start from its weights alone, give it to --pretrained",
         };
-        let weights = Weights::from_tensors(file.state_dict()?)
+        let mut weights = Weights::from_tensors(file.state_dict()?)
             .map_err(|name| refuse("with each tensor once", format!("`{name}` twice")))?;
+        // The reference has no lesion head: ours stays as it is.
+        for (name, var) in self.parameters.iter() {
+            if name.starts_with(lesion_head::PREFIX) && weights.get(name).is_none() {
+                weights.insert(name, var.as_detached_tensor());
+            }
+        }
         self.parameters.set_from(&weights)?;
 
         let root = file.root();

@@ -6,26 +6,28 @@ use std::time::Instant;
 
 use candle_core::{Device, Var};
 use ild_io::LabelTable;
-use ild_model::{Aside, DecodeMode, Parameters, Sam2, Sam2Config, Weights};
+use ild_model::{Aside, Parameters, Sam2, Sam2Config, Weights, lesion_head};
 
 use crate::data::batch::Batch;
 use crate::data::dataset::{Sample, SliceDataset};
+use crate::data::dense::DenseTarget;
 use crate::data::items::ItemSettings;
-use crate::data::sampler::draws_of_epoch;
+use crate::data::sampler::slices_of_class;
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::AdamW;
 use crate::optimiser::ema::Ema;
 use crate::optimiser::gradients::Gradients;
-use crate::optimiser::loss::dice_and_cross_entropy;
 use crate::optimiser::schedule::Schedule;
 use crate::peers::{Alone, Peers, own_items, own_items_of_step};
 use crate::random::Purpose;
+use crate::run::head::provide_head;
+use crate::run::objective::{Losses, Objective};
 use crate::run::progress::Progress;
 use crate::run::recipe::Recipe;
 use crate::run::run_folder::RunFolder;
 use crate::run::validate::validate;
 use crate::watch::callback::{Callback, Position, RunInfo};
-use crate::watch::history::{EpochRecord, MeanLoss, StepRecord, Validation};
+use crate::watch::history::{EpochRecord, StepRecord, Validation};
 
 /// Stack of the thread that trains: Candle's `backward` calls itself once per tensor of the graph.
 const STACK_BYTES: usize = 64 << 20;
@@ -129,6 +131,8 @@ pub struct Trainer {
     pub(crate) optimizer: AdamW,
     pub(crate) ema: Option<Ema>,
     schedule: Schedule,
+    /// What the lesion head has to answer, where it is trained.
+    head: Option<DenseTarget>,
     pub(crate) folder: RunFolder,
     pub(crate) progress: Progress,
     callbacks: Vec<Box<dyn Callback>>,
@@ -140,9 +144,10 @@ impl Trainer {
     /// # Errors
     /// When the recipe cannot be meant, there is nothing to train on, or the weights are not those
     /// of the model.
-    pub fn new(setup: Setup, folder: RunFolder) -> Result<Self> {
+    pub fn new(mut setup: Setup, folder: RunFolder) -> Result<Self> {
         setup.recipe.check()?;
         setup.recipe.check_device(&setup.device)?;
+        provide_head(&mut setup)?;
         let (mut model, parameters, _) =
             Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
         model.set_precision(setup.recipe.precision)?;
@@ -152,11 +157,20 @@ impl Trainer {
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
         let decay = setup.recipe.ema_decay;
         let ema = if decay > 0.0 { Some(Ema::new(vars.iter(), decay)?) } else { None };
-        let steps_per_epoch =
-            setup.recipe.steps_per_epoch(setup.train.slices().len(), setup.peers.count());
+        let items = items_of(&setup).per_epoch(&setup.train);
+        let steps_per_epoch = setup.recipe.steps_per_epoch(items, setup.peers.count());
         let schedule = setup.recipe.schedule(steps_per_epoch);
+        let head = model.lesion_head().filter(|_| setup.recipe.trains_head());
+        let head = head.map(|head| {
+            let of_class = slices_of_class(&setup.train.labels_present());
+            let counts: Vec<usize> =
+                head.classes().iter().map(|id| of_class.get(id).map_or(0, Vec::len)).collect();
+            let side = lesion_head::map_side(&setup.config);
+            DenseTarget::new(head.classes().to_vec(), &counts, side)
+        });
         Ok(Self {
             setup,
+            head,
             model,
             aside,
             parameters,
@@ -228,7 +242,7 @@ impl Trainer {
             epochs_done: self.progress.epochs_done,
             epochs: self.setup.recipe.epochs,
             steps_done: self.progress.steps_done,
-            items_per_epoch: self.setup.train.slices().len(),
+            items_per_epoch: self.items().per_epoch(&self.setup.train),
         };
         self.callbacks.iter_mut().try_for_each(|callback| callback.started(&run))
     }
@@ -239,8 +253,7 @@ impl Trainer {
         let (epoch, per_process) = (self.progress.epochs_done, recipe.items_per_step());
         let peers = Arc::clone(&self.setup.peers);
         let (rank, count) = (peers.rank(), peers.count());
-        let draws =
-            draws_of_epoch(&self.setup.train.labels_present(), recipe.draw, self.setup.seed, epoch);
+        let draws = self.items().draws(&self.setup.train, recipe.draw, epoch);
         let items = draws.len();
         let own = own_items(self.progress.running.items_done..items, per_process, rank, count);
         let mut loader = self.items().load(&self.setup.train, draws, own, Purpose::Item, epoch);
@@ -266,25 +279,27 @@ impl Trainer {
     /// One optimiser step on `items` items, of which `samples` are this process's own; the
     /// gradients of its batches are averaged.
     pub(crate) fn step(&mut self, samples: &[Sample], items: usize) -> Result<StepRecord> {
-        let mut loss = MeanLoss::default();
+        let mut losses = Losses::default();
         let mut sum: Option<Gradients> = None;
         for batch in samples.chunks(self.setup.recipe.batch_size) {
             let share = batch.len() as f64 / items as f64;
-            let gradients = self.gradients_of(batch, &mut loss)?.scaled(share)?;
+            let gradients = self.gradients_of(batch, &mut losses)?.scaled(share)?;
             sum = Some(match sum {
                 None => gradients,
                 Some(sum) => sum.plus(gradients)?,
             });
         }
         let mut drawn = vec![0.0; 256];
-        samples.iter().for_each(|sample| drawn[usize::from(sample.label)] += 1.0);
-        let gradients = self.together(sum, &mut loss, &mut drawn)?;
+        let asked = samples.iter().flat_map(|sample| &sample.prompts);
+        asked.for_each(|prompt| drawn[usize::from(prompt.label)] += 1.0);
+        drawn[0] = 0.0; // questions about nothing
+        let gradients = self.together(sum, &mut losses, &mut drawn)?;
+        let loss = losses.prompts;
         self.require_finite("the training loss", loss.total())?;
-        let gradient_norm = gradients.norm()?;
-        self.require_finite("the gradient", gradient_norm)?;
+        self.require_finite("the lesion head's loss", losses.head.total())?;
         let lr = self.schedule.at(self.progress.steps_done);
-        self.update(gradients, gradient_norm, lr)?;
-        self.count(items, &drawn, loss);
+        let gradient_norm = self.update(gradients, lr)?;
+        self.count(items, &drawn, losses);
         Ok(StepRecord {
             step: self.progress.steps_done,
             epoch: self.progress.epochs_done + 1,
@@ -298,7 +313,7 @@ impl Trainer {
     fn together(
         &self,
         own: Option<Gradients>,
-        loss: &mut MeanLoss,
+        losses: &mut Losses,
         drawn: &mut [f64],
     ) -> Result<Gradients> {
         let own = own.unwrap_or_else(|| Gradients::none(self.parameters.len()));
@@ -306,7 +321,8 @@ impl Trainer {
         if peers.count() == 1 {
             return Ok(own);
         }
-        loss.sum_over(peers);
+        losses.prompts.sum_over(peers);
+        losses.head.sum_over(peers);
         peers.sum_f64(drawn);
         Ok(own.sum_over(self.parameters.iter().map(|(_, var)| var), peers)?)
     }
@@ -324,34 +340,56 @@ impl Trainer {
     }
 
     /// Forward and backward pass over one batch; adds its losses to `loss`.
-    fn gradients_of(&self, samples: &[Sample], loss: &mut MeanLoss) -> Result<Gradients> {
-        let batch = Batch::new(samples, &self.setup.device)?;
-        let features = self.model.encode_image(&batch.images)?;
-        let prediction = self.model.decode_box(&features, &batch.boxes, DecodeMode::Train)?;
-        let value = dice_and_cross_entropy(&prediction.logits, &batch.masks)?;
-        loss.add(&value.dice.to_vec1()?, &value.bce.to_vec1()?);
-        let mut store = value.total.backward()?;
+    fn gradients_of(&self, samples: &[Sample], losses: &mut Losses) -> Result<Gradients> {
+        let batch = Batch::new(samples, self.head.as_ref(), &self.setup.device)?;
+        let mut store = self.objective().backward(&self.model, &batch, losses)?;
         if let Some(aside) = &self.aside {
             store.extend(aside.take())?;
         }
         Ok(Gradients::take(&mut store, self.parameters.iter())?)
     }
 
-    fn update(&mut self, gradients: Gradients, norm: f64, lr: f64) -> Result<()> {
+    fn objective(&self) -> Objective {
+        let recipe = &self.setup.recipe;
+        Objective {
+            scores: !recipe.parity,
+            head_weight: self.head.as_ref().map(|_| recipe.head_weight),
+            head_gradient: recipe.head_gradient,
+        }
+    }
+
+    /// One optimiser step; returns the length of the gradient of SAM 2's own parameters.
+    ///
+    /// The lesion head, whose parameters come last, has its own learning rate on the same schedule
+    /// and its own clipping: it does not touch the other parameters in any way.
+    fn update(&mut self, gradients: Gradients, lr: f64) -> Result<f64> {
+        let names = self.parameters.iter().map(|(name, _)| name);
+        let own = names.take_while(|name| !name.starts_with(lesion_head::PREFIX)).count();
+        let (ours, head) = gradients.split(own);
+        let norm = ours.norm()?;
+        self.require_finite("the gradient", norm)?;
+        let head_norm = head.norm()?;
+        self.require_finite("the lesion head's gradient", head_norm)?;
         let limit = self.setup.recipe.clip_norm;
-        let gradients = if limit > 0.0 { gradients.clipped(norm, limit)? } else { gradients };
-        self.optimizer.step(lr, gradients.as_slice())?;
+        let clip = |gradients: Gradients, norm: f64| {
+            if limit > 0.0 { gradients.clipped(norm, limit) } else { Ok(gradients) }
+        };
+        let gradients = clip(ours, norm)?.followed_by(clip(head, head_norm)?);
+        let head_lr = lr / self.setup.recipe.lr * self.setup.recipe.head_lr;
+        let rate = |i: usize| if i < own { lr } else { head_lr };
+        self.optimizer.step_each(rate, gradients.as_slice())?;
         if let Some(ema) = &mut self.ema {
             ema.update(self.parameters.iter().map(|(_, var)| var))?;
         }
-        Ok(())
+        Ok(norm)
     }
 
-    fn count(&mut self, items: usize, drawn: &[f64], loss: MeanLoss) {
+    fn count(&mut self, items: usize, drawn: &[f64], losses: Losses) {
         self.progress.steps_done += 1;
         let running = &mut self.progress.running;
         running.items_done += items;
-        running.loss.merge(loss);
+        running.loss.merge(losses.prompts);
+        running.head.merge(losses.head);
         for (label, &times) in (0..=u8::MAX).zip(drawn).filter(|&(_, &times)| times > 0.0) {
             *running.drawn.entry(label).or_default() += times as usize;
         }
@@ -365,13 +403,14 @@ impl Trainer {
             &model,
             valid,
             &self.items(),
+            self.head.as_ref(),
             self.setup.recipe.batch_size,
             &*self.setup.peers,
         )?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
-        self.require_finite("the validation loss", validation.loss.total())?;
+        self.require_finite("the validation loss", validation.deciding_loss())?;
         Ok(Some(validation))
     }
 
@@ -382,6 +421,7 @@ impl Trainer {
             step: self.progress.steps_done,
             lr: self.schedule.at(self.progress.steps_done.saturating_sub(1)),
             train: running.loss,
+            train_head: self.head.as_ref().map(|_| running.head),
             validation,
             is_best: false,
             drawn: running.drawn,
@@ -400,13 +440,7 @@ impl Trainer {
     }
 
     pub(crate) fn items(&self) -> ItemSettings {
-        ItemSettings {
-            image_size: self.setup.config.image_size,
-            bbox_shift: self.setup.recipe.bbox_shift,
-            augmentation: self.setup.recipe.augmentation,
-            seed: self.setup.seed,
-            threads: self.setup.loader_threads,
-        }
+        items_of(&self.setup)
     }
 
     pub(crate) fn require_finite(&self, what: &str, value: f64) -> Result<()> {
@@ -419,6 +453,17 @@ impl Trainer {
         };
         let (step, epoch) = (self.progress.steps_done + 1, self.progress.epochs_done + 1);
         Err(Error::NotFinite { what: what.to_owned(), value, step, epoch, saved })
+    }
+}
+
+fn items_of(setup: &Setup) -> ItemSettings {
+    ItemSettings {
+        asking: setup.recipe.asking(),
+        image_size: setup.config.image_size,
+        bbox_shift: setup.recipe.bbox_shift,
+        augmentation: setup.recipe.augmentation,
+        seed: setup.seed,
+        threads: setup.loader_threads,
     }
 }
 

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{D, DType, Tensor};
-use ild_model::{DecodeMode, Sam2};
+use ild_model::Sam2;
 
 use crate::data::augment::Augmentation;
 use crate::data::batch::Batch;
-use crate::data::dataset::{Sample, SliceDataset};
-use crate::data::items::{ItemSettings, every_label};
+use crate::data::dataset::{LABEL_SIZE, Sample, SliceDataset};
+use crate::data::dense::DenseTarget;
+use crate::data::items::ItemSettings;
 use crate::error::Result;
-use crate::optimiser::loss::dice_and_cross_entropy;
+use crate::optimiser::dense_loss::dense_loss;
 use crate::peers::Peers;
 use crate::random::Purpose;
+use crate::run::objective::Objective;
 use crate::watch::history::Validation;
 
-/// Every label of every slice of `data`, with box shifts that are the same in every epoch.
+/// Every label of every slice of `data`, or every lesion with what the lesion head finds, as the
+/// items say; box shifts are the same in every epoch.
 ///
 /// Several processes share the boxes and all get the result. `model` should be one without
 /// gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has, when the
@@ -28,35 +31,60 @@ pub fn validate(
     model: &Sam2,
     data: &Arc<SliceDataset>,
     items: &ItemSettings,
+    head: Option<&DenseTarget>,
     batch_size: usize,
     peers: &dyn Peers,
 ) -> Result<Validation> {
     let started = Instant::now();
     let settings = ItemSettings { augmentation: Augmentation::default(), ..*items };
-    let draws = every_label(data);
+    let draws = items.validation_draws(data);
     let own = (peers.rank()..draws.len()).step_by(peers.count()).collect();
     let mut loader = settings.load(data, draws, own, Purpose::Validation, 0);
-    let mut validation = Validation::default();
+    let mut validation =
+        Validation { head: head.map(|_| Default::default()), ..Validation::default() };
     while !ild_cli::interrupted() {
         let samples: Vec<Sample> = loader.by_ref().take(batch_size).collect::<Result<_>>()?;
         if samples.is_empty() {
             break;
         }
-        add_batch(model, &samples, &mut validation)?;
+        add_batch(model, &samples, head, &mut validation)?;
     }
     validation.sum_over(peers);
     validation.seconds = started.elapsed().as_secs_f64();
     Ok(validation)
 }
 
-fn add_batch(model: &Sam2, samples: &[Sample], validation: &mut Validation) -> Result<()> {
-    let batch = Batch::new(samples, model.device())?;
-    let prediction =
-        model.decode_box(&model.encode_image(&batch.images)?, &batch.boxes, DecodeMode::Train)?;
-    let loss = dice_and_cross_entropy(&prediction.logits, &batch.masks)?;
-    validation.loss.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
-    for (sample, dice) in samples.iter().zip(dice_of_masks(&prediction.logits, &batch.masks)?) {
-        validation.dice_of_class.entry(sample.label).or_default().add(dice);
+fn add_batch(
+    model: &Sam2,
+    samples: &[Sample],
+    head: Option<&DenseTarget>,
+    validation: &mut Validation,
+) -> Result<()> {
+    let batch = Batch::new(samples, head, model.device())?;
+    let (features, maps) = match head {
+        None => (model.encode_image(&batch.images)?, None),
+        Some(_) => model.encode_image_with_lesions(&batch.images)?,
+    };
+    let plain = Objective { scores: false, head_weight: None, head_gradient: 0.0 };
+    // Validation asks by boxes only, so predictions come in the order of the samples' prompts.
+    if let (Some(asked), [(predicted, loss)]) =
+        (&batch.boxes, &plain.answers(model, &features, &batch)?[..])
+    {
+        validation.loss.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
+        let labels = samples.iter().flat_map(|sample| &sample.prompts).map(|prompt| prompt.label);
+        for (label, dice) in labels.zip(dice_of_masks(&predicted.logits, &asked.masks)?) {
+            validation.dice_of_class.entry(label).or_default().add(dice);
+        }
+    }
+    let (Some(maps), Some(target), Some(head), Some(score)) =
+        (&maps, &batch.dense, head, &mut validation.head)
+    else {
+        return Ok(());
+    };
+    score.loss.add(&dense_loss(maps, target)?, samples.len())?;
+    for (i, sample) in samples.iter().enumerate() {
+        let found = maps.probabilities(i, LABEL_SIZE, LABEL_SIZE)?;
+        score.add(&found, &head.classes, &sample.labels, sample.known.as_ref())?;
     }
     Ok(())
 }

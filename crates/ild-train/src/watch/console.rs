@@ -51,6 +51,15 @@ impl Callback for Console {
                 line += &format!(" {} {:.3}", self.table.name(*id), dice.mean());
             }
         }
+        if let Some(head) = epoch.validation.as_ref().and_then(|v| v.head.as_ref()) {
+            let any = head.any.dice().unwrap_or(f64::NAN);
+            line +=
+                &format!(", head loss {:.4}, without prompt {any:.3}, by class", head.loss.total());
+            for (id, pixels) in &head.of_class {
+                let dice = pixels.dice().unwrap_or(f64::NAN);
+                line += &format!(" {} {dice:.3}", self.table.name(*id));
+            }
+        }
         let (speed, waiting, seconds) =
             (epoch.items_per_second, 100.0 * epoch.waiting_share, epoch.total_seconds());
         line += &format!(", {seconds:.0} s, {speed:.1} slices/s, {waiting:.0} % waiting for data");

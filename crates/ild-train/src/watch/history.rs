@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::peers::Peers;
 use crate::run::exact;
+pub use crate::watch::head_score::{HeadLoss, HeadScore, Overlap};
 
 /// Mean losses over some items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct Validation {
     pub loss: MeanLoss,
     /// Label id → Dice of its masks.
     pub dice_of_class: BTreeMap<u8, ClassDice>,
+    /// What the lesion head found, where there is one.
+    #[serde(default)]
+    pub head: Option<HeadScore>,
     /// Seconds it took.
     #[serde(with = "exact")]
     pub seconds: f64,
@@ -96,6 +100,9 @@ impl Validation {
     /// Adds what the other processes found.
     pub(crate) fn sum_over(&mut self, peers: &dyn Peers) {
         self.loss.sum_over(peers);
+        if let Some(head) = &mut self.head {
+            head.sum_over(peers);
+        }
         let mut sums = [0.0; 512];
         for (&id, dice) in &self.dice_of_class {
             (sums[usize::from(id)], sums[256 + usize::from(id)]) = (dice.sum, dice.masks as f64);
@@ -111,6 +118,13 @@ impl Validation {
             )
         });
         self.dice_of_class = found.filter(|(_, dice)| dice.masks > 0).collect();
+    }
+
+    /// What `best` is decided by: the loss of the prompts plus that of the lesion head.
+    #[must_use]
+    pub fn deciding_loss(&self) -> f64 {
+        let prompts = if self.loss.items > 0 { self.loss.total() } else { 0.0 };
+        prompts + self.head.as_ref().map_or(0.0, |head| head.loss.total())
     }
 
     /// Mean over classes of the mean Dice; `None` without any.
@@ -156,6 +170,9 @@ pub struct EpochRecord {
     pub lr: f64,
     /// Mean training loss.
     pub train: MeanLoss,
+    /// Mean training loss of the lesion head, where it is trained.
+    #[serde(default)]
+    pub train_head: Option<HeadLoss>,
     /// Validation, if there is a validation set.
     pub validation: Option<Validation>,
     /// Whether this epoch is the best so far.
@@ -180,10 +197,12 @@ impl EpochRecord {
         self.seconds + self.validation.as_ref().map_or(0.0, |validation| validation.seconds)
     }
 
-    /// What `best` is decided by: validation loss, or training loss without a validation set.
+    /// What `best` is decided by: validation loss, or training loss without a validation set; with
+    /// a lesion head, of prompts and head together, so that one file serves both.
     #[must_use]
     pub fn deciding_loss(&self) -> f64 {
-        self.validation.as_ref().map_or(self.train.total(), |validation| validation.loss.total())
+        let train = || self.train.total() + self.train_head.map_or(0.0, |head| head.total());
+        self.validation.as_ref().map_or_else(train, Validation::deciding_loss)
     }
 }
 
@@ -197,6 +216,10 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
     );
     for id in table.0.keys() {
         let _ = write!(text, ",valid_dice_{}", table.name(*id).replace([',', '"'], " "));
+    }
+    let with_head = epochs.iter().any(|epoch| epoch.train_head.is_some());
+    if with_head {
+        text.push_str(",train_head_loss,valid_head_loss,valid_auto_dice,valid_auto_dice_any");
     }
     text.push_str(",best,seconds,items_per_second,waiting_share\n");
     for e in epochs {
@@ -222,6 +245,9 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
             let dice = e.validation.as_ref().and_then(|v| v.dice_of_class.get(id));
             let _ = write!(text, ",{}", dice.map_or(String::new(), |dice| dice.mean().to_string()));
         }
+        if with_head {
+            text.push_str(&head_cells(e));
+        }
         let _ = writeln!(
             text,
             ",{},{:.3},{:.3},{:.4}",
@@ -232,6 +258,18 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
         );
     }
     Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
+}
+
+fn head_cells(epoch: &EpochRecord) -> String {
+    let head = epoch.validation.as_ref().and_then(|validation| validation.head.as_ref());
+    [
+        epoch.train_head.map(|head| head.total()),
+        head.map(|head| head.loss.total()),
+        head.and_then(HeadScore::mean_dice),
+        head.and_then(|head| head.any.dice()),
+    ]
+    .map(|value| value.map_or(",".to_owned(), |value| format!(",{value}")))
+    .concat()
 }
 
 #[cfg(test)]
@@ -260,6 +298,7 @@ mod tests {
         let validation = Validation {
             loss: train,
             dice_of_class: [(2, dice(&[1.0, 0.8])), (5, dice(&[0.7]))].into(),
+            head: None,
             seconds: 0.5,
         };
         assert!((validation.mean_dice().unwrap() - 0.8).abs() < 1e-12);
@@ -268,6 +307,7 @@ mod tests {
             step: 10,
             lr: 1e-3,
             train,
+            train_head: None,
             validation: Some(validation),
             is_best: true,
             drawn: BTreeMap::new(),

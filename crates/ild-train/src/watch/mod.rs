@@ -3,6 +3,7 @@
 pub(crate) mod callback;
 pub(crate) mod console;
 pub(crate) mod files;
+pub(crate) mod head_score;
 pub(crate) mod history;
 pub(crate) mod step_log;
 pub(crate) mod summary;

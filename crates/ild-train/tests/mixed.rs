@@ -1,0 +1,129 @@
+//! Our own recipe: several questions about each slice, and the lesion head beside them.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ild_model::{Weights, lesion_head};
+use ild_train::{
+    Augmentation, Callback, Declared, Error, Position, Purpose, Questions, Recipe, Result,
+    RunFolder, Setup, SliceDataset, StepRecord, Trainer, Warp, read_state_weights, stream,
+};
+use ndarray::{Array2, Array3};
+use support::{toy, write_slice};
+
+fn setup(folder: &Path, recipe: Recipe) -> Setup {
+    let open = |part: &str| SliceDataset::open(&folder.join("npy").join(part)).unwrap();
+    let model = folder.join("mini.toml");
+    Setup {
+        valid: Some(Arc::new(open("valid"))),
+        loader_threads: 1,
+        ..Setup::new(model.to_str().unwrap(), open("train"), recipe).unwrap()
+    }
+}
+
+fn mixed() -> Recipe {
+    Recipe {
+        epochs: 2,
+        batch_size: 4,
+        lr: 2e-3,
+        head_lr: 2e-3,
+        clip_norm: 1.0,
+        ema_decay: 0.9,
+        augmentation: Augmentation { flip: true, ..Augmentation::default() },
+        ..Recipe::default()
+    }
+}
+
+fn train(folder: &Path, name: &str, recipe: Recipe) -> Weights {
+    let run = folder.join(name);
+    Trainer::new(setup(folder, recipe), RunFolder::open(&run).unwrap()).unwrap().fit().unwrap();
+    Weights::read(&run.join("latest.safetensors")).unwrap()
+}
+
+fn assert_same(a: &Weights, b: &Weights, which: impl Fn(&str) -> bool) {
+    let mut compared = 0;
+    for (name, tensor) in a.iter().filter(|(name, _)| which(name)) {
+        assert_eq!(support::largest_difference(tensor, b.get(name).unwrap()), 0.0, "{name}");
+        compared += 1;
+    }
+    assert!(compared > 10, "{compared} tensors compared");
+}
+
+#[test]
+fn with_the_gate_shut_all_weights_of_sam_2_are_those_of_a_run_without_the_head_to_the_bit() {
+    let folder = toy();
+    let without = train(folder.path(), "without", Recipe { head_weight: 0.0, ..mixed() });
+    let shut = train(folder.path(), "shut", Recipe { head_gradient: 0.0, ..mixed() });
+    assert_eq!(without.lesion_classes().unwrap(), None);
+    assert_eq!(shut.lesion_classes().unwrap().unwrap(), [1, 3]);
+    assert_same(&without, &shut, |_| true);
+    let open = train(folder.path(), "open", Recipe { head_gradient: 1.0, ..mixed() });
+    let name = "image_encoder.trunk.patch_embed.proj.weight";
+    let (open, shut) = (open.get(name).unwrap(), shut.get(name).unwrap());
+    assert!(support::largest_difference(open, shut) > 0.0, "an open gate teaches the encoder");
+}
+
+struct StopAfter(u64);
+
+impl Callback for StopAfter {
+    fn stepped(&mut self, step: &StepRecord, _: Position) -> Result<()> {
+        let stop = Error::Settings("enough".to_owned());
+        if step.step == self.0 { Err(stop) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_resumed_run_gives_the_head_of_an_uninterrupted_one_to_the_bit() {
+    let folder = toy();
+    let whole = train(folder.path(), "whole", mixed());
+    let run = folder.path().join("part");
+    let begun = Setup { save_every_steps: 1, ..setup(folder.path(), mixed()) };
+    let stopped =
+        Trainer::new(begun, RunFolder::open(&run).unwrap()).unwrap().watched_by(StopAfter(5)).fit();
+    assert!(stopped.is_err());
+    let state = run.join("state.safetensors");
+    let weights = read_state_weights(&state).unwrap();
+    let goes_on = Setup { weights, ..setup(folder.path(), mixed()) };
+    let mut trainer = Trainer::new(goes_on, RunFolder::open(&run).unwrap()).unwrap();
+    trainer.resume(&state).unwrap();
+    trainer.fit().unwrap();
+    let resumed = Weights::read(&run.join("latest.safetensors")).unwrap();
+    assert_same(&whole, &resumed, |name| name.starts_with(lesion_head::PREFIX));
+    assert_same(&whole, &resumed, |_| true);
+}
+
+#[test]
+fn a_slice_declared_free_of_disease_is_asked_about_nothing_and_a_label_to_ignore_teaches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = Array3::from_elem((64, 64, 3), 90);
+    let mut labels = Array2::zeros((256, 256));
+    labels.slice_mut(ndarray::s![40..80, 40..80]).fill(1);
+    labels.slice_mut(ndarray::s![40..80, 80..120]).fill(9);
+    write_slice(folder.path(), "train", "a", &image, &labels);
+    write_slice(folder.path(), "train", "b", &image, &Array2::zeros((256, 256)));
+    write_slice(folder.path(), "train", "c", &image, &Array2::zeros((256, 256)));
+    let declared = Declared { healthy: ["b".to_owned()].into(), ignored: Some(9) };
+    let part = folder.path().join("train");
+    let data = SliceDataset::open_declared(&part, &declared).unwrap();
+    assert_eq!((data.slices().len(), data.healthy().len()), (1, 1));
+    assert_eq!(
+        (&data.slices()[0].labels[..], &data.without_label[..]),
+        (&[1][..], &["c".into()][..])
+    );
+    let ignored = data.ignored();
+    let questions = Questions { count: 20, bbox_shift: 5, image_size: 64, ignored };
+    let mut rng = stream(1, Purpose::Item, 0, 0);
+    let ill = data.asked(0, &questions, &Warp::IDENTITY, false, &mut rng).unwrap();
+    assert!(ill.prompts.iter().all(|prompt| prompt.label != 9));
+    let known = ill.known.unwrap();
+    assert_eq!((known[[50, 100]], known[[50, 50]], known[[5, 5]]), (0, 1, 1));
+    let healthy = data.asked(1, &questions, &Warp::IDENTITY, false, &mut rng).unwrap();
+    assert!(healthy.known.is_none() && !healthy.prompts.is_empty());
+    assert!(healthy.prompts.iter().all(|prompt| prompt.label == 0));
+
+    let wrong = Declared { healthy: ["a".to_owned()].into(), ignored: None };
+    let error = SliceDataset::open_declared(&part, &wrong).unwrap_err().to_string();
+    assert!(error.contains("declared free of disease"), "{error}");
+}
