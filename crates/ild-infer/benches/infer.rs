@@ -7,13 +7,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ild_infer::encoder_cache::{Plan, with_features};
-use ild_infer::journey::{Rules, Track};
+use ild_infer::coordinates::{Span, StackIndex};
 use ild_infer::merge::Merger;
-use ild_infer::sweep::{sweep, visits};
-use ild_infer::{Pictures, Prompt, Sam2Segmenter, Scan, encode};
+use ild_infer::prompt::{SlicePrompt, Track};
+use ild_infer::propagate::GapRule;
+use ild_infer::{Engine, JourneySettings, Pictures, Scan, Session};
 use ild_io::{Affine, Geometry, Images, LabelTable, Placement};
-use ild_model::{Sam2, Sam2Config, Weights};
+use ild_model::{Sam2, Sam2Config, SliceBox, Weights};
 use ndarray::Array3;
 
 const SLICES: usize = 40;
@@ -41,41 +41,26 @@ fn scan() -> Scan {
 fn tracks() -> Vec<Track> {
     let corner = |label: u8| 60.0 * f64::from(label);
     let prompt = |label: u8| {
-        Prompt::Box([corner(label), corner(label), corner(label) + 120.0, corner(label) + 90.0])
+        let [x, y] = [corner(label), corner(label)];
+        SlicePrompt::Box(SliceBox::new([x, y, x + 120.0, y + 90.0]))
     };
     (1..=LABELS)
         .map(|label| Track {
             label,
-            start: SLICES / 2,
-            span: [0, SLICES - 1],
+            start: StackIndex(SLICES / 2),
+            span: Span::whole(SLICES),
             prompt: prompt(label),
         })
         .collect()
 }
 
-fn segment(model: &Sam2, scan: &Scan, tracks: &[Track]) -> Merger {
-    let rules = Rules {
-        side: model.config().image_size,
-        bbox_shift: 5,
-        stop_after: None,
-        restarts: vec![],
-        slice_size: [SIZE, SIZE],
-    };
-    let order: Vec<usize> = visits(tracks).iter().map(|visit| visit.z).collect();
-    let mut merger = Merger::new([SLICES, SIZE, SIZE], false);
-    let run = with_features(
-        &Plan::new(&order, 2 * SLICES),
-        1,
-        |slices| encode(model, scan, slices),
-        |features| {
-            let mut segmenter = Sam2Segmenter { model, features, slice_size: [SIZE, SIZE] };
-            sweep(tracks, &rules, &mut segmenter, |i, z, prediction| {
-                merger.add(tracks[i].label, z, &prediction);
-                Ok(())
-            })
-        },
-    );
-    run.expect("the bench's own case is segmented");
+fn segment(engine: &Engine, scan: &Scan, tracks: &[Track]) -> Merger {
+    let session = Session::open(engine, scan.clone());
+    let settings = JourneySettings { bbox_shift: 5, gap: GapRule::Near, stop_after: None };
+    let mut merger = Merger::new(scan.stack_shape(), false);
+    session
+        .segment(&session.journey(settings), tracks, &mut merger, None, |_| ())
+        .expect("the bench's own case is segmented");
     merger
 }
 
@@ -85,17 +70,18 @@ fn infer(criterion: &mut Criterion) {
     let weights = Weights::random(&config, 1).expect("random weights");
     let (model, _) = Sam2::load(&config, &weights, &candle_core::Device::Cpu)
         .expect("a model of random weights");
+    let engine = Engine::of_model(model);
     let (scan, tracks) = (scan(), tracks());
     let mut group = criterion.benchmark_group(format!("infer/{name}"));
     group.sample_size(10).throughput(Throughput::Elements(SLICES as u64));
     group.bench_function("features shared by 5 labels", |b| {
-        b.iter(|| black_box(segment(&model, &scan, &tracks)))
+        b.iter(|| black_box(segment(&engine, &scan, &tracks)))
     });
     group.bench_function("encoded for each label", |b| {
         b.iter(|| {
             tracks
                 .iter()
-                .map(|track| segment(&model, &scan, std::slice::from_ref(track)))
+                .map(|track| segment(&engine, &scan, std::slice::from_ref(track)))
                 .for_each(|merger| drop(black_box(merger)))
         });
     });

@@ -3,6 +3,7 @@
 use ild_io::BoundingBox;
 use ndarray::{Array2, ArrayView3, s};
 
+use crate::coordinates::StackIndex;
 use crate::merge::Merger;
 use crate::{Prediction, Result, Scan};
 
@@ -33,7 +34,7 @@ pub fn fill_boxes(
             let Some(b) = BoundingBox::around(slice, |v| v == id) else { continue };
             let mut probability = Array2::zeros(slice.dim());
             probability.slice_mut(s![b.y0..b.y1, b.x0..b.x1]).fill(1.0);
-            merger.add(id, z, &Prediction { probability, iou: 1.0, object_score: 1.0 });
+            merger.add(id, StackIndex(z), &Prediction { probability, scores: None });
         }
     }
     Ok(merger)

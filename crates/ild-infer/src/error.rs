@@ -48,6 +48,9 @@ pub enum Error {
     /// The thread that encodes slices is gone.
     #[error("the encoder stopped before slice {0} was encoded")]
     EncoderStopped(usize),
+    /// Features were asked for that the plan does not announce (any more).
+    #[error("slice {0} of the stack was not announced to the encoder")]
+    SliceNotPlanned(usize),
 }
 
 impl Error {
@@ -75,7 +78,10 @@ impl Error {
             Self::Model(error) => error.is_rejection(),
             Self::Refused { .. } => true,
             Self::Cases { rejected, .. } => *rejected,
-            Self::Write(_) | Self::Interrupted(_) | Self::EncoderStopped(_) => false,
+            Self::Write(_)
+            | Self::Interrupted(_)
+            | Self::EncoderStopped(_)
+            | Self::SliceNotPlanned(_) => false,
         }
     }
 

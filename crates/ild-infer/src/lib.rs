@@ -1,40 +1,49 @@
-//! 3-D inference: a box travels through the volume from slice to slice.
+//! 3-D inference: prompts on slices of a chest CT become one label map on its grid.
 //!
-//! A case becomes a [`Scan`] (pictures, and where they lie in the CT); a prompt becomes
-//! [`journey::Track`]s; [`sweep`] runs all journeys over a [`SliceSegmenter`], whose features come
-//! from [`encoder_cache`]; [`merge`] resolves overlaps; [`output`] puts the result on the CT's own
-//! grid. `run` does that for every case of a folder.
+//! ```text
+//! case_file, scan, window_choice    a case: pictures, and where they lie in the CT
+//! prompt                            where journeys start: truth, drawn, mask, heuristic → tracks
+//! find                              lesions without a prompt: the checkpoint's own classes
+//! propagate                         how answers are carried from slice to slice: the box's journey
+//! model                             weights; features by slice, ahead or kept; answers to prompts
+//! merge                             overlaps and islands → one label map
+//! output                            files on the CT's own grid, with their provenance
+//! session                           all of that on an open case, for programs that click
+//! run                               all of that for every case of a folder
+//! ```
+//!
+//! Slices and places have types ([`coordinates`], [`ild_model::SliceBox`], [`ild_model::InputBox`]):
+//! a slice of the stack is no slice of the CT, a pixel of the slice none of the model's input.
 //!
 //! Deliberately absent: nothing here resamples a CT, and nothing reads ground truth unless the
-//! prompt is `gt` or a picture shows it.
+//! prompt is one of `gt` or a picture shows it.
 
 mod baseline;
 mod case_file;
-mod engine;
 mod error;
-mod one_case;
-mod picture;
-mod run;
-mod sam2;
+mod provenance;
 mod scan;
-mod segmenter;
-mod settings;
+mod session;
 mod window_choice;
 
-pub mod encoder_cache;
-pub mod journey;
+pub mod coordinates;
+pub mod find;
 pub mod merge;
+pub mod model;
 pub mod output;
+pub mod pieces;
 pub mod prompt;
-pub mod sweep;
+pub mod propagate;
+pub mod run;
+pub mod settings;
 
 pub use baseline::{Baseline, fill_boxes};
 pub use case_file::{CaseFile, Shard, find_cases};
-pub use engine::Engine;
 pub use error::{Error, Result};
-pub use one_case::{CaseFacts, Provenance};
-pub use run::{Run, Summary};
-pub use sam2::{Sam2Segmenter, encode, feature_bytes};
+pub use model::answer::{Prediction, Scores, SliceSegmenter, THRESHOLD};
+pub use model::engine::Engine;
+pub use provenance::Provenance;
+pub use run::Run;
 pub use scan::{Pictures, Scan};
-pub use segmenter::{Prediction, Prompt, SliceSegmenter, THRESHOLD};
+pub use session::{JourneySettings, Session};
 pub use settings::Settings;

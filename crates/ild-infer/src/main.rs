@@ -42,11 +42,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    let settings = cli.settings.clone();
-    let run = Run::new(cli.settings, &cli.common)?;
+    let output = cli.settings.output.clone();
+    let run = Run::new(cli.settings.resolve()?, &cli.common)?;
     run.describe(&mut report);
     let summary = run.go(cli.common.force, &mut report)?;
-    println!("{}", summary.table(&settings));
+    println!("{}", summary.table(&output));
     report.write(cli.common.report.as_deref())?;
     summary.verdict()?;
     Ok(())

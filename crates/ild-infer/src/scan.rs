@@ -5,10 +5,13 @@ use std::path::Path;
 use ild_io::{
     Case, Geometry, Images, LabelTable, Placement, Volume, read_label_map, read_npz, read_volume,
 };
+use ild_model::SliceSize;
 use ild_preprocess::{Windowing, no_hounsfield_units, value_range, window_slices};
 use ndarray::{Array3, Axis, s};
 
 use crate::Result;
+use crate::coordinates::{CtSlice, Span, StackIndex};
+use crate::propagate::GapRule;
 
 /// Where the pictures of a case come from.
 #[derive(Clone, Debug)]
@@ -79,18 +82,25 @@ impl Scan {
         let ct = read_volume(path)?;
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
+        let truth = case.label.map(|label| label.labels);
+        Ok(Self { truth, ..Self::of_ct(id, case.ct, windowing, table) })
+    }
+
+    /// All slices of `ct`, seen through `windowing`.
+    #[must_use]
+    pub fn of_ct(id: &str, ct: Volume, windowing: Windowing, table: &LabelTable) -> Self {
         let mut notes: Vec<String> =
-            value_range(&case.ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
-        notes.extend(case.ct.geometry.notes.iter().map(ToString::to_string));
-        Ok(Self {
+            value_range(&ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
+        notes.extend(ct.geometry.notes.iter().map(ToString::to_string));
+        Self {
             id: id.to_owned(),
-            placement: Placement::whole(case.ct.geometry.clone()),
-            truth: case.label.map(|label| label.labels),
+            placement: Placement::whole(ct.geometry.clone()),
+            truth: None,
             label_table: table.clone(),
             windowing: Some(windowing),
             notes,
-            pictures: Pictures::Ct(Box::new(case.ct)),
-        })
+            pictures: Pictures::Ct(Box::new(ct)),
+        }
     }
 
     /// The CT itself, when the input was one.
@@ -120,12 +130,38 @@ impl Scan {
         self.placement.stack_zyx()
     }
 
-    /// First and last picture that lie within the CT's slices `z0..=z1`; `None` when there is none.
+    /// Rows and columns of a picture.
     #[must_use]
-    pub fn stack_span(&self, [z0, z1]: [usize; 2]) -> Option<[usize; 2]> {
-        let within = |z: &usize| (z0..=z1).contains(z);
-        let z_index = self.z_index();
-        Some([z_index.iter().position(within)?, z_index.iter().rposition(within)?])
+    pub fn slice_size(&self) -> SliceSize {
+        let [_, height, width] = self.grid().shape_zyx;
+        SliceSize { height, width }
+    }
+
+    /// Where a picture lies in the CT.
+    #[must_use]
+    pub fn ct_slice(&self, picture: StackIndex) -> CtSlice {
+        CtSlice(self.z_index()[picture.0])
+    }
+
+    /// The picture of a slice of the CT; `None` when the stack does not hold it.
+    #[must_use]
+    pub fn position(&self, slice: CtSlice) -> Option<StackIndex> {
+        self.z_index().iter().position(|&z| z == slice.0).map(StackIndex)
+    }
+
+    /// First and last picture that lie within these slices of the CT; `None` when there is none.
+    #[must_use]
+    pub fn stack_span(&self, slices: Span<CtSlice>) -> Option<Span<StackIndex>> {
+        let within = |z: &usize| slices.holds(CtSlice(*z));
+        let first = self.z_index().iter().position(within)?;
+        let last = self.z_index().iter().rposition(within)?;
+        Some(Span { first: StackIndex(first), last: StackIndex(last) })
+    }
+
+    /// For each pair of successive pictures: whether they are too far apart to be neighbours.
+    #[must_use]
+    pub fn breaks(&self, gap: GapRule) -> Vec<bool> {
+        gap.restarts(self.z_index(), self.grid().spacing_xyz_mm[2])
     }
 
     /// Picture `i` as `[y, x, 3]`; grey is repeated three times, as the model takes it.

@@ -11,12 +11,14 @@ use crate::{Error, Result};
 const SAME_HU: f64 = 0.5;
 
 /// The window in a checkpoint's metadata: that of `dataset.json`, or a plain `{"level_hu": …,
-/// "width_hu": …}`.
-#[must_use]
-pub fn of_metadata(text: &str) -> Option<Windowing> {
-    let wide = serde_json::from_str::<Option<Windowing>>(text).ok().flatten();
-    wide.or_else(|| {
-        serde_json::from_str::<Option<Window>>(text).ok().flatten().map(Windowing::Grey)
+/// "width_hu": …}`; `null` says that there is none.
+///
+/// # Errors
+/// When it is neither.
+pub fn of_metadata(text: &str) -> serde_json::Result<Option<Windowing>> {
+    serde_json::from_str::<Option<Windowing>>(text).or_else(|error| {
+        let plain = serde_json::from_str::<Option<Window>>(text);
+        plain.map(|window| window.map(Windowing::Grey)).map_err(|_| error)
     })
 }
 
@@ -106,8 +108,10 @@ mod tests {
     #[test]
     fn both_spellings_of_metadata_are_read() {
         let lung: Windowing = "lung".parse().unwrap();
-        assert_eq!(of_metadata(&serde_json::to_string(&lung).unwrap()), Some(lung));
-        assert_eq!(of_metadata(r#"{"level_hu": -600, "width_hu": 1500}"#), Some(lung));
-        assert_eq!(of_metadata("null"), None);
+        assert_eq!(of_metadata(&serde_json::to_string(&lung).unwrap()).unwrap(), Some(lung));
+        let plain = of_metadata(r#"{"level_hu": -600, "width_hu": 1500}"#);
+        assert_eq!(plain.unwrap(), Some(lung));
+        assert_eq!(of_metadata("null").unwrap(), None);
+        assert!(of_metadata(r#"{"level_hu": "#).is_err(), "a damaged one is no missing one");
     }
 }

@@ -94,8 +94,8 @@ impl Bench {
     }
 
     fn run(&self, input: &str, prompt: &str, more: &[&str]) -> Output {
-        let prompt =
-            if matches!(prompt, "gt" | "auto") { prompt.into() } else { self.path(prompt) };
+        let is_file = prompt.contains('.') || prompt.ends_with('/');
+        let prompt = if is_file { self.path(prompt) } else { prompt.into() };
         Command::new(env!("CARGO_BIN_EXE_ild-infer"))
             .arg("--input")
             .arg(self.path(input))
@@ -130,6 +130,11 @@ fn refused(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn wrong_usage(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 fn same_header(a: &Path, b: &Path) {
     let (a, b) = (read_volume(a).unwrap().geometry, read_label_map(b).unwrap().geometry);
     assert_eq!(a, b, "shape, spacing and affine to the last bit");
@@ -157,6 +162,8 @@ fn every_output_of_an_npz_lies_on_the_cts_grid() {
 
     let about = bench.json("a.json");
     assert_eq!(about["prompt"]["stamp"], "prompt from ground truth");
+    assert_eq!(about["prompt"]["kind"], "ground-truth");
+    assert_eq!(about["prompt"]["ground_truth_used"], true);
     assert_eq!(about["slices_encoded"], 7, "one encoding per slice, shared by both labels");
     assert_eq!(about["gaps"]["count"], 1);
     assert!(std::fs::read_to_string(bench.out("a.ctbl")).unwrap().contains("5 Honeycombing"));
@@ -189,6 +196,7 @@ fn a_ct_is_segmented_from_drawn_boxes_without_any_ground_truth() {
     let about = bench.json("a.json");
     assert_eq!(about["prompt"]["journeys"].as_array().unwrap().len(), 3);
     assert_eq!(about["prompt"]["stamp"], "prompt from a file of boxes or points");
+    assert_eq!(about["prompt"]["ground_truth_used"], false);
     assert_eq!(about["slices_encoded"], 8, "slices 2 to 9");
 }
 
@@ -236,7 +244,11 @@ fn prompts_that_cannot_be_meant_are_refused_with_their_number() {
     let bench = Bench::new();
     for (entry, words) in [
         (r#"{"label": "Emphysema", "box": [1, 1, 1, 5, 5, 5]}"#, "Honeycombing"),
-        (r#"{"label": 2, "box": [1, 1, 1, 5, 5, 12]}"#, "0..12"),
+        (r#"{"label": 9, "box": [1, 1, 1, 5, 5, 5]}"#, "found 9"),
+        (r#"{"label": 0, "box": [1, 1, 1, 5, 5, 5]}"#, "background"),
+        (r#"{"label": 2, "box": [1, 1, 1, 5, 5, 12]}"#, "0..=11"),
+        (r#"{"label": 2, "box": [1, 1, 1, 5, 5, 1.9]}"#, "whole slices"),
+        (r#"{"label": 2, "box": [1, 1, 1, 56, 5, 5]}"#, "0..=55"),
         (r#"{"label": 2, "box": [9, 1, 1, 5, 5, 5]}"#, "x0 <= x1"),
         (r#"{"label": 2, "box": [1, 1, 5, 5]}"#, "6 numbers"),
         (r#"{"label": 2, "slice": 40, "box": [1, 1, 5, 5]}"#, "slice 40"),
@@ -255,7 +267,7 @@ fn ground_truth_that_is_not_there_is_asked_for() {
     assert!(refused(&bench.run("ct", "gt", &[])).contains("--gt-path"));
     let gt = bench.path("gt");
     ok(&bench.run("ct", "gt", &["--gt-path", gt.to_str().unwrap()]));
-    assert!(refused(&bench.run("npz", "auto", &[])).contains("the CT itself"));
+    assert!(refused(&bench.run("npz", "heuristic", &[])).contains("the CT itself"));
 }
 
 #[test]
@@ -286,6 +298,86 @@ fn the_box_fill_baseline_is_the_filled_tight_box_of_each_slice() {
     let mut expected = labels();
     expected.slice_mut(s![7, .., ..]).fill(0);
     assert_eq!(found, expected, "the labels are boxes, so the baseline is perfect here");
+    let about = bench.json("a.json");
+    assert_eq!(about["prompt"]["stamp"], "box-fill baseline, prompt from ground truth");
+    assert_eq!(about["prompt"]["ground_truth_used"], true);
+    assert!(about["labels"][0]["mean_predicted_iou"].is_null(), "no model, no estimate");
+}
+
+#[test]
+fn a_baseline_of_ground_truth_boxes_is_never_stamped_as_anything_else() {
+    let bench = Bench::new();
+    for prompt in ["auto", "heuristic", "boxes.json"] {
+        let text = wrong_usage(&bench.run("npz", prompt, &["--baseline", "box-fill"]));
+        assert!(text.contains("--prompt gt only"), "{text}");
+    }
+    assert!(!bench.out("a.nii.gz").exists());
+}
+
+#[test]
+fn weights_without_classes_of_their_own_are_told_of_the_heuristic() {
+    let bench = Bench::new();
+    let text = refused(&bench.run("ct", "auto", &[]));
+    assert!(text.contains("nano.safetensors") && text.contains("--prompt heuristic"), "{text}");
+}
+
+#[test]
+fn a_damaged_label_table_or_window_in_a_checkpoint_is_an_error() {
+    let bench = Bench::new();
+    let file = bench.path("nano.safetensors");
+    let whole = Weights::read(&file).unwrap();
+    for key in ["label_table", "window"] {
+        let mut metadata = whole.metadata.clone();
+        let text = metadata[key].clone();
+        metadata.insert(key.to_owned(), text[..text.len() / 2].to_owned());
+        whole.write_safetensors(&file, &metadata).unwrap();
+        let text = refused(&bench.run("npz", "gt", &[]));
+        assert!(text.contains("nano.safetensors") && text.contains(key), "{text}");
+    }
+}
+
+#[test]
+fn each_piece_of_a_label_is_prompted_by_itself_and_by_class_with_parity() {
+    let bench = Bench::new();
+    let mut two = labels();
+    two.slice_mut(s![2..6, 30..44, 6..20]).fill(2);
+    let map = LabelMap { labels: two, geometry: geometry() };
+    write_label_map(&bench.path("two/a.nii.gz"), &map).unwrap();
+    let two = bench.path("two");
+    let gt = ["--gt-path", two.to_str().unwrap()];
+    let journeys = |more: &[&str]| {
+        ok(&bench.run("ct", "gt", &[&gt[..], more].concat()));
+        bench.json("a.json")["prompt"]["journeys"].as_array().unwrap().len()
+    };
+    assert_eq!(journeys(&[]), 3);
+    assert_eq!(journeys(&["--parity"]), 2);
+}
+
+#[test]
+fn prompts_that_are_wrong_on_purpose_say_so_in_every_output() {
+    let bench = Bench::new();
+    let gt = bench.path("gt");
+    let gt = ["--gt-path", gt.to_str().unwrap()];
+    for (prompt, kind) in [("gt-other", "another-lesion"), ("gt-empty", "empty-box")] {
+        let text = ok(&bench.run("ct", prompt, &gt));
+        assert!(text.contains("no prediction for a new patient"), "{text}");
+        let about = bench.json("a.json");
+        assert_eq!(about["prompt"]["kind"], kind);
+        assert_eq!(about["prompt"]["ground_truth_used"], true);
+        assert!(about["prompt"]["stamp"].as_str().unwrap().contains("on purpose"));
+        for journey in about["prompt"]["journeys"].as_array().unwrap() {
+            let corner = |i: usize| journey["box"][i].as_f64().unwrap() as usize;
+            let slice = journey["slice"].as_u64().unwrap() as usize;
+            let id = u64::from(
+                labels()[[slice, (corner(1) + corner(3)) / 2, (corner(0) + corner(2)) / 2]],
+            );
+            let asked = journey["label"].as_u64().unwrap();
+            assert!(
+                if prompt == "gt-empty" { id == 0 } else { id != 0 && id != asked },
+                "{journey}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -436,17 +528,23 @@ fn chest() -> Volume {
 }
 
 #[test]
-fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
+fn the_heuristic_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
     let bench = Bench::new();
     write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
     let text = ok(&bench.run(
         "chest",
-        "auto",
-        &["--auto-min-iou", "0", "--auto-min-object-score=-1000", "--auto-min-stability", "0"],
+        "heuristic",
+        &[
+            "--heuristic-min-iou",
+            "0",
+            "--heuristic-min-object-score=-1000",
+            "--heuristic-min-stability",
+            "0",
+        ],
     ));
     assert!(text.contains("automatic prompt") && !text.contains("ground truth"), "{text}");
     let about = bench.json("c.json");
-    assert_eq!(about["prompt"]["source"], "auto");
+    assert_eq!(about["prompt"]["source"], "heuristic");
     let checks = about["prompt"]["lung"]["checks"].as_array().unwrap();
     assert!(checks.len() >= 4 && checks.iter().all(|check| check["passed"] == true), "{checks:?}");
     let candidates = about["prompt"]["candidates"].as_array().unwrap();
@@ -464,7 +562,7 @@ fn auto_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
         "nothing outside the lung"
     );
 
-    let text = ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1"]));
+    let text = ok(&bench.run("chest", "heuristic", &["--heuristic-min-iou", "1"]));
     assert!(text.contains("none"), "{text}");
     assert!(read_label_map(&bench.out("c.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
     assert!(
@@ -483,8 +581,67 @@ fn scores_that_nothing_has_taught_do_not_decide_about_candidates() {
     let mut metadata = Weights::read(&bench.path("nano.safetensors")).unwrap().metadata;
     metadata.extend(weights.metadata.clone());
     weights.write_safetensors(&bench.path("nano.safetensors"), &metadata).unwrap();
-    ok(&bench.run("chest", "auto", &["--auto-min-iou", "1.1", "--auto-min-stability", "0"]));
+    let never = ["--heuristic-min-iou", "1", "--heuristic-min-stability", "0"];
+    ok(&bench.run("chest", "heuristic", &never));
     let about = bench.json("c.json");
     assert_eq!(about["prompt"]["candidates"][0]["kept"], true);
     assert!(about["notes"][0].as_str().unwrap().contains("began at random"), "{}", about["notes"]);
+}
+
+/// The bench's weights with a lesion head, untrained, for labels 2 and 5.
+fn with_classes(bench: &Bench) {
+    let file = bench.path("nano.safetensors");
+    let mut weights = Weights::read(&file).unwrap();
+    weights.add_lesion_head(&Sam2Config::from_name_or_file("nano").unwrap(), &[2, 5], 1).unwrap();
+    let metadata = weights.metadata.clone();
+    weights.write_safetensors(&file, &metadata).unwrap();
+}
+
+#[test]
+fn auto_answers_with_every_class_and_without_any_prompt() {
+    let bench = Bench::new();
+    with_classes(&bench);
+    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
+    for mask in ["head", "decoder", "both"] {
+        let low = ["--auto-low", "0", "--auto-high", "0", "--auto-mask", mask, "--force"];
+        let text = ok(&bench.run("chest", "auto", &[&low[..], &["--save-probabilities"]].concat()));
+        assert!(text.contains("automatic") && !text.contains("ground truth"), "{text}");
+        let about = bench.json("c.json");
+        assert_eq!(about["prompt"]["kind"], "automatic");
+        assert_eq!(about["prompt"]["ground_truth_used"], false);
+        assert_eq!(about["prompt"]["mask"], mask);
+        let presence = about["prompt"]["presence"].as_array().unwrap();
+        let names: Vec<&str> = presence.iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["Reticulation", "Honeycombing"]);
+        let lesions = about["prompt"]["lesions"].as_array().unwrap();
+        assert!(!lesions.is_empty() && lesions.iter().all(|row| row["confidence"].is_number()));
+        assert_eq!(about["slices_encoded"], slices_with_lung(&bench), "one encoding a slice");
+    }
+    let sum: f64 = ["Reticulation", "Honeycombing"]
+        .map(|name| read_volume(&bench.out(&format!("probabilities/c_{name}.nii.gz"))).unwrap())
+        .iter()
+        .map(|volume| match &volume.voxels {
+            Voxels::F32(p) => f64::from(p[[25, 45, 37]]),
+            _ => panic!("float32"),
+        })
+        .sum();
+    assert!(sum > 0.0 && sum < 1.0, "{sum}");
+}
+
+fn slices_with_lung(bench: &Bench) -> usize {
+    let lung = read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels;
+    lung.outer_iter().filter(|slice| slice.iter().any(|&id| id == 1)).count()
+}
+
+#[test]
+fn a_ct_without_lung_is_answered_in_words() {
+    let bench = Bench::new();
+    with_classes(&bench);
+    let solid = Volume { voxels: Voxels::I16(Array3::from_elem(SHAPE, 40)), geometry: geometry() };
+    write_volume(&bench.path("solid/s_0000.nii.gz"), &solid).unwrap();
+    let output = bench.run("solid", "auto", &["--save-probabilities"]);
+    ok(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no lung in this CT"));
+    assert!(read_label_map(&bench.out("s.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
+    assert_eq!(bench.json("s.json")["slices_encoded"], 0);
 }

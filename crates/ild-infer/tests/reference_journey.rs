@@ -6,11 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
-use ild_infer::journey::{Journey, Rules};
-use ild_infer::prompt::ground_truth;
-use ild_infer::sweep::sweep;
-use ild_infer::{Prediction, Prompt, Result, SliceSegmenter};
+use ild_infer::coordinates::StackIndex;
+use ild_infer::prompt::truth::{by_class, reference_ids};
+use ild_infer::prompt::{InputPrompt, Track};
+use ild_infer::propagate::journey::{Journey, Rules};
+use ild_infer::propagate::{BoxJourney, Propagator};
+use ild_infer::{Prediction, Result, SliceSegmenter};
 use ild_io::{BoundingBox, Images, NpzFile, read_npz};
+use ild_model::{InputBox, SliceSize};
 use ndarray::{Array2, Array3, Axis};
 use serde::Deserialize;
 
@@ -25,8 +28,8 @@ struct Call {
 }
 
 impl Call {
-    fn prompt(&self) -> Prompt {
-        Prompt::Box(self.corners.each_ref().map(Real::value))
+    fn prompt(&self) -> InputPrompt {
+        InputPrompt::Box(InputBox::new(self.corners.each_ref().map(Real::value)))
     }
 }
 
@@ -70,18 +73,23 @@ fn rules(case: &Case) -> Rules {
         bbox_shift: 5,
         stop_after: None,
         restarts: vec![],
-        slice_size: [height, width],
+        slice_size: SliceSize { height, width },
     }
+}
+
+fn tracks(case: &Case) -> Vec<Track> {
+    by_class::tracks(case.gts.view(), &reference_ids(case.gts.view()), 5)
 }
 
 struct Threshold<'a>(&'a Array3<u8>);
 
 impl SliceSegmenter for Threshold<'_> {
-    fn segment(&mut self, z: usize, prompts: &[Prompt]) -> Result<Vec<Prediction>> {
-        let slice = self.0.index_axis(Axis(0), z);
+    fn segment(&mut self, z: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>> {
+        let slice = self.0.index_axis(Axis(0), z.0);
         let (height, width) = slice.dim();
-        let answer = |prompt: &Prompt| {
-            let Prompt::Box(corners) = prompt else { panic!("only boxes here") };
+        let answer = |prompt: &InputPrompt| {
+            let InputPrompt::Box(b) = prompt else { panic!("only boxes here") };
+            let corners = [b.x0, b.y0, b.x1, b.y1];
             let sides = [width, height, width, height].map(|n| n as f64);
             let [x0, y0, x1, y1]: [f64; 4] =
                 std::array::from_fn(|i| corners[i] / SIDE as f64 * sides[i]);
@@ -89,7 +97,7 @@ impl SliceSegmenter for Threshold<'_> {
             let probability = Array2::from_shape_fn((height, width), |(y, x)| {
                 f32::from(u8::from(slice[[y, x]] >= 128 && inside(y as f64, x as f64)))
             });
-            Prediction { probability, iou: 1.0, object_score: 1.0 }
+            Prediction { probability, scores: None }
         };
         Ok(prompts.iter().map(answer).collect())
     }
@@ -98,8 +106,7 @@ impl SliceSegmenter for Threshold<'_> {
 /// Every call of the reference, in its order, and its masks in `pred` under `keys`.
 fn check(case: &Case, pred: &Path, key_of: impl Fn(u8) -> String) {
     let rules = rules(case);
-    let tracks =
-        ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
+    let tracks = tracks(case);
     let mut calls = case.calls.iter();
     for track in &tracks {
         let mut journey = Journey::new(track, &rules);
@@ -107,11 +114,11 @@ fn check(case: &Case, pred: &Path, key_of: impl Fn(u8) -> String) {
         while let Some(stop) = journey.next().cloned() {
             let expected = calls.next().expect("no more stops than the reference has");
             let mask = Threshold(&case.imgs)
-                .segment(stop.z, std::slice::from_ref(&stop.prompt))
+                .segment(stop.slice, std::slice::from_ref(&stop.prompt))
                 .unwrap()[0]
                 .mask();
             assert_eq!(
-                (stop.z, &stop.prompt),
+                (stop.slice.0, &stop.prompt),
                 (expected.z, &expected.prompt()),
                 "label {}",
                 track.label
@@ -121,10 +128,10 @@ fn check(case: &Case, pred: &Path, key_of: impl Fn(u8) -> String) {
                 expected.n,
                 "label {} slice {}",
                 track.label,
-                stop.z
+                stop.slice.0
             );
             volume
-                .index_axis_mut(Axis(0), stop.z)
+                .index_axis_mut(Axis(0), stop.slice.0)
                 .zip_mut_with(&mask, |out, &inside| *out |= u8::from(inside));
             journey.advance(mask.view(), &rules);
         }
@@ -146,14 +153,15 @@ fn sweeping_gives_the_same(
     pred: &Path,
     key_of: &impl Fn(u8) -> String,
 ) {
-    let tracks =
-        ground_truth::tracks(case.gts.view(), &ground_truth::reference_ids(case.gts.view()), 5);
+    let tracks = tracks(case);
     let mut volumes = vec![Array3::<u8>::zeros(case.gts.dim()); tracks.len()];
-    sweep(&tracks, rules, &mut Threshold(&case.imgs), |i, z, prediction| {
-        volumes[i].index_axis_mut(Axis(0), z).assign(&prediction.mask().mapv(u8::from));
-        Ok(())
-    })
-    .unwrap();
+    BoxJourney(rules.clone())
+        .propagate(&tracks, &mut Threshold(&case.imgs), &mut |answer| {
+            let mask = answer.prediction.mask().mapv(u8::from);
+            volumes[answer.track].index_axis_mut(Axis(0), answer.slice.0).assign(&mask);
+            Ok(())
+        })
+        .unwrap();
     for (track, volume) in tracks.iter().zip(volumes) {
         assert_eq!(
             volume,
@@ -190,7 +198,7 @@ fn stops_boxes_and_masks_are_those_of_the_older_scripts() {
     let case = case(&folder.join("vol.npz"), &folder.join("calls.json"));
     let pred = folder.join("pred/vol.npz");
     let keys = NpzFile::open(&pred).unwrap().keys();
-    let ids = ground_truth::reference_ids(case.gts.view());
+    let ids = reference_ids(case.gts.view());
     check(&case, &pred, |label| keys[ids.iter().position(|&id| id == label).unwrap()].clone());
 }
 

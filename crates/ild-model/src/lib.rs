@@ -15,7 +15,7 @@
 //! # Example
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use ild_model::{DecodeMode, Sam2, Sam2Config, Weights, box_to_input, image_to_input, logits_to_probability};
+//! use ild_model::{DecodeMode, Sam2, Sam2Config, SliceBox, SliceSize, Weights, image_to_input, logits_to_probability};
 //! use ndarray::Array3;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,8 +30,10 @@
 //! let input = Tensor::from_slice(input.as_slice().unwrap_or_default(), (1, 3, s, s), &Device::Cpu)?;
 //! let features = model.encode_image(&input)?;
 //!
+//! let size = SliceSize { height: 512, width: 512 };
 //! for pixels in [[40.0, 60.0, 120.0, 160.0], [300.0, 200.0, 380.0, 290.0]] {
-//!     let corners = Tensor::new(&[box_to_input(pixels, 512, 512, s)], &Device::Cpu)?;
+//!     let corners = SliceBox::new(pixels).to_input(size, s).to_f32();
+//!     let corners = Tensor::new(&[corners], &Device::Cpu)?;
 //!     let mask = model.decode_box(&features, &corners, DecodeMode::Eval)?;
 //!     let side = config.mask_size();
 //!     let logits = ndarray::Array2::from_shape_vec((side, side), mask.logits.flatten_all()?.to_vec1()?)?;
@@ -80,8 +82,9 @@ pub use encoder::image_encoder::ImageEncoder;
 pub use error::{Error, Result};
 pub use features::{ImageFeatures, MaskPrediction};
 pub use ild_ops::{Aside, Precision};
+pub use image::coordinates::{InputBox, InputPoint, SliceBox, SlicePoint, SliceSize};
 pub use image::resize::{resize_antialiased, resize_plain};
-pub use image::transform::{MEAN, STD, box_to_input, image_to_input, logits_to_probability};
+pub use image::transform::{MEAN, STD, image_to_input, logits_to_probability};
 pub use layers::{LayerNorm, Linear, Mlp};
 pub use lesion_head::{LesionHead, LesionMaps, LesionProbabilities};
 pub use sam2::Sam2;

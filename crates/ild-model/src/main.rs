@@ -168,7 +168,7 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
     let config = config_of(&flags.model)?;
     let rgb = read_slice(&flags.image)?;
     let (height, width, _) = rgb.dim();
-    let pixels = checked_box(pixels, height, width)?;
+    let drawn = checked_box(pixels, height, width)?;
     let device = match open_device(common.device) {
         Err(error @ ild_model::Error::Device { .. }) => return Err(Usage(error.to_string()).into()),
         other => other?,
@@ -178,7 +178,7 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
     model.set_precision(flags.precision)?;
     tracing::info!("{} tensors loaded, {} carried", loaded.loaded.len(), loaded.carried.len());
 
-    let found = segment(&model, &rgb, pixels, &device)?;
+    let found = segment(&model, &rgb, drawn, &device)?;
     let paths = found.write(&flags.output)?;
     for path in [&flags.checkpoint, &flags.image] {
         report.input(path)?;
@@ -189,7 +189,7 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
     let mut summary = table(["slice", "box", "pixels", "predicted IoU", "output"]);
     summary.add_row([
         flags.image.display().to_string(),
-        pixels.map(|value| value.to_string()).join(","),
+        drawn.corners().map(|value| value.to_string()).join(","),
         inside.to_string(),
         format!("{:.4}", found.iou),
         flags.output.display().to_string(),

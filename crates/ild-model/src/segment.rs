@@ -8,7 +8,7 @@ use ndarray_npy::{ViewNpyExt, WritableElement, WriteNpyExt};
 
 use crate::error::{Error, Result};
 use crate::input::read_regular;
-use crate::{DecodeMode, Sam2, box_to_input, image_to_input, logits_to_probability};
+use crate::{DecodeMode, Sam2, SliceBox, SliceSize, image_to_input, logits_to_probability};
 
 /// A pixel belongs to the mask when its probability is above this.
 pub const THRESHOLD: f32 = 0.5;
@@ -27,21 +27,22 @@ pub struct Segmentation {
 /// The mask of what a box of a slice holds.
 ///
 /// # Shapes
-/// - `rgb`: `[y, x, 3]`, `pixels`: x0, y0, x1, y1 in pixels of the slice
+/// - `rgb`: `[y, x, 3]`
 ///
 /// # Errors
 /// When a tensor operation fails.
 pub fn segment(
     model: &Sam2,
     rgb: &Array3<u8>,
-    pixels: [f64; 4],
+    drawn: SliceBox,
     device: &Device,
 ) -> Result<Segmentation> {
     let s = model.config().image_size;
     let (height, width, _) = rgb.dim();
     let input = image_to_input(rgb.view(), s).into_raw_vec_and_offset().0;
     let features = model.encode_image(&Tensor::from_vec(input, (1, 3, s, s), device)?)?;
-    let corners = Tensor::new(&[box_to_input(pixels, height, width, s)], device)?;
+    let corners = drawn.to_input(SliceSize { height, width }, s).to_f32();
+    let corners = Tensor::new(&[corners], device)?;
     let predicted = model.decode_box(&features, &corners, DecodeMode::Eval)?;
 
     let side = model.config().mask_size();
@@ -114,12 +115,12 @@ pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
 ///
 /// # Errors
 /// [`Error::Box`] says what a box has to be.
-pub fn checked_box(pixels: [f64; 4], height: usize, width: usize) -> Result<[f64; 4]> {
+pub fn checked_box(pixels: [f64; 4], height: usize, width: usize) -> Result<SliceBox> {
     let [x0, y0, x1, y1] = pixels;
     let inside =
         x0 < x1 && y0 < y1 && x1 > 0.0 && y1 > 0.0 && x0 < width as f64 && y0 < height as f64;
     if inside && pixels.iter().all(|value| value.is_finite()) {
-        return Ok(pixels);
+        return Ok(SliceBox::new(pixels));
     }
     Err(Error::Box { pixels, height, width })
 }

@@ -2,19 +2,32 @@
 
 use std::path::Path;
 
-use super::ground_truth;
-use crate::journey::Track;
-use crate::{Error, Result, Scan};
 use ild_io::read_label_map;
+
+use super::truth::{by_class, by_piece};
+use crate::coordinates::Span;
+use crate::pieces::Pieces;
+use crate::prompt::Track;
+use crate::{Error, Result, Scan};
+
+/// How the labels of a map become prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division<'a> {
+    /// One box around everything of a class, the older scripts' way.
+    ByClass,
+    /// One box for each connected piece. The slice says where the stack is broken
+    /// ([`crate::propagate::GapRule::restarts`]).
+    ByPiece(&'a [bool]),
+}
 
 /// Tracks from the mask at `path`, which must lie on the scan's grid.
 ///
-/// A label drawn on several slices is followed between the first and the last of them; a label
-/// drawn on one slice is followed through the whole stack until it is lost.
+/// A label (or a piece of it) drawn on several slices is followed between the first and the last of
+/// them; one drawn on one slice is followed through the whole stack until it is lost.
 ///
 /// # Errors
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
-pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
+pub fn tracks(path: &Path, scan: &Scan, shift: usize, division: Division) -> Result<Vec<Track>> {
     let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", scan.grid())?;
     let ids = map.ids();
     if ids.is_empty() {
@@ -26,7 +39,12 @@ pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
         ));
     }
     let stack = scan.placement.of_ct(map.labels.view());
-    let mut tracks = ground_truth::tracks(stack.view(), &ids, shift);
+    let mut tracks = match division {
+        Division::ByClass => by_class::tracks(stack.view(), &ids, shift),
+        Division::ByPiece(breaks) => {
+            by_piece::tracks(&Pieces::of(stack.view(), breaks).all, shift, scan.slice_size())
+        }
+    };
     if tracks.is_empty() {
         let next = "segment the CT itself (NIfTI input), whose slices are all there";
         return Err(Error::refused(
@@ -37,8 +55,8 @@ pub fn tracks(path: &Path, scan: &Scan, shift: usize) -> Result<Vec<Track>> {
         ));
     }
     for track in &mut tracks {
-        if track.span[0] == track.span[1] {
-            track.span = [0, scan.z_index().len() - 1];
+        if track.span.first == track.span.last {
+            track.span = Span::whole(scan.z_index().len());
         }
     }
     Ok(tracks)

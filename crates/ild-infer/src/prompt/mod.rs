@@ -1,10 +1,16 @@
-//! Where a journey's start prompt comes from.
+//! Where journeys start: each source of prompts becomes [`Track`]s, and every output says which
+//! source it was ([`PromptKind`]).
 
-pub mod auto;
-pub mod boxes;
-pub mod ground_truth;
+pub mod drawn;
+pub mod heuristic;
+pub mod kind;
 pub mod mask;
-pub mod points;
+pub mod on_slice;
 pub mod source;
+pub mod track;
+pub mod truth;
 
+pub use kind::PromptKind;
+pub use on_slice::{InputPrompt, SlicePrompt};
 pub use source::PromptSource;
+pub use track::Track;

@@ -18,7 +18,11 @@ pub(super) fn close(mut mask: ArrayViewMut2<bool>, radius_mm: f64, spacing_xy_mm
 }
 
 /// Every pixel whose centre is at most `radius_mm` from a pixel of `mask`.
-fn dilate(mask: &Array2<bool>, radius_mm: f64, [dx_mm, dy_mm]: [f64; 2]) -> Array2<bool> {
+pub(super) fn dilate(
+    mask: &Array2<bool>,
+    radius_mm: f64,
+    [dx_mm, dy_mm]: [f64; 2],
+) -> Array2<bool> {
     let (height, width) = mask.dim();
     let reach = (radius_mm / dx_mm).floor() as usize;
     // Furthest row offset at each column offset, from the disc's equation.

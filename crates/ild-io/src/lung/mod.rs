@@ -53,6 +53,21 @@ impl LungMask {
         let quality = checks::judge(&mask, &hu, &ct.geometry);
         Self { mask, geometry: ct.geometry.clone(), quality }
     }
+
+    /// The lung and what is at most `radius_mm` from it in its slice, `[z, y, x]`.
+    #[must_use]
+    pub fn dilated(&self, radius_mm: f64) -> Array3<bool> {
+        let [dx_mm, dy_mm, _] = self.geometry.spacing_xyz_mm;
+        let mut grown = Array3::from_elem(self.mask.dim(), false);
+        Zip::from(grown.outer_iter_mut()).and(self.mask.outer_iter()).par_for_each(
+            |mut grown, lung| {
+                if lung.iter().any(|&inside| inside) {
+                    grown.assign(&closing::dilate(&lung.to_owned(), radius_mm, [dx_mm, dy_mm]));
+                }
+            },
+        );
+        grown
+    }
 }
 
 /// The CT's values as whole HU; not-a-number becomes the padding value −32768.
@@ -125,6 +140,9 @@ mod tests {
         assert!(lung.mask[[30, 60, 47]], "the vessel belongs to the lung");
         assert!(!lung.mask[[30, 105, 80]], "gas in the bowel does not");
         assert!(!lung.mask[[30, 2, 2]], "the air around the patient does not");
+        let grown = lung.dilated(10.0);
+        assert!(!lung.mask[[30, 60, 77]] && grown[[30, 60, 77]] && !grown[[30, 60, 80]]);
+        assert!(!grown[[2, 60, 50]], "no slice gains lung");
         assert_eq!(lung.quality.problems(), Vec::<String>::new());
     }
 

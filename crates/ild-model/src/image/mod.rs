@@ -1,4 +1,5 @@
 //! What happens to an image before the model and to its logits behind it.
 
+pub(crate) mod coordinates;
 pub(crate) mod resize;
 pub(crate) mod transform;

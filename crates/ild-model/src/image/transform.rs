@@ -54,11 +54,3 @@ pub fn logits_to_probability(logits: ArrayView2<f32>, height: usize, width: usiz
     let probability = logits.mapv(|logit| 1.0 / (1.0 + (-logit).exp()));
     resize_plain(probability.view(), height, width)
 }
-
-/// A box of the slice in pixels of the input: `x0, y0, x1, y1`, computed in f64 and rounded once.
-#[must_use]
-pub fn box_to_input(pixels: [f64; 4], height: usize, width: usize, image_size: usize) -> [f32; 4] {
-    let (w, h) = (width as f64, height as f64);
-    let extent = [w, h, w, h];
-    std::array::from_fn(|i| (pixels[i] / extent[i] * image_size as f64) as f32)
-}

@@ -1,0 +1,46 @@
+//! What propagation asks of a model: a slice and where to look; back comes a probability for every
+//! pixel.
+
+use ndarray::Array2;
+
+use crate::Result;
+use crate::coordinates::StackIndex;
+use crate::prompt::InputPrompt;
+
+/// Probability above which a pixel belongs to the lesion, strictly (the reference's rule).
+pub const THRESHOLD: f32 = 0.5;
+
+/// What the decoder thinks of its own answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Its estimate of the mask's intersection over union, 0 to 1.
+    pub iou: f32,
+    /// Logit that the prompted object is there at all.
+    pub object: f32,
+}
+
+/// The answer for one prompt on one slice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// `[y, x]` at the size of the slice.
+    pub probability: Array2<f32>,
+    /// `None` where no decoder was asked.
+    pub scores: Option<Scores>,
+}
+
+impl Prediction {
+    /// The pixels above [`THRESHOLD`].
+    #[must_use]
+    pub fn mask(&self) -> Array2<bool> {
+        self.probability.mapv(|p| p > THRESHOLD)
+    }
+}
+
+/// Segments single slices of one case.
+pub trait SliceSegmenter {
+    /// One prediction per prompt on `slice`.
+    ///
+    /// # Errors
+    /// When the model fails, or `slice` was not announced to a segmenter that works ahead.
+    fn segment(&mut self, slice: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>>;
+}

@@ -1,0 +1,155 @@
+//! The model of a run, loaded once.
+
+use std::path::{Path, PathBuf};
+
+use ild_cli::DeviceChoice;
+use ild_io::LabelTable;
+use ild_model::{Precision, Sam2, Sam2Config, Weights};
+use ild_preprocess::Windowing;
+use serde::Serialize;
+
+use crate::model::encode::feature_bytes;
+use crate::{Error, Result, window_choice};
+
+/// A model and what its checkpoint says about itself.
+pub struct Engine {
+    /// Ready for inference.
+    pub model: Sam2,
+    /// Slices encoded at once.
+    pub batch: usize,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Window of its training data.
+    pub window: Option<Windowing>,
+    /// Labels of its training data.
+    pub label_table: Option<LabelTable>,
+    /// Whether its own scores (predicted IoU, object score) were ever taught anything.
+    pub scores_are_trained: bool,
+}
+
+/// Which weights, which size, where.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origin {
+    /// File.
+    pub checkpoint: PathBuf,
+    /// Of the file's bytes.
+    pub sha256: String,
+    /// Size or description.
+    pub model: String,
+    /// CPU or GPU.
+    pub device: String,
+}
+
+impl Engine {
+    /// Loads `checkpoint` as `model` (or as the size its metadata names).
+    ///
+    /// # Errors
+    /// What reading and building refuse; a checkpoint that does not say its size when `model` does
+    /// not either.
+    pub fn load(
+        checkpoint: &Path,
+        model: Option<&str>,
+        device: DeviceChoice,
+        precision: Precision,
+        batch: Option<usize>,
+    ) -> Result<Self> {
+        let weights = Weights::read(checkpoint)?;
+        let says = Metadata::read(&weights, checkpoint)?;
+        let name = model
+            .map(str::to_owned)
+            .or_else(|| weights.metadata.get("model").cloned())
+            .ok_or_else(|| {
+                Error::refused(
+                    checkpoint,
+                    "a checkpoint that says its size",
+                    "none in its metadata",
+                    "add --model t, s, b+, l, nano or a TOML description",
+                )
+            })?;
+        let config = Sam2Config::from_name_or_file(&name)?;
+        let device = ild_model::open_device(device)?;
+        let (mut model, _report) = Sam2::load(&config, &weights, &device)?;
+        model.set_precision(precision)?;
+        let on_gpu = !device.is_cpu();
+        let origin = Origin {
+            checkpoint: checkpoint.to_owned(),
+            sha256: ild_cli::sha256_of_file(checkpoint)?,
+            model: name,
+            device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+        };
+        Ok(Self {
+            model,
+            batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
+            origin,
+            window: says.window,
+            scores_are_trained: weights.scores_are_trained(),
+            label_table: says.label_table,
+        })
+    }
+
+    /// A model that was built elsewhere, of which nothing else is known.
+    #[must_use]
+    pub fn of_model(model: Sam2) -> Self {
+        let on_gpu = !model.device().is_cpu();
+        let origin = Origin {
+            checkpoint: PathBuf::new(),
+            sha256: String::new(),
+            model: String::new(),
+            device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+        };
+        Self {
+            model,
+            batch: if on_gpu { 4 } else { 1 },
+            origin,
+            window: None,
+            scores_are_trained: true,
+            label_table: None,
+        }
+    }
+
+    /// Side of the model's input, px.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.model.config().image_size
+    }
+
+    /// Slices whose features fit into `memory_mib`; at least what encoding ahead needs.
+    #[must_use]
+    pub fn capacity(&self, memory_mib: usize) -> usize {
+        let config = self.model.config();
+        (memory_mib * (1 << 20) / feature_bytes(config.image_size, config.d_model))
+            .max(2 * self.batch)
+    }
+}
+
+/// What a checkpoint says about its training data.
+struct Metadata {
+    window: Option<Windowing>,
+    label_table: Option<LabelTable>,
+}
+
+impl Metadata {
+    /// A checkpoint may say nothing; what it says must be readable.
+    fn read(weights: &Weights, checkpoint: &Path) -> Result<Self> {
+        let refused = |key: &str, wish: &str, error: serde_json::Error| {
+            let next = "the file is damaged: take another copy, or write it again with ild-train";
+            Error::refused(
+                checkpoint,
+                format!("{wish} in `{key}` of its metadata"),
+                error.to_string(),
+                next,
+            )
+        };
+        let window = weights.metadata.get("window").map(|text| window_choice::of_metadata(text));
+        let table = weights.metadata.get("label_table").map(|text| serde_json::from_str(text));
+        Ok(Self {
+            window: window
+                .transpose()
+                .map_err(|error| refused("window", "a window", error))?
+                .flatten(),
+            label_table: table
+                .transpose()
+                .map_err(|error| refused("label_table", "a label table", error))?,
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! What is written of a case: label map on the CT's own grid, the older scripts' NPZ, sidecars for
+//! viewers.
+//!
+//! ```text
+//! <case>.nii.gz                        label ids, u8, the CT's shape and affine
+//! <case>.json                          labels, prompt, model, window, volumes: everything about this result
+//! <case>.ctbl, <case>.itksnap.txt      names and colours for 3D Slicer and ITK-SNAP
+//! npz/<case>.npz                       one array per label name, overlaps unresolved, as the older scripts write it
+//! pictures/<case>.png                  three slices per label
+//! labels/<case>_<label>.nii.gz         --save-nii: each label on its own, overlaps unresolved
+//! probabilities/<case>_<label>.nii.gz  --save-probabilities
+//! lung/<case>.nii.gz                   the lung mask, where one was searched
+//! ```
+
+pub mod older_npz;
+pub mod picture;
+pub mod sidecar;
+pub mod viewers;
+
+use std::path::{Path, PathBuf};
+
+use ild_io::{
+    LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_volume_described,
+};
+use ndarray::{Array3, Axis};
+
+use crate::run::case::Segmented;
+use crate::settings::Resolved;
+use crate::{Engine, Result};
+
+/// Writes everything of a case below `settings.output`; returns the paths relative to it. The label
+/// map is moved out of `done`.
+///
+/// # Errors
+/// When a file cannot be written; names it.
+pub fn write_case(
+    done: &mut Segmented,
+    settings: &Resolved,
+    engine: Option<&Engine>,
+) -> Result<Vec<PathBuf>> {
+    let mut files = Files { root: &settings.flags.output, written: Vec::new() };
+    let labels = done.scan.placement.in_ct(std::mem::take(&mut done.merger.labels));
+    let done = &*done;
+    let id = &done.scan.id;
+    let geometry = done.scan.grid();
+    let stamp = format!("ild: {}", done.provenance.stamp);
+
+    files.add(format!("npz/{id}.npz"), |path| older_npz::write(path, done))?;
+    files.add(format!("pictures/{id}.png"), |path| Ok(picture::write(path, done)?))?;
+    for (&label, prediction) in &done.merger.per_label {
+        let name = file_name(&done.scan.label_table, label);
+        if settings.flags.save_nii {
+            let labels = done.scan.placement.in_ct(prediction.volume(done.scan.stack_shape()));
+            let map = LabelMap { labels, geometry: geometry.clone() };
+            files.add(format!("labels/{id}_{name}.nii.gz"), |path| {
+                Ok(write_label_map_described(path, &map, &stamp)?)
+            })?;
+        }
+        if settings.flags.save_probabilities {
+            let mut stack = Array3::<f32>::zeros(done.scan.stack_shape());
+            for (slice, probability) in &prediction.probabilities {
+                stack.index_axis_mut(Axis(0), slice.0).assign(probability);
+            }
+            let volume = Volume {
+                voxels: Voxels::F32(done.scan.placement.in_ct(stack)),
+                geometry: geometry.clone(),
+            };
+            files.add(format!("probabilities/{id}_{name}.nii.gz"), |path| {
+                Ok(write_volume_described(path, &volume, &stamp)?)
+            })?;
+        }
+    }
+    if let Some(mask) = &done.lung {
+        let map = LabelMap { labels: mask.mapv(u8::from), geometry: geometry.clone() };
+        files.add(format!("lung/{id}.nii.gz"), |path| {
+            Ok(write_label_map_described(path, &map, "ild: automatic lung mask")?)
+        })?;
+    }
+    let table = shown_labels(done);
+    files.add(format!("{id}.ctbl"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, viewers::slicer_colors(&table).as_bytes())?)
+    })?;
+    files.add(format!("{id}.itksnap.txt"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, viewers::itksnap_labels(&table).as_bytes())?)
+    })?;
+    let text = serde_json::to_string_pretty(&sidecar::of(done, &labels, settings, engine))
+        .map_err(anyhow::Error::new)?;
+    files.add(format!("{id}.json"), |path| {
+        Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
+    })?;
+    // Last: whoever sees the label map finds everything else beside it.
+    let map = LabelMap { labels, geometry: geometry.clone() };
+    files.add(format!("{id}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
+    Ok(files.written)
+}
+
+struct Files<'a> {
+    root: &'a Path,
+    written: Vec<PathBuf>,
+}
+
+impl Files<'_> {
+    fn add(&mut self, name: String, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        write(&self.root.join(&name))?;
+        self.written.push(name.into());
+        Ok(())
+    }
+}
+
+/// A label's name as part of a file name.
+fn file_name(table: &LabelTable, id: u8) -> String {
+    table
+        .name(id)
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .collect()
+}
+
+/// The table with every label of the result in it, known or not.
+fn shown_labels(done: &Segmented) -> LabelTable {
+    let mut table = done.scan.label_table.clone();
+    for &id in done.merger.per_label.keys() {
+        let label = ild_io::Label { name: table.name(id), color: table.color(id) };
+        table.0.entry(id).or_insert(label);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_file_names() {
+        let label = ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3] };
+        assert_eq!(file_name(&LabelTable([(7, label)].into()), 7), "Ground__glass_");
+    }
+}

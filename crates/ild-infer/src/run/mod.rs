@@ -1,0 +1,189 @@
+//! All cases of a run: what is finished is skipped, what fails is reported and the others go on.
+
+mod automatic;
+pub mod case;
+pub mod read;
+pub mod start;
+pub mod summary;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ild_cli::{Common, RunReport};
+use ild_io::LabelTable;
+use ild_preprocess::cohort::record::{Key, Records};
+use ild_preprocess::one_line;
+use serde_json::{Value, json};
+
+use self::case::Context;
+use self::summary::{CaseFacts, Outcome, Row, Summary};
+use crate::settings::{Method, Resolved, Settings};
+use crate::{CaseFile, Engine, Error, Result, find_cases, output};
+
+/// Raised when the same settings give another result than before.
+const RESULT_VERSION: u32 = 2;
+
+/// A run over all cases.
+pub struct Run {
+    settings: Resolved,
+    engine: Option<Engine>,
+    labels: Option<LabelTable>,
+    cases: Vec<CaseFile>,
+    records: Records,
+}
+
+impl Run {
+    /// Finds the cases and loads the model.
+    ///
+    /// # Errors
+    /// When there are no cases, or the model or the label table is refused.
+    pub fn new(settings: Resolved, common: &Common) -> Result<Self> {
+        let flags = &settings.flags;
+        let cases = chosen_cases(flags)?;
+        let labels = flags.labels.as_deref().map(LabelTable::read).transpose()?;
+        let engine = match (&flags.checkpoint, settings.method) {
+            (Some(checkpoint), Method::Model) => Some(Engine::load(
+                checkpoint,
+                flags.model.as_deref(),
+                common.device,
+                flags.precision,
+                flags.batch_size.map(usize::from),
+            )?),
+            _ => None,
+        };
+        let records = Records::new(&flags.output, "infer");
+        Ok(Self { settings, engine, labels, cases, records })
+    }
+
+    /// Segments every case that is not finished.
+    ///
+    /// # Errors
+    /// Only what ends the whole run: the interruption by the user. Failures of cases are in the
+    /// summary.
+    pub fn go(&self, force: bool, report: &mut RunReport) -> Result<Summary> {
+        if self.settings.flags.prompt.uses_ground_truth() {
+            println!(
+                "The prompt comes from the ground truth: these results measure the model, they are no prediction for a new patient."
+            );
+        }
+        let mut summary = Summary::default();
+        let mut spent = Duration::ZERO;
+        let mut segmented = 0u32;
+        for (i, case) in self.cases.iter().enumerate() {
+            ild_cli::stop_if_interrupted()?;
+            let start = Instant::now();
+            let left = (segmented > 0).then(|| spent / segmented * (self.cases.len() - i) as u32);
+            let outcome = match self.case(case, i, left, force, report) {
+                Ok(outcome) => outcome,
+                Err(error @ Error::Interrupted(_)) => return Err(error),
+                Err(error) => {
+                    summary.rejected += usize::from(error.is_rejection());
+                    tracing::error!("{}: {}", case.id, one_line(&error));
+                    Outcome::Failed(one_line(&error))
+                }
+            };
+            if matches!(outcome, Outcome::Done(_)) {
+                spent += start.elapsed();
+                segmented += 1;
+            }
+            summary.rows.push(Row { case: case.id.clone(), outcome });
+        }
+        Ok(summary)
+    }
+
+    fn case(
+        &self,
+        case: &CaseFile,
+        i: usize,
+        left: Option<Duration>,
+        force: bool,
+        report: &mut RunReport,
+    ) -> Result<Outcome> {
+        report.input(&case.path)?;
+        let key = self.key(case)?;
+        if !force && let Some(record) = self.records.finished::<CaseFacts>(&case.id, &key) {
+            tracing::info!("{}: finished before, skipped (--force does it again)", case.id);
+            return Ok(Outcome::Skipped(record.facts));
+        }
+        let start = Instant::now();
+        let progress = ild_cli::progress_bar(0, "slices");
+        let remaining = left.map_or(String::new(), |left| {
+            format!(", about {} min for all", left.as_secs().div_ceil(60))
+        });
+        progress.set_message(format!("{} ({} of {}{remaining})", case.id, i + 1, self.cases.len()));
+        let context = Context {
+            settings: &self.settings,
+            engine: self.engine.as_ref(),
+            labels: self.labels.as_ref(),
+        };
+        let done = context.segment(case, &progress);
+        progress.finish_and_clear();
+        let mut done = done?;
+        for note in &done.scan.notes {
+            tracing::warn!("{}: {note}", case.id);
+        }
+        let files = output::write_case(&mut done, &self.settings, self.engine.as_ref())?;
+        for file in &files {
+            report.output(&self.settings.flags.output.join(file));
+        }
+        let facts = CaseFacts::of(&done, start.elapsed());
+        facts.log(&case.id);
+        self.records.write(&case.id, key, &files, facts.clone())?;
+        Ok(Outcome::Done(facts))
+    }
+
+    /// Everything that the result of `case` depends on.
+    fn key(&self, case: &CaseFile) -> Result<Key> {
+        let flags = &self.settings.flags;
+        let settings = serde_json::to_value(flags).map_err(anyhow::Error::new)?;
+        let truth = self.settings.truth.as_ref().map(|place| place.file(&case.id));
+        let mut read: Vec<PathBuf> = vec![case.path.clone()];
+        read.extend(truth.filter(|path| path.is_file()));
+        read.extend(flags.prompt.of_case(&case.id)?.file);
+        read.extend(flags.labels.clone());
+        let hashes = read
+            .iter()
+            .map(|path| ild_cli::sha256_of_file(path).map_err(Error::Write))
+            .collect::<Result<Vec<_>>>()?;
+        let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
+        Ok(Key::new(
+            &json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights }),
+            &[],
+        ))
+    }
+
+    /// Adds what is true of the whole run to its report.
+    pub fn describe(&self, report: &mut RunReport) {
+        let flags = &self.settings.flags;
+        report.set("settings", flags);
+        report.set("prompt_source", flags.prompt.stamp());
+        report.set("ground_truth_used", flags.prompt.uses_ground_truth());
+        report.set("weights", self.engine.as_ref().map(|engine| &engine.origin));
+        report.set("trained_window", self.engine.as_ref().and_then(|engine| engine.window));
+    }
+}
+
+/// The cases at `--input`, those of `--cases-of` among them, those of `--shard` among these.
+fn chosen_cases(flags: &Settings) -> Result<Vec<CaseFile>> {
+    let mut cases = find_cases(&flags.input, &flags.img_name_suffix)?;
+    if let Some(folder) = &flags.cases_of {
+        let wanted: BTreeSet<String> =
+            find_cases(folder, &flags.img_name_suffix)?.into_iter().map(|case| case.id).collect();
+        cases.retain(|case| wanted.contains(&case.id));
+        if cases.is_empty() {
+            let next =
+                "compare the file names: a case is what stands before .npz and --img-name-suffix";
+            return Err(Error::refused(
+                &flags.input,
+                format!("cases that {} holds too", folder.display()),
+                "none",
+                next,
+            ));
+        }
+    }
+    Ok(match flags.shard {
+        Some(shard) => shard.of(cases),
+        None => cases,
+    })
+}

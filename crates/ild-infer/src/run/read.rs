@@ -1,0 +1,77 @@
+//! A case from its files: the scan through the window of the model, its labels when there are some.
+
+use std::path::PathBuf;
+
+use ndarray::Array3;
+
+use super::case::Context;
+use crate::{CaseFile, Error, Result, Scan, window_choice};
+
+impl Context<'_> {
+    pub(super) fn read(&self, case: &CaseFile) -> Result<Scan> {
+        let (typed, path) = (self.settings.window, case.path.as_path());
+        let trained = self.engine.and_then(|engine| engine.window);
+        if case.is_npz() {
+            let scan = Scan::from_npz(&case.id, path, self.labels)?;
+            if self.engine.is_some() {
+                window_choice::check_npz(path, scan.windowing, typed, trained)?;
+            }
+            return Ok(scan);
+        }
+        let windowing = if self.engine.is_some() {
+            window_choice::for_ct(path, typed, trained)?
+        } else {
+            typed.unwrap_or_default()
+        };
+        let table = self
+            .labels
+            .cloned()
+            .or_else(|| self.engine.and_then(|e| e.label_table.clone()))
+            .unwrap_or_default();
+        Scan::from_nifti(&case.id, path, self.truth_file(case)?.as_deref(), windowing, &table)
+    }
+
+    /// The label file of a CT; only a prompt from ground truth insists on it.
+    fn truth_file(&self, case: &CaseFile) -> Result<Option<PathBuf>> {
+        let needed = self.settings.flags.prompt.uses_ground_truth();
+        let Some(place) = &self.settings.truth else {
+            let next = "add --gt-path, or prompt with boxes, a mask or auto";
+            return if needed {
+                Err(Error::refused(
+                    &case.path,
+                    "ground truth for this prompt",
+                    "a CT without a label file",
+                    next,
+                ))
+            } else {
+                Ok(None)
+            };
+        };
+        let file = place.file(&case.id);
+        match file.is_file() {
+            true => Ok(Some(file)),
+            false if !needed => Ok(None),
+            false => Err(Error::refused(
+                file,
+                format!("the label file of {}", case.id),
+                "nothing at this path",
+                "check --gt-path and --gt-name-suffix",
+            )),
+        }
+    }
+}
+
+/// The labels that a prompt from ground truth is made of.
+pub(super) fn truth_of<'a>(scan: &'a Scan, case: &CaseFile) -> Result<&'a Array3<u8>> {
+    let next = "prompt with boxes, a mask or auto";
+    let without = if case.is_npz() { "an NPZ without `gts`" } else { "a CT without a label file" };
+    let truth = scan
+        .truth
+        .as_ref()
+        .ok_or_else(|| Error::refused(&case.path, "ground truth for this prompt", without, next))?;
+    if truth.iter().all(|&id| id == 0) {
+        let wish = "labels for a prompt from ground truth";
+        return Err(Error::refused(&case.path, wish, "an empty label map", next));
+    }
+    Ok(truth)
+}
