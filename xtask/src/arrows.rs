@@ -38,11 +38,11 @@ pub fn check() -> anyhow::Result<()> {
             }
         }
     }
-    println!(
+    ild_cli::say(format_args!(
         "crate arrows: {} proved absent, {} present",
         count(&arrows.forbidden),
         count(&arrows.present)
-    );
+    ))?;
     Ok(())
 }
 

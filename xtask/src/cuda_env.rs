@@ -55,16 +55,20 @@ pub struct CudaEnvArgs {
 pub fn cuda_env(args: &CudaEnvArgs) -> anyhow::Result<()> {
     let folder = set_up(args)?;
     let folder = folder.display();
-    println!("export CUDA_HOME={folder} CUDA_PATH={folder} PATH={folder}/bin:$PATH");
+    ild_cli::say(format_args!(
+        "export CUDA_HOME={folder} CUDA_PATH={folder} PATH={folder}/bin:$PATH"
+    ))?;
     if !args.compiler_only {
-        println!(
-            "export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200"
-        );
-        println!("cargo build --release --features cuda");
-        println!("# to run with these libraries: export LD_LIBRARY_PATH={folder}/lib64");
-        println!(
+        ild_cli::say(
+            "export CUDA_COMPUTE_CAP=80   # the oldest GPU to run on: 80 A100, 86 RTX 30, 89 RTX 40, 90 H100 and H200",
+        )?;
+        ild_cli::say("cargo build --release --features cuda")?;
+        ild_cli::say(format_args!(
+            "# to run with these libraries: export LD_LIBRARY_PATH={folder}/lib64"
+        ))?;
+        ild_cli::say(format_args!(
             "# to start such a program where there is no driver (never where there is one, it would be hidden): LD_LIBRARY_PATH={folder}/lib64:{folder}/lib64/stubs"
-        );
+        ))?;
     }
     Ok(())
 }

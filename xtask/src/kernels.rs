@@ -73,8 +73,12 @@ pub fn kernels(args: &KernelsArgs) -> anyhow::Result<()> {
             );
         }
     }
-    println!("{summary}");
-    println!("{} sources compiled for {} architectures", sources.len(), ARCHITECTURES.len());
+    ild_cli::say(summary)?;
+    ild_cli::say(format_args!(
+        "{} sources compiled for {} architectures",
+        sources.len(),
+        ARCHITECTURES.len()
+    ))?;
     Ok(())
 }
 

@@ -110,7 +110,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     };
     let settings = settings::Settings::load(cli.common.config.as_deref(), &args.set)?;
     if task == "settings" {
-        print!("{}", settings.to_toml()?);
+        ild_cli::say(settings.to_toml()?.trim_end())?;
         return Ok(());
     }
     run::run(task, &settings, &cli.common, args.dry_run)

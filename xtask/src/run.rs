@@ -31,7 +31,9 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
         plans.push(plan);
     }
     if dry_run {
-        plans.iter().for_each(|plan| println!("{}", plan.line()));
+        for plan in &plans {
+            ild_cli::say(plan.line())?;
+        }
         return Ok(());
     }
     ild_cli::write_bytes_atomic(&folder.join("settings.toml"), settings.to_toml()?.as_bytes())?;
@@ -60,20 +62,20 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
             join(&plan.writes),
         ]);
     }
-    println!("\n{summary}");
+    ild_cli::say(format_args!("\n{summary}"))?;
     if ran == 0 {
-        println!(
-            "Nothing to do: every stage is done and its inputs have not changed (--force runs them again)."
-        );
+        ild_cli::say(
+            "Nothing to do: every stage is done and its inputs have not changed (--force runs them again).",
+        )?;
     } else {
-        println!(
+        ild_cli::say(format_args!(
             "{ran} of {} stages ran, {:.1} s in all.",
             plans.len(),
             started.elapsed().as_secs_f64()
-        );
+        ))?;
     }
     for file in plans.iter().flat_map(Plan::shows).filter(|file| file.exists()) {
-        println!("  {}", file.display());
+        ild_cli::say(format_args!("  {}", file.display()))?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -62,7 +61,7 @@ impl Stamp {
 
     /// Writes the stamp.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        ild_cli::write_bytes_atomic(path, serde_json::to_string_pretty(self)?.as_bytes())
+        Ok(ild_cli::write_json_atomic(path, self)?)
     }
 }
 
@@ -73,13 +72,8 @@ fn digest(flags: &[String], paths: &[PathBuf]) -> String {
         hasher.update([0]);
     }
     for file in paths.iter().flat_map(|path| files_below(path)) {
-        let Ok(meta) = file.metadata() else { continue };
-        let time = meta
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .map_or(0, |since| since.as_nanos());
-        hasher.update(format!("{}\0{}\0{time}\0", file.display(), meta.len()));
+        let Some(state) = ild_cli::done::Stamp::of(&file) else { continue };
+        hasher.update(format!("{}\0{}\0{}\0", file.display(), state.bytes, state.changed_ns));
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

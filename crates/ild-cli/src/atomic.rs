@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use crate::FileError;
 
 const PREFIX: &str = ".tmp-";
 
@@ -20,11 +20,11 @@ const PREFIX: &str = ".tmp-";
 pub fn write_atomic<E>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> Result<(), E>,
-) -> anyhow::Result<()>
+) -> Result<(), FileError>
 where
-    E: Into<anyhow::Error>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let attempt = || -> anyhow::Result<()> {
+    let attempt = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
@@ -37,15 +37,24 @@ where
         file.persist(path)?;
         Ok(())
     };
-    attempt().with_context(|| format!("{}: could not be written", path.display()))
+    attempt().map_err(FileError::at(path, "written"))
 }
 
 /// [`write_atomic`] of bytes that are already in memory.
 ///
 /// # Errors
 /// As [`write_atomic`].
-pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_atomic(path, |file| file.write_all(bytes))
+}
+
+/// [`write_atomic`] of a value as JSON for people: indented.
+///
+/// # Errors
+/// As [`write_atomic`], and when the value cannot be JSON (a path that is not UTF-8).
+pub fn write_json_atomic(path: &Path, value: &impl serde::Serialize) -> Result<(), FileError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(FileError::at(path, "written"))?;
+    write_bytes_atomic(path, &bytes)
 }
 
 /// Removes what a killed run may have left in `folder` (not below it); returns how many files that
@@ -94,7 +103,7 @@ mod tests {
             file.write_all(b"half")?;
             Err(io::Error::other("disk on fire"))
         });
-        assert!(format!("{:#}", failure.unwrap_err()).contains("disk on fire"));
+        assert_eq!(failure.unwrap_err().source.to_string(), "disk on fire");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }

@@ -3,7 +3,8 @@
 //!
 //! The table is named like the sub-command (`[nii-to-npz]`), or like the binary without `ild-`
 //! (`[train]`). Its keys are the flags' names; a key that is no flag is refused with the nearest
-//! one that is.
+//! one that is. One file may serve many programs: tables of the others are left alone, but a table
+//! that belongs to none of them is refused likewise, for it would say nothing to anybody.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -12,7 +13,23 @@ use anyhow::{Context, bail};
 use clap::Command;
 use toml::{Table, Value};
 
+use crate::FileError;
 use crate::suggest::closest;
+
+/// The stages that `cargo xtask` chains: each has a table.
+const STAGES: &str = include_str!("../../../xtask/pipeline/stages.toml");
+/// Tables of sub-commands that are no stage, and of what all stages share.
+const OTHER_TABLES: [&str; 9] = [
+    "pipeline",
+    "phantom",
+    "info",
+    "convert",
+    "inspect",
+    "segment",
+    "compare",
+    "quantify",
+    "gpu-check",
+];
 
 /// The command line with the config file's table put before the flags that the user typed.
 ///
@@ -51,10 +68,7 @@ fn config_path(args: &[OsString]) -> Option<OsString> {
 }
 
 /// The table `name` of a TOML file; `None` when the file has no such table.
-///
-/// # Errors
-/// When the file cannot be read or is not TOML, with line and column.
-pub fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
+fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
     if std::fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
         bail!("{}: expected a TOML file, found a folder, pipe or device", file.display());
     }
@@ -62,6 +76,7 @@ pub fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
         .with_context(|| format!("{}: expected a TOML file", file.display()))?;
     let mut root: Table =
         toml::from_str(&text).with_context(|| format!("{}: expected TOML", file.display()))?;
+    check_tables(&root, name).with_context(|| file.display().to_string())?;
     match root.remove(name) {
         None => Ok(None),
         Some(Value::Table(table)) => Ok(Some(table)),
@@ -69,6 +84,30 @@ pub fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
             bail!("{}: expected a table [{name}], found {}", file.display(), other.type_str())
         }
     }
+}
+
+/// Refuses what belongs to no program: a key outside every table, a table that nobody reads.
+fn check_tables(root: &Table, own: &str) -> anyhow::Result<()> {
+    let stages: Table = toml::from_str(STAGES)?;
+    let stages = stages.get("stage").and_then(Value::as_array).into_iter().flatten();
+    let known: Vec<&str> = stages
+        .filter_map(|stage| stage.get("table")?.as_str())
+        .chain(OTHER_TABLES)
+        .chain([own])
+        .collect();
+    for (name, value) in root {
+        if !value.is_table() {
+            bail!("expected only tables, found `{name}` outside one; put it under [{own}]");
+        }
+        if !known.contains(&name.as_str()) {
+            let hint = closest(name, known.iter().copied()).map_or_else(
+                || format!("the tables are {}", known.join(", ")),
+                |near| format!("did you mean [{near}]?"),
+            );
+            bail!("no program reads a table [{name}]; {hint}");
+        }
+    }
+    Ok(())
 }
 
 /// A table's entries as flags: `epochs = 3` → `--epochs=3`, `save-nii = true` → `--save-nii`,
@@ -158,10 +197,11 @@ pub fn save_resolved(
     path: &Path,
     table: &str,
     settings: &impl serde::Serialize,
-) -> anyhow::Result<()> {
-    let mut root = Table::new();
-    root.insert(table.to_owned(), Value::try_from(settings)?);
-    crate::write_bytes_atomic(path, toml::to_string_pretty(&root)?.as_bytes())
+) -> Result<(), FileError> {
+    let settings = Value::try_from(settings).map_err(FileError::at(path, "written"))?;
+    let root = Table::from_iter([(table.to_owned(), settings)]);
+    let text = toml::to_string_pretty(&root).map_err(FileError::at(path, "written"))?;
+    crate::write_bytes_atomic(path, text.as_bytes())
 }
 
 #[cfg(test)]
@@ -204,6 +244,25 @@ mod tests {
 
     #[test]
     fn tables_of_other_stages_are_left_alone() {
-        assert_eq!(expanded("[other]\nanything = 1\n", &[]).unwrap(), ["ild-x", "run", "--config"]);
+        let args = expanded("[train]\nanything = 1\n[nii-to-npz]\nx = 2\n", &[]).unwrap();
+        assert_eq!(args, ["ild-x", "run", "--config"]);
+    }
+
+    #[test]
+    fn a_table_that_no_program_reads_is_refused_with_the_nearest() {
+        for (table, near) in [
+            ("training", "train"),
+            ("Train", "train"),
+            ("nii_to_npz", "nii-to-npz"),
+            ("nii-to-npy", "nii-to-npz"),
+            ("runs", "run"),
+        ] {
+            let error = format!("{:#}", expanded(&format!("[{table}]\na = 1\n"), &[]).unwrap_err());
+            assert!(error.contains(&format!("did you mean [{near}]?")), "{error}");
+        }
+        let error = format!("{:#}", expanded("[zebra]\na = 1\n", &[]).unwrap_err());
+        assert!(error.contains("the tables are") && error.contains("evaluate"), "{error}");
+        let error = format!("{:#}", expanded("epochs = 3\n", &[]).unwrap_err());
+        assert!(error.contains("put it under [run]"), "{error}");
     }
 }

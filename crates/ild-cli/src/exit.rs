@@ -111,7 +111,7 @@ fn start<C: Parser>(
         .and_then(|matches| C::from_arg_matches(&matches))
     {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return help_or_complaint(&error),
     };
     if std::env::var_os(ONLY_PARSE).is_some() {
         return code(Exit::Ok);
@@ -142,10 +142,19 @@ fn kind(error: &anyhow::Error, rejects: fn(&(dyn Error + 'static)) -> bool) -> E
     }
 }
 
+/// `--help` and `--version` come as errors too; their code is 0.
+fn help_or_complaint(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => code(Exit::Failed),
+        _ if error.exit_code() == 0 => code(Exit::Ok),
+        _ => code(Exit::Usage),
+    }
+}
+
 fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
+    crate::complain(format_args!("error: {error}"));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        crate::complain(format_args!("  because: {cause}"));
     }
 }
 

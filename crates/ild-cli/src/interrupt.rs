@@ -12,7 +12,7 @@ pub(crate) fn install() {
         if ASKED.swap(true, Ordering::SeqCst) {
             std::process::exit(crate::Exit::Interrupted as i32);
         }
-        eprintln!("stopping at the next safe place (once more to stop at once)");
+        crate::complain("stopping at the next safe place (once more to stop at once)");
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::debug!("no signal handler: {error}");

@@ -21,7 +21,7 @@
 //!     ild_cli::main(
 //!         |cli: &Cli| &cli.common,
 //!         |cli| {
-//!             println!("{}", cli.number);
+//!             ild_cli::say(cli.number)?;
 //!             Ok(())
 //!         },
 //!         |_error| false,
@@ -35,10 +35,13 @@ mod allocator;
 mod atomic;
 mod common;
 mod config;
+pub mod done;
+mod error;
 mod exit;
 mod interrupt;
 mod lock;
 mod log;
+mod output;
 mod progress;
 mod report;
 mod suggest;
@@ -46,14 +49,16 @@ mod table;
 mod timing;
 
 pub use allocator::{keep_freed_memory, peak_memory_bytes};
-pub use atomic::{sweep_temporary, write_atomic, write_bytes_atomic};
+pub use atomic::{sweep_temporary, write_atomic, write_bytes_atomic, write_json_atomic};
 pub use common::{Common, DeviceChoice, LogFormat};
-pub use config::{flags_of_table, read_table, save_resolved};
+pub use config::{flags_of_table, save_resolved};
+pub use error::{FileError, Refusal};
 pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_without_config};
 pub use interrupt::{interrupted, stop_if_interrupted};
 pub use lock::FolderLock;
+pub use output::{complain, printable, say};
 pub use progress::{progress_bar, spinner};
 pub use report::{RunReport, sha256_of_file};
-pub use suggest::closest;
+pub use suggest::{closest, edit_distance};
 pub use table::table;
 pub use timing::{cpu_time, serve_timings};

@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::FileError;
+
 const NAME: &str = ".ild-lock";
 
 /// Holds an output folder for as long as it lives; a killed run lets go of it by itself.
@@ -17,14 +19,13 @@ impl FolderLock {
     ///
     /// # Errors
     /// When the folder cannot be made or written to; names it.
-    pub fn take(folder: &Path) -> anyhow::Result<Option<Self>> {
-        use anyhow::Context;
+    pub fn take(folder: &Path) -> Result<Option<Self>, FileError> {
         let path: PathBuf = folder.join(NAME);
         let open = || -> io::Result<File> {
             std::fs::create_dir_all(folder)?;
             File::options().create(true).truncate(false).write(true).open(&path)
         };
-        let file = open().with_context(|| format!("{}: could not be written", folder.display()))?;
+        let file = open().map_err(FileError::at(folder, "written"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -28,6 +28,6 @@ pub(crate) fn init(flags: &Common) {
         LogFormat::Json => builder.json().try_init(),
     };
     if let Err(error) = done {
-        eprintln!("log not started: {error}");
+        crate::complain(format_args!("log not started: {error}"));
     }
 }

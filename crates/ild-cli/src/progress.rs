@@ -54,13 +54,16 @@ struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if HIDDEN.load(Ordering::Relaxed) {
-            return io::stderr().write(bytes);
-        }
-        bars().suspend(|| io::stderr().write(bytes))
+        // What stderr cannot take is lost: a log that nobody reads is no reason to stop.
+        let _ = if HIDDEN.load(Ordering::Relaxed) {
+            io::stderr().write_all(bytes)
+        } else {
+            bars().suspend(|| io::stderr().write_all(bytes))
+        };
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

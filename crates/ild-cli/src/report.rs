@@ -5,12 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::peak_memory_bytes;
+use crate::{FileError, peak_memory_bytes};
 
 /// The record of one run, written at its end.
 pub struct RunReport {
@@ -43,14 +42,19 @@ impl RunReport {
         self.fields.insert(key.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
     }
 
-    /// Records an input file with its SHA-256 and size.
+    /// Records an input file with its SHA-256.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn input(&mut self, path: &Path) -> anyhow::Result<()> {
+    pub fn input(&mut self, path: &Path) -> Result<(), FileError> {
         let hash = sha256_of_file(path)?;
-        self.push("inputs", json!({ "path": path.display().to_string(), "sha256": hash }));
+        self.hashed_input(path, &hash);
         Ok(())
+    }
+
+    /// Records an input file whose SHA-256 is known already.
+    pub fn hashed_input(&mut self, path: &Path, sha256: &str) {
+        self.push("inputs", json!({ "path": path.display().to_string(), "sha256": sha256 }));
     }
 
     /// Records an output.
@@ -68,12 +72,11 @@ impl RunReport {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(mut self, path: Option<&Path>) -> anyhow::Result<()> {
+    pub fn write(mut self, path: Option<&Path>) -> Result<(), FileError> {
         let Some(path) = path else { return Ok(()) };
         self.set("seconds", self.started.elapsed().as_secs_f64());
         self.set("peak_memory_bytes", peak_memory_bytes());
-        let text = serde_json::to_string_pretty(&self.fields)?;
-        crate::write_bytes_atomic(path, text.as_bytes())
+        crate::write_json_atomic(path, &self.fields)
     }
 }
 
@@ -81,7 +84,7 @@ impl RunReport {
 ///
 /// # Errors
 /// When the file cannot be read; names it.
-pub fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
+pub fn sha256_of_file(path: &Path) -> Result<String, FileError> {
     let hash = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
@@ -95,7 +98,7 @@ pub fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
         }
         Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     };
-    hash().with_context(|| format!("{}: expected a readable file", path.display()))
+    hash().map_err(FileError::at(path, "read"))
 }
 
 #[cfg(test)]

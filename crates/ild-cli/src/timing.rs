@@ -29,16 +29,13 @@ pub fn cpu_time() -> Option<Duration> {
 /// # Errors
 /// Those of `work`, or when stdin breaks.
 pub fn serve_timings(mut work: impl FnMut(&str) -> anyhow::Result<f64>) -> anyhow::Result<()> {
-    println!("{}", json!({ "ready": true }));
+    crate::say(json!({ "ready": true }))?;
     for line in std::io::stdin().lock().lines() {
         let (line, start, cpu) = (line?, Instant::now(), cpu_time());
         let sum = work(line.trim())?;
         let wall = start.elapsed().as_secs_f64();
         let cpu = cpu_time().zip(cpu).map(|(after, before)| (after - before).as_secs_f64());
-        println!(
-            "{}",
-            json!({ "wall": wall, "cpu": cpu, "peak": peak_memory_bytes(), "sum": sum })
-        );
+        crate::say(json!({ "wall": wall, "cpu": cpu, "peak": peak_memory_bytes(), "sum": sum }))?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             verdict.into(),
         ]);
     }
-    println!("{table}");
+    ild_cli::say(table)?;
 
     let wrong = comparisons.iter().filter(|c| !c.holds()).count();
     let all = comparisons.len();
@@ -140,13 +140,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         report.timings.extend(pytorch::measure(python, &device, cli));
         report.write()?;
     }
-    println!("{}", timing::table(&report.timings));
-    println!(
+    ild_cli::say(timing::table(&report.timings))?;
+    ild_cli::say(format_args!(
         "{}: {} of {all} comparisons hold on {}",
         cli.output.display(),
         all - wrong,
         report.device
-    );
+    ))?;
     if wrong > 0 {
         bail!("{wrong} of {all} comparisons do not hold");
     }
@@ -155,7 +155,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 
 impl Report<'_> {
     fn write(&self) -> anyhow::Result<()> {
-        ild_cli::write_bytes_atomic(&self.settings.output, &serde_json::to_vec_pretty(self)?)
+        Ok(ild_cli::write_json_atomic(&self.settings.output, self)?)
     }
 }
 

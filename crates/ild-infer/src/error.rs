@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ild_cli::{FileError, Refusal};
+
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -18,17 +20,8 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ild_model::Error),
     /// Anything else that was looked at and refused: a prompt, a window, a folder without cases.
-    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
-    Refused {
-        /// The file or folder.
-        path: PathBuf,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-        /// What the user can do about it; may be empty.
-        next: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Some cases failed; the others are done.
     #[error("{failed} of {total} cases failed; the reasons stand above")]
     Cases {
@@ -41,7 +34,7 @@ pub enum Error {
     },
     /// The operating system said no while a result was written.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] FileError),
     /// Ctrl-C or SIGTERM.
     #[error("stopped on request")]
     Interrupted(#[from] ild_cli::Interrupted),
@@ -61,12 +54,7 @@ impl Error {
         found: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self::Refused {
-            path: path.into(),
-            expected: expected.into(),
-            found: found.into(),
-            next: next.into(),
-        }
+        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
     }
 
     /// Whether the input is at fault (exit code 3), rather than the machine.
@@ -76,7 +64,7 @@ impl Error {
             Self::File(error) => error.is_rejection(),
             Self::Preprocess(error) => error.is_rejection(),
             Self::Model(error) => error.is_rejection(),
-            Self::Refused { .. } => true,
+            Self::Refused(_) => true,
             Self::Cases { rejected, .. } => *rejected,
             Self::Write(_)
             | Self::Interrupted(_)
@@ -90,8 +78,4 @@ impl Error {
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
         error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
     }
-}
-
-fn advice(next: &str) -> String {
-    if next.is_empty() { String::new() } else { format!("; {next}") }
 }

@@ -46,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let run = Run::new(cli.settings.resolve()?, &cli.common)?;
     run.describe(&mut report);
     let summary = run.go(cli.common.force, &mut report)?;
-    println!("{}", summary.table(&output));
+    ild_cli::say(summary.table(&output))?;
     report.write(cli.common.report.as_deref())?;
     summary.verdict()?;
     Ok(())

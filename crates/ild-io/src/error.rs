@@ -1,6 +1,8 @@
-//! What can be wrong with a file: place, wish, fact, and what to do next.
+//! What can be wrong with a file.
 
 use std::path::PathBuf;
+
+use ild_cli::{FileError, Refusal};
 
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -9,17 +11,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The input was looked at and refused.
-    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
-    Rejected {
-        /// The file.
-        path: PathBuf,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-        /// What the user can do about it; may be empty.
-        next: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Two files that belong together lie on different grids.
+    #[error(transparent)]
+    OtherGrid(#[from] Box<OtherGrid>),
     /// The operating system said no.
     #[error("{}: could not be {what}", path.display())]
     Io {
@@ -30,9 +26,20 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// A file could not be written; the message names it.
+    /// A file could not be written.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] FileError),
+}
+
+/// A volume that does not lie where its partner lies.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{refusal}")]
+pub struct OtherGrid {
+    /// In words.
+    pub refusal: Refusal,
+    /// Largest distance between corresponding corner voxels, mm; `None` when the numbers of voxels
+    /// differ already.
+    pub apart_mm: Option<f64>,
 }
 
 impl Error {
@@ -43,18 +50,13 @@ impl Error {
         found: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self::Rejected {
-            path: path.into(),
-            expected: expected.into(),
-            found: found.into(),
-            next: next.into(),
-        }
+        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
     }
 
     /// Whether the input is at fault (exit code 3), rather than the machine.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::Rejected { .. })
+        matches!(self, Self::Refused(_) | Self::OtherGrid(_))
     }
 
     /// [`Error::is_rejection`] for any error in a chain; what the binaries hand to `ild_cli::main`.
@@ -62,8 +64,4 @@ impl Error {
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
         error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
     }
-}
-
-fn advice(next: &str) -> String {
-    if next.is_empty() { String::new() } else { format!("; {next}") }
 }

@@ -8,6 +8,7 @@
 //! - an [`Affine`] maps voxel `(x, y, z)` to world;
 //! - units are in names: `_mm`, `_hu`, `_px`, `_ml`.
 
+pub mod cohort;
 mod error;
 mod files;
 pub mod info;
@@ -16,7 +17,7 @@ pub mod phantom;
 pub mod picture;
 mod volume;
 
-pub use error::{Error, Result};
+pub use error::{Error, OtherGrid, Result};
 pub use files::convert::{Converted, convert};
 pub use files::dicom_series::{SeriesFacts, read_dicom_series};
 pub use files::format::Format;

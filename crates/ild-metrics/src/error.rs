@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ild_cli::{FileError, Refusal};
+
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -9,23 +11,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The input was looked at and refused.
-    #[error("{}: expected {expected}, found {found}{}", path.display(), if next.is_empty() { String::new() } else { format!("; {next}") })]
-    Rejected {
-        /// The file or folder.
-        path: PathBuf,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-        /// What the user can do about it; may be empty.
-        next: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A file was refused or could not be read.
     #[error(transparent)]
     Io(#[from] ild_io::Error),
     /// A file could not be written; the message names it.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] FileError),
     /// A chart could not be drawn.
     #[error("chart: {0}")]
     Chart(String),
@@ -48,19 +41,14 @@ impl Error {
         found: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self::Rejected {
-            path: path.into(),
-            expected: expected.into(),
-            found: found.into(),
-            next: next.into(),
-        }
+        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
     }
 
     /// Whether an input is at fault (exit code 3); what the binary hands to `ild_cli::main`.
     #[must_use]
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
         match error.downcast_ref::<Self>() {
-            Some(Self::Rejected { .. }) => true,
+            Some(Self::Refused(_)) => true,
             // A transparent error hides its inner one from the chain of causes.
             Some(Self::Io(inner)) => inner.is_rejection(),
             Some(_) => false,

@@ -21,7 +21,6 @@ pub use cohort::annotated_case::AnnotatedCase;
 pub use cohort::case_scores::{BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores};
 pub use cohort::evaluate::Evaluation;
 pub use cohort::pairing::{CaseFiles, case_files};
-pub use cohort::patients::read_patients;
 pub use cohort::prediction::{Labels, Prediction};
 pub use cohort::provenance::Provenance;
 pub use cohort::settings::{Annotated, EvaluateSettings, NamedFolder};

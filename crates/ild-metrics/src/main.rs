@@ -55,8 +55,8 @@ fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> 
     for path in write_evaluation(&evaluation, settings, &provenance)? {
         report.output(&path);
     }
-    println!("{}", printed(&evaluation));
-    println!("{}", settings.output.display());
+    ild_cli::say(printed(&evaluation))?;
+    ild_cli::say(settings.output.display())?;
     report.set("provenance", &provenance);
     report.write(common.report.as_deref())?;
     let refusals = evaluation.refusals();
@@ -75,10 +75,10 @@ fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
             report.output(&path);
         }
     }
-    println!("{}", compared.printed());
+    ild_cli::say(compared.printed())?;
     report.set("settings", settings);
     report.set("seed", common.seed);
-    report.write(common.report.as_deref())
+    Ok(report.write(common.report.as_deref())?)
 }
 
 fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> {
@@ -95,8 +95,8 @@ fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> 
             report.output(&path);
         }
     }
-    println!("{}", printed_quantification(&found));
+    ild_cli::say(printed_quantification(&found))?;
     report.set("settings", settings);
     report.set("quantification", &found);
-    report.write(common.report.as_deref())
+    Ok(report.write(common.report.as_deref())?)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ild_cli::{FileError, Refusal};
+
 use crate::weights::misfit::Misfit;
 
 /// Shorthand for this crate.
@@ -11,17 +13,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file was looked at and refused.
-    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
-    Rejected {
-        /// The file.
-        path: PathBuf,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-        /// What the user can do about it; may be empty.
-        next: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The weights are those of another model.
     #[error("{0}")]
     Misfit(Box<Misfit>),
@@ -97,7 +90,7 @@ pub enum Error {
     },
     /// A file could not be written; the message names it.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] FileError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -111,12 +104,7 @@ impl Error {
         found: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self::Rejected {
-            path: path.into(),
-            expected: expected.into(),
-            found: found.into(),
-            next: next.into(),
-        }
+        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
     }
 
     /// What the operating system said about an input at `path`; a file that is not there is the
@@ -135,7 +123,7 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         matches!(
             self,
-            Self::Rejected { .. }
+            Self::Refused(_)
                 | Self::Checkpoint(_)
                 | Self::Misfit(_)
                 | Self::Config { .. }
@@ -149,8 +137,4 @@ impl Error {
     pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
         error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
     }
-}
-
-fn advice(next: &str) -> String {
-    if next.is_empty() { String::new() } else { format!("; {next}") }
 }

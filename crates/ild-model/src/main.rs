@@ -108,7 +108,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Convert(flags) => run_convert(flags, &mut report)?,
         Command::Segment(flags) => run_segment(flags, &cli.common, &mut report)?,
     }
-    report.write(cli.common.report.as_deref())
+    Ok(report.write(cli.common.report.as_deref())?)
 }
 
 /// The model a flag names; a word that is no model is wrong usage.
@@ -133,9 +133,9 @@ fn run_inspect(flags: &Inspect, report: &mut RunReport) -> anyhow::Result<()> {
                 format!("{:?}", tensor.dtype()),
             ]);
         }
-        println!("{tensors}");
+        ild_cli::say(tensors)?;
     }
-    print!("{found}");
+    ild_cli::say(found.to_string().trim_end())?;
     report.set("inspection", found);
     Ok(())
 }
@@ -152,12 +152,12 @@ fn run_convert(flags: &Convert, report: &mut RunReport) -> anyhow::Result<()> {
     }
     weights.write_safetensors(&flags.output, &metadata)?;
     report.output(&flags.output);
-    println!(
+    ild_cli::say(format_args!(
         "{}: {} tensors, {} numbers",
         flags.output.display(),
         weights.len(),
         weights.elements()
-    );
+    ))?;
     Ok(())
 }
 
@@ -194,6 +194,6 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
         format!("{:.4}", found.iou),
         flags.output.display().to_string(),
     ]);
-    println!("{summary}");
+    ild_cli::say(summary)?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ild_cli::{FileError, Refusal};
+
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -12,23 +14,14 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] ild_io::Error),
     /// Anything else that was looked at and refused: a folder, a table, a split.
-    #[error("{}: expected {expected}, found {found}{}", path.display(), advice(next))]
-    Refused {
-        /// The file or folder.
-        path: PathBuf,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-        /// What the user can do about it; may be empty.
-        next: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another run holds the output folder.
     #[error("{}: another run is writing into this folder; wait for it, or give another --output", .0.display())]
     Busy(PathBuf),
     /// The operating system said no while a result was written.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] FileError),
     /// Ctrl-C or SIGTERM.
     #[error("stopped on request")]
     Interrupted(#[from] ild_cli::Interrupted),
@@ -42,12 +35,7 @@ impl Error {
         found: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self::Refused {
-            path: path.into(),
-            expected: expected.into(),
-            found: found.into(),
-            next: next.into(),
-        }
+        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
     }
 
     /// Whether the input is at fault (exit code 3), rather than the machine.
@@ -55,7 +43,7 @@ impl Error {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::File(error) => error.is_rejection(),
-            Self::Refused { .. } => true,
+            Self::Refused(_) => true,
             Self::Busy(_) | Self::Write(_) | Self::Interrupted(_) => false,
         }
     }
@@ -66,10 +54,6 @@ impl Error {
         error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
             || ild_io::Error::rejects(error)
     }
-}
-
-fn advice(next: &str) -> String {
-    if next.is_empty() { String::new() } else { format!("; {next}") }
 }
 
 /// An error and everything behind it in one line.

@@ -5,21 +5,23 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use ild_cli::Common;
-use ild_io::{LabelTable, Window};
+use ild_io::Window;
+use ild_io::cohort::LabelNames;
 use serde::Serialize;
 
-use crate::Result;
 use crate::cohort::pairs::Sources;
+use crate::cohort::placing::SplitChoice;
 use crate::labels::dust::DustLimits;
 use crate::picture::grey_level::Scaling;
 use crate::picture::window::{PRESETS, Windowing};
 use crate::stages::case::{CaseSettings, Modality};
-use crate::stages::nii_to_npz::{NiiToNpz, SplitChoice};
+use crate::stages::nii_to_npz::NiiToNpz;
 use crate::stages::npz_to_npy::NpzToNpy;
+use crate::{Error, Result};
 
 /// The duodenum in the abdominal set that the older scripts were written for; they always drop it.
 const REFERENCE_REMOVED_ID: u8 = 12;
@@ -102,6 +104,11 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..), help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<u16>,
+    /// Draw the split anew although the output folder has one; says which cases move. Without this
+    /// a split stays as it was first drawn: new cases are placed beside the others.
+    #[arg(long, help_heading = "Split")]
+    #[serde(skip)]
+    pub redraw: bool,
     /// CSV of case,patient for patients who were scanned more than once; their scans stay together.
     #[arg(long, value_name = "FILE.csv", help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,10 +138,15 @@ impl NiiToNpzFlags {
     /// # Errors
     /// When the label table cannot be read.
     pub fn resolve(&self, common: &Common) -> Result<NiiToNpz> {
-        let label_table = match &self.labels {
-            Some(path) => LabelTable::read(path)?,
-            None => label_table_near(&self.gt_path)?,
-        };
+        let names = LabelNames::of_folder(self.labels.as_deref(), &self.gt_path)?;
+        match &names.from {
+            Some(path) => tracing::info!("names of the labels from {}", path.display()),
+            None => tracing::warn!(
+                "no labels.json or dataset.json beside the labels: they are taken for the five \
+                 ILD classes (--labels names others)"
+            ),
+        }
+        let label_table = names.table.unwrap_or_default();
         if self.modality == Modality::Mr
             && (self.window.is_some() || self.window_level.is_some() || self.window_width.is_some())
         {
@@ -179,6 +191,7 @@ impl NiiToNpzFlags {
             patients: self.patients.clone(),
             seed: common.seed,
             force: common.force,
+            redraw: self.redraw,
             npy_dir: self.npy_dir.clone(),
         })
     }
@@ -187,7 +200,7 @@ impl NiiToNpzFlags {
         if let Some(name) = &self.window {
             return name
                 .parse()
-                .map_err(|error: String| anyhow::anyhow!("--window {name}: {error}").into());
+                .map_err(|why: String| Error::refused("--window", why, format!("`{name}`"), ""));
         }
         let Some(default) = Windowing::default().single() else { return Ok(Windowing::default()) };
         Ok(Windowing::Grey(Window {
@@ -206,22 +219,6 @@ impl NiiToNpzFlags {
             (None, None) if self.parity => SplitChoice::FirstForty,
             (None, None) => SplitChoice::Ratios([70.0, 10.0, 20.0]),
         }
-    }
-}
-
-/// `labels.json` or `dataset.json` in the label folder or beside it; else the default table.
-fn label_table_near(gt_path: &Path) -> Result<LabelTable> {
-    let folders = [Some(gt_path), gt_path.parent()];
-    let files = folders
-        .into_iter()
-        .flatten()
-        .flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
-    match files.into_iter().find(|path| path.is_file()) {
-        Some(path) => {
-            tracing::info!("names of the labels from {}", path.display());
-            Ok(LabelTable::read(&path)?)
-        }
-        None => Ok(LabelTable::default()),
     }
 }
 

@@ -17,6 +17,7 @@ mod stages;
 
 pub use cohort::dataset::{DATASET_FILE, Dataset, DatasetPart};
 pub use cohort::pairs::{Pair, Pairs, Sources, find_pairs};
+pub use cohort::placing::SplitChoice;
 pub use cohort::split::{Candidate, Part, draw, draw_folds};
 pub use cohort::splits_file::read_splits;
 pub use error::{Error, Result, one_line};
@@ -32,7 +33,7 @@ pub use picture::{Windowed, spread_mr, window_ct, window_slices};
 pub use stages::case::{
     CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels, no_hounsfield_units,
 };
-pub use stages::nii_to_npz::{NiiToNpz, SplitChoice};
+pub use stages::nii_to_npz::NiiToNpz;
 pub use stages::npy_summary::{NpyRow, NpySummary};
 pub use stages::npz_to_npy::{LABEL_SIZE, NpzToNpy, SliceFacts};
 pub use stages::summary::{Row, Status, Summary};

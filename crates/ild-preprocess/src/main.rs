@@ -54,11 +54,8 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
     let run = flags.resolve(common)?;
     let summary = run.run()?;
     let json = summary.json(&run.settings.label_table, &run.settings_json());
-    ild_cli::write_bytes_atomic(
-        &run.output.join("summary.json"),
-        &serde_json::to_vec_pretty(&json)?,
-    )?;
-    println!("{}", summary.text(&run.settings.label_table));
+    ild_cli::write_json_atomic(&run.output.join("summary.json"), &json)?;
+    ild_cli::say(summary.text(&run.settings.label_table))?;
     report.set("settings", flags);
     report.set("window", run.settings.windowing);
     report.set("summary", json);
@@ -72,7 +69,7 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
         (summary.count(Status::Failed), summary.count(Status::Rejected));
     if let Some(stage) = run.slices_stage(&summary) {
         let slices = stage.run()?;
-        println!("{}", slices.text());
+        ild_cli::say(slices.text())?;
         report.set("dataset", &slices.dataset);
         report.output(&stage.npy_dir);
         failed += slices.count(Status::Failed);
@@ -86,7 +83,7 @@ fn npz_to_npy(flags: &NpzToNpyFlags, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let run = flags.resolve(common);
     let summary = run.run()?;
-    println!("{}", summary.text());
+    ild_cli::say(summary.text())?;
     report.set("settings", flags);
     report.set("window", summary.dataset.window);
     report.set("dataset", &summary.dataset);

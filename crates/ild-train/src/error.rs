@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// A file could not be written; the message names it.
     #[error(transparent)]
-    Write(#[from] anyhow::Error),
+    Write(#[from] ild_cli::FileError),
 }
 
 impl Error {

@@ -48,7 +48,7 @@ pub fn write_case(
     files.add(format!("npz/{id}.npz"), |path| older_npz::write(path, done))?;
     files.add(format!("pictures/{id}.png"), |path| Ok(picture::write(path, done)?))?;
     for (&label, prediction) in &done.merger.per_label {
-        let name = file_name(&done.scan.label_table, label);
+        let name = done.scan.label_table.file_name(label);
         if settings.flags.save_nii {
             let labels = done.scan.placement.in_ct(prediction.volume(done.scan.stack_shape()));
             let map = LabelMap { labels, geometry: geometry.clone() };
@@ -83,11 +83,8 @@ pub fn write_case(
     files.add(format!("{id}.itksnap.txt"), |path| {
         Ok(ild_cli::write_bytes_atomic(path, viewers::itksnap_labels(&table).as_bytes())?)
     })?;
-    let text = serde_json::to_string_pretty(&sidecar::of(done, &labels, settings, engine))
-        .map_err(anyhow::Error::new)?;
-    files.add(format!("{id}.json"), |path| {
-        Ok(ild_cli::write_bytes_atomic(path, text.as_bytes())?)
-    })?;
+    let sidecar = sidecar::of(done, &labels, settings, engine);
+    files.add(format!("{id}.json"), |path| Ok(ild_cli::write_json_atomic(path, &sidecar)?))?;
     // Last: whoever sees the label map finds everything else beside it.
     let map = LabelMap { labels, geometry: geometry.clone() };
     files.add(format!("{id}.nii.gz"), |path| Ok(write_label_map_described(path, &map, &stamp)?))?;
@@ -107,15 +104,6 @@ impl Files<'_> {
     }
 }
 
-/// A label's name as part of a file name.
-fn file_name(table: &LabelTable, id: u8) -> String {
-    table
-        .name(id)
-        .chars()
-        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-        .collect()
-}
-
 /// The table with every label of the result in it, known or not.
 fn shown_labels(done: &Segmented) -> LabelTable {
     let mut table = done.scan.label_table.clone();
@@ -124,15 +112,4 @@ fn shown_labels(done: &Segmented) -> LabelTable {
         table.0.entry(id).or_insert(label);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_file_names() {
-        let label = ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3] };
-        assert_eq!(file_name(&LabelTable([(7, label)].into()), 7), "Ground__glass_");
-    }
 }

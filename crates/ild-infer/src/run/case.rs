@@ -56,7 +56,9 @@ impl Context<'_> {
         if let Method::Baseline(_) = self.settings.method {
             return self.baseline(case, &prompt, scan);
         }
-        let engine = self.engine.ok_or_else(|| anyhow::anyhow!("no model was loaded"))?;
+        let engine = self.engine.ok_or_else(|| {
+            Error::refused(&case.path, "a model (--checkpoint)", "none", "name the weights")
+        })?;
         let session = Session::open(engine, scan)
             .with_feature_memory(self.settings.flags.feature_memory)
             .with_progress(progress.clone());

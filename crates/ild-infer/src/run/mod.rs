@@ -6,12 +6,12 @@ pub mod read;
 pub mod start;
 pub mod summary;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ild_cli::{Common, RunReport};
 use ild_io::LabelTable;
+use ild_io::cohort::{Beside, shown};
 use ild_preprocess::cohort::record::{Key, Records};
 use ild_preprocess::one_line;
 use serde_json::{Value, json};
@@ -63,9 +63,10 @@ impl Run {
     /// summary.
     pub fn go(&self, force: bool, report: &mut RunReport) -> Result<Summary> {
         if self.settings.flags.prompt.uses_ground_truth() {
-            println!(
-                "The prompt comes from the ground truth: these results measure the model, they are no prediction for a new patient."
-            );
+            ild_cli::say(
+                "The prompt comes from the ground truth: these results measure the model, they are \
+                 no prediction for a new patient.",
+            )?;
         }
         let mut summary = Summary::default();
         let mut spent = Duration::ZERO;
@@ -100,8 +101,7 @@ impl Run {
         force: bool,
         report: &mut RunReport,
     ) -> Result<Outcome> {
-        report.input(&case.path)?;
-        let key = self.key(case)?;
+        let key = self.key(case, report)?;
         if !force && let Some(record) = self.records.finished::<CaseFacts>(&case.id, &key) {
             tracing::info!("{}: finished before, skipped (--force does it again)", case.id);
             return Ok(Outcome::Skipped(record.facts));
@@ -133,10 +133,12 @@ impl Run {
         Ok(Outcome::Done(facts))
     }
 
-    /// Everything that the result of `case` depends on.
-    fn key(&self, case: &CaseFile) -> Result<Key> {
+    /// Everything that the result of `case` depends on; its file is hashed once, for the report
+    /// too.
+    fn key(&self, case: &CaseFile, report: &mut RunReport) -> Result<Key> {
         let flags = &self.settings.flags;
-        let settings = serde_json::to_value(flags).map_err(anyhow::Error::new)?;
+        let settings =
+            serde_json::to_value(flags).map_err(ild_cli::FileError::at(&case.path, "recorded"))?;
         let truth = self.settings.truth.as_ref().map(|place| place.file(&case.id));
         let mut read: Vec<PathBuf> = vec![case.path.clone()];
         read.extend(truth.filter(|path| path.is_file()));
@@ -144,8 +146,11 @@ impl Run {
         read.extend(flags.labels.clone());
         let hashes = read
             .iter()
-            .map(|path| ild_cli::sha256_of_file(path).map_err(Error::Write))
+            .map(|path| Ok(ild_cli::sha256_of_file(path)?))
             .collect::<Result<Vec<_>>>()?;
+        if let Some(hash) = hashes.first() {
+            report.hashed_input(&case.path, hash);
+        }
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
         Ok(Key::new(
             &json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights }),
@@ -168,22 +173,33 @@ impl Run {
 fn chosen_cases(flags: &Settings) -> Result<Vec<CaseFile>> {
     let mut cases = find_cases(&flags.input, &flags.img_name_suffix)?;
     if let Some(folder) = &flags.cases_of {
-        let wanted: BTreeSet<String> =
-            find_cases(folder, &flags.img_name_suffix)?.into_iter().map(|case| case.id).collect();
-        cases.retain(|case| wanted.contains(&case.id));
-        if cases.is_empty() {
-            let next =
-                "compare the file names: a case is what stands before .npz and --img-name-suffix";
-            return Err(Error::refused(
-                &flags.input,
-                format!("cases that {} holds too", folder.display()),
-                "none",
-                next,
-            ));
-        }
+        cases = only_those_of(cases, folder, flags)?;
     }
     Ok(match flags.shard {
         Some(shard) => shard.of(cases),
         None => cases,
     })
+}
+
+/// The cases that `folder` holds too. A name there that no case has is said, and refused when it
+/// looks like a slip or none matches.
+fn only_those_of(
+    mut cases: Vec<CaseFile>,
+    folder: &Path,
+    flags: &Settings,
+) -> Result<Vec<CaseFile>> {
+    let names = |cases: &[CaseFile]| cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>();
+    let (wanted, here) = (names(&find_cases(folder, &flags.img_name_suffix)?), names(&cases));
+    let beside = Beside::new(wanted.iter().map(String::as_str), here.iter().map(String::as_str));
+    beside.refuse_slips(folder, "case", "CT")?;
+    if !beside.only_first.is_empty() {
+        tracing::warn!(
+            "{}: cases without a file in {}: {}",
+            folder.display(),
+            flags.input.display(),
+            shown(&beside.only_first)
+        );
+    }
+    cases.retain(|case| beside.both.contains(case.id.as_str()));
+    Ok(cases)
 }

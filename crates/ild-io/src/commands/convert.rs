@@ -32,11 +32,11 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
         tracing::warn!("{}: {note}", args.input.display());
     }
     for output in &converted.outputs {
-        println!("{}", output.display());
+        ild_cli::say(output.display())?;
         report.output(output);
     }
     if common.report.is_some() && args.input.is_file() {
         report.input(&args.input)?;
     }
-    report.write(common.report.as_deref())
+    Ok(report.write(common.report.as_deref())?)
 }

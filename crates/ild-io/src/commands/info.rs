@@ -35,7 +35,7 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
                     report.input(file)?;
                 }
                 if !args.json {
-                    print(&info);
+                    print(&info)?;
                 }
                 described.push(info);
             }
@@ -43,7 +43,7 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&described)?);
+        ild_cli::say(serde_json::to_string_pretty(&described)?)?;
     }
     report.set("files", &described);
     report.write(common.report.as_deref())?;
@@ -51,17 +51,20 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
         None => Ok(()),
         Some(last) => {
             for error in failures {
-                eprintln!("error: {error}");
+                ild_cli::complain(format_args!("error: {error}"));
             }
             Err(last.into())
         }
     }
 }
 
-fn print(info: &FileInfo) {
-    println!("{}", info.path.display());
+fn print(info: &FileInfo) -> anyhow::Result<()> {
+    ild_cli::say(info.path.display())?;
     for (what, value) in lines(info) {
-        println!("  {what:<15} {}", value.replace('\n', &format!("\n{:18}", "")));
+        ild_cli::say(format_args!(
+            "  {what:<15} {}",
+            value.replace('\n', &format!("\n{:18}", ""))
+        ))?;
     }
     if !info.labels.is_empty() {
         let mut labels = table(["label", "name", "voxels", "mL"]);
@@ -74,12 +77,13 @@ fn print(info: &FileInfo) {
                 ml,
             ]);
         }
-        println!("{labels}");
+        ild_cli::say(labels)?;
     }
     for warning in &info.warnings {
-        println!("warning: {warning}");
+        ild_cli::say(format_args!("warning: {warning}"))?;
     }
-    println!();
+    ild_cli::say("")?;
+    Ok(())
 }
 
 fn lines(info: &FileInfo) -> Vec<(&'static str, String)> {

@@ -68,13 +68,13 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     let Some(cohort) = cohort else { return Err(Interrupted.into()) };
-    println!("{}", cohort.table(&LabelTable::default()));
+    ild_cli::say(cohort.table(&LabelTable::default()))?;
     let made = made.into_inner();
-    println!(
+    ild_cli::say(format_args!(
         "{made} cases made, {} were there already · {}",
         settings.cases - made,
         args.output.display()
-    );
+    ))?;
     report.output(&args.output);
-    report.write(common.report.as_deref())
+    Ok(report.write(common.report.as_deref())?)
 }

@@ -184,7 +184,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     Ok((File::open(path).map_err(unreadable(path))?, meta.len()))
 }
 
-/// The text of a regular file.
+/// The text of a regular file, without the byte order mark that Windows programs put before it.
 ///
 /// # Errors
 /// A refusal of anything else, of bytes that are no UTF-8, and of a path where nothing is.
@@ -192,14 +192,15 @@ pub fn read_text(path: &Path) -> Result<String> {
     let (mut file, size) = open_regular(path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.read_to_end(&mut bytes).map_err(unreadable(path))?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         Error::rejected(
             path,
             "text (UTF-8)",
             error.utf8_error().to_string(),
-            "is this the right file?",
+            "is this the right file? save it as UTF-8",
         )
-    })
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// An error of the operating system; a file that is not there is the caller's input at fault.

@@ -3,62 +3,130 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ild_cli::Refusal;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::{Error, Label, LabelTable, Result, read_text};
+use crate::{Label, LabelTable, Result, read_text};
 
-const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
+const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": \
+    [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
+
+/// Arrays of our NPZ files: no label can be called so, because masks are filed under their names.
+const TAKEN: [&str; 9] =
+    ["imgs", "gts", "segs", "spacing", "z_index", "affine", "shape", "window", "label_table"];
 
 impl LabelTable {
-    /// Reads a label table; id 0 (background) and nnU-Net's region lists are left out. Labels
-    /// without a colour get one.
+    /// Reads a label table; id 0 (background) and nnU-Net's region lists are left out, `ignore` is
+    /// [`LabelTable::ignored`]. Labels without a colour get one; blanks around names are dropped.
     ///
     /// # Errors
-    /// When the file is no such table, or two names share an id.
+    /// When the file is no such table, two names share an id or two ids a name (upper and lower
+    /// case are one), or a name cannot be the name of a file or column.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path)?;
-        let refused = |found: String| Error::rejected(path, SCHEMA, found, "");
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| refused(format!("no JSON ({error})")))?;
-        let entries = value
-            .get("labels")
-            .unwrap_or(&value)
-            .as_object()
-            .ok_or_else(|| refused("no object".to_owned()))?;
-        let mut table = BTreeMap::new();
-        for (key, value) in entries {
+        let refused = |found: String| Refusal::of(path).expected(SCHEMA).found(found);
+        let root: Object = serde_json::from_str(&text)
+            .map_err(|error| refused(format!("no such object ({error})")))?;
+        let mut table: BTreeMap<u8, Label> = BTreeMap::new();
+        for (key, value) in root.labels.unwrap_or(root.others) {
             if value.is_array() {
                 continue;
             }
             let (id, label) =
-                entry(key, value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
+                entry(&key, &value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
             if id == 0 {
                 continue;
             }
+            if let Some(why) = unusable(&label.name) {
+                return Err(refused(format!("the name `{}` for id {id}: {why}", label.name)).into());
+            }
+            let folded = label.name.to_lowercase();
+            if let Some((other, _)) = table
+                .iter()
+                .find(|(other, label)| **other != id && label.name.to_lowercase() == folded)
+            {
+                return Err(refused(format!("the name `{}` for {other} and for {id}", label.name))
+                    .next("give each label a name of its own; upper and lower case are one")
+                    .into());
+            }
             if let Some(other) = table.insert(id, label.clone()) {
-                return Err(refused(format!(
-                    "id {id} for `{}` and for `{}`",
-                    other.name, label.name
-                )));
+                let found = format!("id {id} for `{}` and for `{}`", other.name, label.name);
+                return Err(refused(found).into());
             }
         }
-        if table.is_empty() {
-            return Err(refused("no label but background".to_owned()));
+        let table = Self::new(table);
+        if table.0.is_empty() {
+            return Err(refused("no label but background".to_owned()).into());
         }
-        Ok(Self(table))
+        Ok(table)
+    }
+}
+
+/// Why a name cannot be used, if so.
+fn unusable(name: &str) -> Option<&'static str> {
+    let parts = || name.split(['/', '\\']);
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.chars().any(char::is_control) {
+        Some("it holds a line end, tab or another control character")
+    } else if parts().any(|part| matches!(part.trim(), "" | "." | "..")) {
+        Some("it is a path")
+    } else if TAKEN.contains(&name) {
+        Some("an array of our NPZ files is called so")
+    } else {
+        None
+    }
+}
+
+/// A JSON object as it is written, equal keys and all: a map would keep the last of them in
+/// silence.
+#[derive(Default)]
+struct Object {
+    /// The entries under `labels`, if there are any.
+    labels: Option<Vec<(String, Value)>>,
+    others: Vec<(String, Value)>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Object, A::Error> {
+                let mut object = Object::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "labels" {
+                        object.labels = Some(map.next_value::<Object>()?.others);
+                    } else {
+                        object.others.push((key, map.next_value()?));
+                    }
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Entries)
     }
 }
 
 fn entry(key: &str, value: &Value) -> Option<(u8, Label)> {
     if let Some(id) = value.as_u64() {
         let id = u8::try_from(id).ok()?;
-        return Some((id, Label { name: key.to_owned(), color: color_of(id) }));
+        return Some((id, Label { name: key.trim().to_owned(), color: color_of(id) }));
     }
     let id: u8 = key.parse().ok()?;
     if let Some(name) = value.as_str() {
-        return Some((id, Label { name: name.to_owned(), color: color_of(id) }));
+        return Some((id, Label { name: name.trim().to_owned(), color: color_of(id) }));
     }
-    let name = value.get("name")?.as_str()?.to_owned();
+    let name = value.get("name")?.as_str()?.trim().to_owned();
     let color = value
         .get("color")
         .and_then(|color| serde_json::from_value(color.clone()).ok())
@@ -108,5 +176,44 @@ mod tests {
         {
             assert!(read(text).is_err_and(|error| error.is_rejection()), "{text}");
         }
+    }
+
+    #[test]
+    fn names_that_two_labels_share_are_refused_however_they_are_written() {
+        for text in [
+            r#"{"1": "Lesion", "2": "Lesion"}"#,
+            r#"{"1": "GGO", "2": "ggo "}"#,
+            r#"{"labels": {"background": 0, "Lesion": 1, "Lesion": 2}}"#,
+            r#"{"1": "a", "1": "b"}"#,
+            r#"{"labels": {"background": 0, "a": 1, "ignore": 2, "Ignore": 3}}"#,
+        ] {
+            assert!(read(text).is_err_and(|error| error.is_rejection()), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_file_or_column_can_have_are_refused_and_slashes_are_not() {
+        for name in ["", " ", "../../escape", "/x", "Honey\\ncomb", "a\\u001b[2J", "segs", "imgs"] {
+            let text = format!(r#"{{"1": "{name}"}}"#);
+            assert!(read(&text).is_err_and(|error| error.is_rejection()), "{text}");
+        }
+        let table = read(r#"{"1": "GGO/Reticulation", "2": "so-called \"mosaic\", x"}"#).unwrap();
+        assert_eq!(
+            (table.name(1).as_str(), table.file_name(1).as_str()),
+            ("GGO/Reticulation", "GGO_Reticulation")
+        );
+    }
+
+    #[test]
+    fn nnunets_ignore_is_no_class() {
+        let table =
+            read(r#"{"labels": {"background": 0, "GGO": 1, "Retic": 2, "ignore": 3}}"#).unwrap();
+        assert_eq!((table.0.len(), table.ignored()), (2, Some(3)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_blanks_around_names_do_not_matter() {
+        let table = read("\u{feff}{\"1\": \" GGO \"}").unwrap();
+        assert_eq!(table.name(1), "GGO");
     }
 }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use ild_cli::Refusal;
+
+use crate::error::OtherGrid;
 use crate::volume::storage_order::{Source, StorageOrder};
-use crate::{Affine, Error, Geometry, LabelMap, Result};
+use crate::{Affine, Geometry, LabelMap, Result};
 
 /// Grids whose corners are closer than this are the same grid: header rounding, not a shift.
 pub const SAME_GRID_MM: f64 = 0.05;
@@ -26,20 +29,22 @@ pub fn same_grid(
     let how = if what == "CT" { "linear interpolation" } else { "nearest neighbour" };
     let resample = format!("resample the {what} onto the {of}'s grid with {how}");
     if have.shape_zyx != want.shape_zyx {
-        let expected = format!("the {of}'s grid, {:?} voxels (z, y, x)", want.shape_zyx);
-        return Err(Error::rejected(path, expected, format!("{:?}", have.shape_zyx), resample));
+        let refusal = Refusal::of(path)
+            .expected(format!("the {of}'s grid, {:?} voxels (z, y, x)", want.shape_zyx))
+            .found(format!("{:?}", have.shape_zyx))
+            .next(resample);
+        return Err(Box::new(OtherGrid { refusal, apart_mm: None }).into());
     }
     let apart = want.corner_distance_mm(have);
     if apart > SAME_GRID_MM {
         let [want, have] = [want, have].map(|grid| grid.affine.axis_codes());
-        return Err(Error::rejected(
-            path,
-            format!("the {of}'s grid"),
-            format!(
+        let refusal = Refusal::of(path)
+            .expected(format!("the {of}'s grid"))
+            .found(format!(
                 "a grid whose corners lie up to {apart:.2} mm away ({of} {want}, {what} {have})"
-            ),
-            resample,
-        ));
+            ))
+            .next(resample);
+        return Err(Box::new(OtherGrid { refusal, apart_mm: Some(apart) }).into());
     }
     Ok(())
 }

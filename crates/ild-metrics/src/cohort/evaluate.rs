@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ild_io::LabelTable;
+use ild_io::cohort::{Beside, CasePatients, LabelNames, Patients, shown};
 use rayon::prelude::*;
 
 use crate::cohort::pairing::{CaseFiles, case_files};
 use crate::cohort::{Cohort, Outcome, ScoredCase, System, classes_of};
 use crate::{
     Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, NamedFolder,
-    Prediction, Result, ScoreSettings, read_patients,
+    Prediction, Result, ScoreSettings,
 };
 
 /// A scored cohort, and what could not be scored.
@@ -39,9 +40,14 @@ impl Evaluation {
             .iter()
             .map(|folder| case_files(&folder.path, &settings.pred_name_suffix))
             .collect::<Result<_>>()?;
-        let given_table = label_table(settings)?;
-        let patients =
-            settings.patients.as_deref().map(read_patients).transpose()?.unwrap_or_default();
+        let mut notes = Vec::new();
+        for (folder, predicted) in folders.iter().zip(&files) {
+            notes.extend(names_beside(folder, predicted, &references)?);
+        }
+        let given_table = LabelNames::of_folder(settings.labels.as_deref(), &settings.gt)?.table;
+        let patients = patients(settings, &references)?;
+        notes.extend(patients.notes.iter().cloned());
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
 
         let bar = ild_cli::progress_bar(references.len() as u64, "cases");
         let jobs = references.iter().map(|(case, reference)| {
@@ -62,7 +68,7 @@ impl Evaluation {
             .into_iter()
             .map(|folder| System { name: folder.name, folder: folder.path, cases: Vec::new() })
             .collect();
-        let mut table = given_table.unwrap_or(LabelTable(BTreeMap::new()));
+        let mut table = given_table.unwrap_or_else(|| LabelTable::new(BTreeMap::new()));
         for (job, scored) in scored {
             match scored {
                 Ok(scored) => {
@@ -127,21 +133,31 @@ fn folders(settings: &EvaluateSettings) -> Result<Vec<NamedFolder>> {
     }
 }
 
-/// `--labels`, else `labels.json` or `dataset.json` in or beside the ground truth's folder.
-fn label_table(settings: &EvaluateSettings) -> Result<Option<LabelTable>> {
-    if let Some(path) = &settings.labels {
-        return Ok(Some(LabelTable::read(path)?));
-    }
-    let near = [Some(settings.gt.as_path()), settings.gt.parent()];
-    let files = near
-        .into_iter()
-        .flatten()
-        .flat_map(|folder| ["labels.json", "dataset.json"].map(|name| folder.join(name)));
-    files
-        .into_iter()
-        .find(|path| path.is_file())
-        .map(|path| Ok(LabelTable::read(&path)?))
-        .transpose()
+/// Predictions that no ground truth is called like, in words; refused where that looks like a slip,
+/// for the case would count as a failure.
+fn names_beside(
+    folder: &NamedFolder,
+    predicted: &CaseFiles,
+    references: &CaseFiles,
+) -> Result<Option<String>> {
+    let beside =
+        Beside::new(predicted.keys().map(String::as_str), references.keys().map(String::as_str));
+    beside.refuse_slips(&folder.path, "prediction", "ground-truth file")?;
+    let alone = &beside.only_first;
+    Ok((!alone.is_empty()).then(|| {
+        format!(
+            "{}: predictions without ground truth, in no number: {}",
+            folder.path.display(),
+            shown(alone)
+        )
+    }))
+}
+
+fn patients(settings: &EvaluateSettings, references: &CaseFiles) -> Result<CasePatients> {
+    let Some(path) = &settings.patients else { return Ok(CasePatients::default()) };
+    let cases: Vec<&str> = references.keys().map(String::as_str).collect();
+    let suffixes = [settings.img_name_suffix.as_str(), settings.gt_name_suffix.as_str()];
+    Ok(Patients::read(path)?.of_cases(&cases, &suffixes)?)
 }
 
 fn unmatched(
@@ -213,11 +229,11 @@ impl CaseJob<'_> {
         system: usize,
         outcome: Outcome,
         scores: CaseScores,
-        patients: &BTreeMap<String, String>,
+        patients: &CasePatients,
     ) -> ScoredCase {
         ScoredCase {
             case: self.case.clone(),
-            patient: patients.get(self.case).unwrap_or(self.case).clone(),
+            patient: patients.of(self.case).to_owned(),
             reference_file: self.reference.clone(),
             prediction_file: self.predictions[system].cloned(),
             outcome,

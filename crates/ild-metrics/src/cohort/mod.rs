@@ -5,7 +5,6 @@ pub(crate) mod annotated_case;
 pub(crate) mod case_scores;
 pub(crate) mod evaluate;
 pub(crate) mod pairing;
-pub(crate) mod patients;
 pub(crate) mod prediction;
 pub(crate) mod provenance;
 pub(crate) mod settings;

@@ -170,8 +170,7 @@ impl Compared {
             columns::counts("patients", counts(|p| p.patients)),
         ])?;
         write_csv(&paths[0], frame)?;
-        let text = serde_json::to_vec_pretty(self).map_err(anyhow::Error::new)?;
-        ild_cli::write_bytes_atomic(&paths[1], &text)?;
+        ild_cli::write_json_atomic(&paths[1], self)?;
         Ok(paths.to_vec())
     }
 

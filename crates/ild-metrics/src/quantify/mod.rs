@@ -9,6 +9,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
+use ild_io::cohort::LabelNames;
 use ild_io::lung::LungMask;
 use ild_io::{LabelMap, LabelTable, Volume, read_label_map, read_volume, same_grid};
 use ndarray::Array3;
@@ -238,10 +239,8 @@ impl QuantifyInput {
             }
             (None, None) => None,
         };
-        let table = match &settings.labels {
-            Some(path) => LabelTable::read(path)?,
-            None => LabelTable::default(),
-        };
-        Ok(Self { case: settings.case(), map, lung, ct, table })
+        let case = settings.case();
+        let table = LabelNames::of_mask(settings.labels.as_deref(), &settings.mask, &case)?;
+        Ok(Self { case, map, lung, ct, table: table.or_numbers() })
     }
 }

@@ -50,8 +50,7 @@ pub fn write_quantification(
 ) -> Result<Vec<PathBuf>> {
     let paths =
         ["quantification.json", "quantification.csv", "report.html"].map(|name| folder.join(name));
-    let text = serde_json::to_vec_pretty(found).map_err(anyhow::Error::new)?;
-    ild_cli::write_bytes_atomic(&paths[0], &text)?;
+    ild_cli::write_json_atomic(&paths[0], found)?;
     write_csv(&paths[1], table(found)?)?;
     ild_cli::write_bytes_atomic(&paths[2], page(found, input, settings)?.html()?.as_bytes())?;
     Ok(paths.to_vec())
@@ -352,7 +351,7 @@ mod tests {
         let mut lung = Array3::from_elem(labels.dim(), true);
         lung.slice_mut(s![9, 0..5, 0..10]).fill(false);
         let table =
-            LabelTable(BTreeMap::from([(2, Label { name: "GGO".into(), color: [1, 2, 3] })]));
+            LabelTable::new(BTreeMap::from([(2, Label { name: "GGO".into(), color: [1, 2, 3] })]));
         let lung = Lung { mask: lung, source: "test".into(), problems: Vec::new() };
         let found = Quantification::new("a", &LabelMap { labels, geometry }, &table, Some(&lung));
         let class = &found.classes[0];

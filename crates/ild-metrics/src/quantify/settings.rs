@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ild_io::cohort::bare_case;
 use serde::Serialize;
 
 /// Measure a mask: volume per class, share of the lung, and where in the lung.
@@ -26,7 +27,8 @@ pub struct QuantifySettings {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
-    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: the ILD classes].
+    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: those that ild-infer
+    /// wrote beside the mask, else labels.json or dataset.json beside or above it, else none].
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
@@ -36,15 +38,7 @@ impl QuantifySettings {
     /// The mask's name without ending.
     #[must_use]
     pub fn case(&self) -> String {
-        let name = self
-            .mask
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        [".nii.gz", ".nii"]
-            .iter()
-            .find_map(|ending| name.strip_suffix(ending))
-            .unwrap_or(&name)
-            .to_owned()
+        let name = self.mask.file_name().unwrap_or_default().to_string_lossy();
+        bare_case(&name, &[]).to_owned()
     }
 }

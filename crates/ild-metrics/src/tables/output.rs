@@ -63,9 +63,8 @@ pub fn write_evaluation(
     let page = report::report(evaluation, settings, provenance)?;
     files.add("report.html", |path| Ok(ild_cli::write_bytes_atomic(path, page.as_bytes())?))?;
     // Last: whoever sees the summary finds everything else beside it.
-    let text =
-        serde_json::to_vec_pretty(&summary(evaluation, provenance)).map_err(anyhow::Error::new)?;
-    files.add("summary.json", |path| Ok(ild_cli::write_bytes_atomic(path, &text)?))?;
+    let summary = summary(evaluation, provenance);
+    files.add("summary.json", |path| Ok(ild_cli::write_json_atomic(path, &summary)?))?;
     Ok(files.written)
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod misfit;
 pub(crate) mod parameters;
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -180,11 +181,14 @@ impl Weights {
         let mut ordered: Vec<(&String, &Tensor)> = self.tensors.iter().collect();
         ordered.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype().size_in_bytes())); // keeps every tensor aligned
         let header = header(&ordered, metadata)?;
-        ild_cli::write_atomic(path, |file| -> anyhow::Result<()> {
-            file.write_all(&(header.len() as u64).to_le_bytes())?;
-            file.write_all(&header)?;
-            ordered.iter().try_for_each(|(_, tensor)| Ok(file.write_all(&bytes_of(tensor)?)?))
-        })?;
+        ild_cli::write_atomic(
+            path,
+            |file| -> std::result::Result<(), Box<dyn StdError + Send + Sync>> {
+                file.write_all(&(header.len() as u64).to_le_bytes())?;
+                file.write_all(&header)?;
+                ordered.iter().try_for_each(|(_, tensor)| Ok(file.write_all(&bytes_of(tensor)?)?))
+            },
+        )?;
         Ok(())
     }
 }

@@ -66,7 +66,6 @@ impl Dataset {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, npy_dir: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).map_err(anyhow::Error::new)?;
-        Ok(ild_cli::write_bytes_atomic(&npy_dir.join(DATASET_FILE), &text)?)
+        Ok(ild_cli::write_json_atomic(&npy_dir.join(DATASET_FILE), self)?)
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use ild_cli::FileError;
 
 use ild_io::SliceStack;
+use ild_io::cohort::list;
 
-use crate::cohort::pairs::list;
 use crate::cohort::record::Records;
 use crate::cohort::split::Part;
 use crate::stages::npy_summary::NpyRow;
@@ -64,8 +64,7 @@ impl NpyFolder {
             records: Records::new(npy_dir, &format!("npz-to-npy/{}", part.name())),
         };
         for path in [folder.sub("imgs"), folder.sub("gts")] {
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("{}: could not be made", path.display()))?;
+            std::fs::create_dir_all(&path).map_err(FileError::at(&path, "made"))?;
         }
         for path in [
             folder.sub("imgs"),
@@ -73,8 +72,7 @@ impl NpyFolder {
             folder.records.folder().to_owned(),
             npy_dir.to_owned(),
         ] {
-            ild_cli::sweep_temporary(&path)
-                .with_context(|| format!("{}: could not be cleaned", path.display()))?;
+            ild_cli::sweep_temporary(&path).map_err(FileError::at(&path, "cleaned"))?;
         }
         Ok(folder)
     }
@@ -126,7 +124,7 @@ impl NpyFolder {
         for path in [self.sub("imgs"), self.sub("gts")]
             .iter()
             .map(|folder| list(folder))
-            .collect::<Result<Vec<_>>>()?
+            .collect::<ild_io::Result<Vec<_>>>()?
             .concat()
         {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -134,8 +132,7 @@ impl NpyFolder {
                 continue;
             }
             if ours.contains(case_of(&stem)) || ours.contains(&stem) {
-                std::fs::remove_file(&path)
-                    .with_context(|| format!("{}: could not be removed", path.display()))?;
+                std::fs::remove_file(&path).map_err(FileError::at(&path, "removed"))?;
             } else {
                 notes.push(format!(
                     "{}: not from this input; training will use it unless it is removed",

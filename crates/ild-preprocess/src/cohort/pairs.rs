@@ -1,7 +1,9 @@
 //! Which CT belongs to which label file.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use ild_cli::Refusal;
+use ild_io::cohort::{Beside, Depth, Files, Twice, Wanted, bare_case, case_files, list, shown};
 
 use crate::{Error, Result};
 
@@ -42,94 +44,78 @@ pub struct Pairs {
     pub unnameable: Vec<PathBuf>,
 }
 
-/// How many file names a refusal shows.
-const SHOWN_NAMES: usize = 3;
-
 /// Pairs up the files of two folders (which may be the same folder).
 ///
 /// # Errors
-/// Refuses folders that are not there and folders without a single pair; says which names were
-/// looked for and what is there.
+/// Refuses folders that are not there, folders without a single pair (says which names were looked
+/// for and what is there), and a CT and a label that are called alike but not the same.
 pub fn find_pairs(sources: &Sources) -> Result<Pairs> {
     let mut found = Pairs::default();
-    let images = cases_in(&sources.image_dir, &sources.image_suffix, None, &mut found.unnameable)?;
+    let images = sources.files(&sources.image_dir, &sources.image_suffix, None)?;
     // In a shared folder `case_0000.nii.gz` ends like a label file too.
     let same_folder =
         sources.image_dir == sources.label_dir && sources.image_suffix != sources.label_suffix;
     let not = same_folder.then_some(sources.image_suffix.as_str());
-    let mut labels =
-        cases_in(&sources.label_dir, &sources.label_suffix, not, &mut found.unnameable)?;
-    for (case, image) in images {
-        match labels.remove(&case) {
+    let mut labels = sources.files(&sources.label_dir, &sources.label_suffix, not)?;
+    found.unnameable.extend(images.unnameable.into_iter().chain(labels.unnameable));
+    for (case, image) in images.cases {
+        match labels.cases.remove(&case) {
             Some(label) => found.pairs.push(Pair { case, image, label }),
             None => found.images_alone.push(image),
         }
     }
-    found.labels_alone = labels.into_values().collect();
+    found.labels_alone = labels.cases.into_values().collect();
     found.unnameable.sort();
     found.unnameable.dedup();
     if found.pairs.is_empty() && found.unnameable.is_empty() {
         return Err(no_pairs(sources, &found));
     }
+    found.refuse_slips(sources)?;
     Ok(found)
 }
 
-/// Case name → file, for the files of `folder` that end in `suffix`; hidden files are left alone.
-fn cases_in(
-    folder: &Path,
-    suffix: &str,
-    not: Option<&str>,
-    unnameable: &mut Vec<PathBuf>,
-) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cases = BTreeMap::new();
-    for path in list(folder)? {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(suffix)) {
-                unnameable.push(path);
-            }
-            continue;
+impl Sources {
+    fn files(&self, folder: &Path, suffix: &str, but_not: Option<&str>) -> Result<Files> {
+        let wanted = Wanted {
+            suffix: Some(suffix),
+            but_not,
+            npz: false,
+            depth: Depth::Here,
+            twice: Twice::Refused,
         };
-        if name.starts_with('.') || not.is_some_and(|other| name.ends_with(other)) {
-            continue;
-        }
-        if let Some(case) = name.strip_suffix(suffix).filter(|case| !case.is_empty()) {
-            cases.insert(case.to_owned(), path);
-        }
+        Ok(case_files(folder, &wanted)?)
     }
-    Ok(cases)
 }
 
-/// The entries of a folder.
-///
-/// # Errors
-/// When there is no such folder (a refusal) or it cannot be read.
-pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::refused(folder, "a folder", "nothing at this path", "check the spelling")
-        }
-        std::io::ErrorKind::NotADirectory => {
-            Error::refused(folder, "a folder", "a file", "name the folder that holds the files")
-        }
-        _ => Error::File(ild_io::Error::Io { path: folder.to_owned(), what: "read", source }),
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        paths.push(entry.map_err(unreadable)?.path());
+impl Pairs {
+    /// The names of the cases.
+    pub fn names(&self) -> Vec<&str> {
+        self.pairs.iter().map(|pair| pair.case.as_str()).collect()
     }
-    paths.sort();
-    Ok(paths)
+
+    fn refuse_slips(&self, sources: &Sources) -> Result<()> {
+        let bare = |paths: &[PathBuf], suffix: &str| -> Vec<String> {
+            let names = paths.iter().filter_map(|path| path.file_name());
+            names.map(|name| bare_case(&name.to_string_lossy(), &[suffix]).to_owned()).collect()
+        };
+        let labels = bare(&self.labels_alone, &sources.label_suffix);
+        let images = bare(&self.images_alone, &sources.image_suffix);
+        // Cases that are paired are no near misses of anything.
+        let beside =
+            Beside::new(labels.iter().map(String::as_str), images.iter().map(String::as_str));
+        let paired = Beside { both: self.names().into_iter().collect(), ..beside };
+        Ok(paired.refuse_slips(&sources.label_dir, "label", "CT")?)
+    }
 }
 
 fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
     let names = |paths: &[PathBuf]| {
-        let shown: Vec<String> = paths
+        let names: Vec<String> = paths
             .iter()
-            .take(SHOWN_NAMES)
             .filter_map(|path| path.file_name())
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
-        if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+        shown(&names.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let any = |folder: &Path| {
         let all = list(folder).unwrap_or_default();
@@ -139,23 +125,22 @@ fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
             format!("the folder holds {}", names(&all))
         }
     };
-    Error::refused(
-        &sources.label_dir,
-        format!(
+    Refusal::of(&sources.label_dir)
+        .expected(format!(
             "label files `<case>{}` with a CT `{}/<case>{}`",
             sources.label_suffix,
             sources.image_dir.display(),
             sources.image_suffix
-        ),
-        format!(
+        ))
+        .found(format!(
             "no pair: labels {} ({}), CTs {} ({})",
             names(&found.labels_alone),
             any(&sources.label_dir),
             names(&found.images_alone),
             any(&sources.image_dir)
-        ),
-        "set --img-name-suffix and --gt-name-suffix to what follows the case name",
-    )
+        ))
+        .next("set --img-name-suffix and --gt-name-suffix to what follows the case name")
+        .into()
 }
 
 #[cfg(test)]
@@ -192,6 +177,16 @@ mod tests {
         );
         assert_eq!(found.labels_alone, [labels.path().join("only_label.nii.gz")]);
         assert_eq!(found.images_alone, [images.path().join("only_ct_0000.nii.gz")]);
+    }
+
+    #[test]
+    fn a_label_and_a_ct_that_are_one_but_for_a_slip_are_refused() {
+        let (images, labels) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        touch(images.path(), &["a1_0000.nii.gz", "case_02_0000.nii.gz"]);
+        touch(labels.path(), &["a1.nii.gz", "Case-2.nii.gz"]);
+        let error = find_pairs(&sources(images.path(), labels.path())).unwrap_err();
+        assert!(error.is_rejection());
+        assert!(error.to_string().contains("the nearest is `case_02`"), "{error}");
     }
 
     #[test]

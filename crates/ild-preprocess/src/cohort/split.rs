@@ -63,20 +63,30 @@ const SHUFFLES: usize = 32;
 /// Case → part, in about the shares `ratios` (train, valid, test) of the patients.
 ///
 /// A part whose ratio is above zero gets one patient at least, as long as there are enough
-/// patients.
+/// patients. A patient of whom a case is in `kept` stays there, with all cases.
 #[must_use]
-pub fn draw(candidates: &[Candidate], ratios: [f64; 3], seed: u64) -> BTreeMap<String, Part> {
-    let patients = Patients::new(candidates);
-    let capacity = capacities(patients.0.len(), &ratios);
+pub fn draw(
+    candidates: &[Candidate],
+    ratios: [f64; 3],
+    seed: u64,
+    kept: &BTreeMap<String, Part>,
+) -> BTreeMap<String, Part> {
+    let patients = Patients::new(candidates, |case| kept.get(case).map(|&part| part as usize));
+    let capacity = capacities(patients.labels.len(), &ratios);
     let part_of = patients.assign(&capacity, &[0, 2, 1], seed);
     patients.cases_of(candidates, &part_of, |part| Part::ALL[part])
 }
 
-/// Case → the one of `folds` folds in which it is validated.
+/// Case → the one of `folds` folds in which it is validated; `kept` as in [`draw`].
 #[must_use]
-pub fn draw_folds(candidates: &[Candidate], folds: usize, seed: u64) -> BTreeMap<String, usize> {
-    let patients = Patients::new(candidates);
-    let capacity = capacities(patients.0.len(), &vec![1.0; folds]);
+pub fn draw_folds(
+    candidates: &[Candidate],
+    folds: usize,
+    seed: u64,
+    kept: &BTreeMap<String, usize>,
+) -> BTreeMap<String, usize> {
+    let patients = Patients::new(candidates, |case| kept.get(case).copied());
+    let capacity = capacities(patients.labels.len(), &vec![1.0; folds]);
     let order: Vec<usize> = (0..folds).collect();
     let fold_of = patients.assign(&capacity, &order, seed);
     patients.cases_of(candidates, &fold_of, |fold| fold)
@@ -105,22 +115,33 @@ fn capacities(n: usize, ratios: &[f64]) -> Vec<usize> {
     capacity
 }
 
-/// The labels of each patient, sorted by patient.
-struct Patients(Vec<(String, BTreeSet<u8>)>);
+/// The patients, sorted by name.
+struct Patients {
+    /// Name and labels.
+    labels: Vec<(String, BTreeSet<u8>)>,
+    /// Where a patient is already.
+    kept: Vec<Option<usize>>,
+}
 
 impl Patients {
-    fn new(candidates: &[Candidate]) -> Self {
-        let mut patients: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+    fn new(candidates: &[Candidate], kept: impl Fn(&str) -> Option<usize>) -> Self {
+        let mut patients: BTreeMap<&str, (BTreeSet<u8>, Option<usize>)> = BTreeMap::new();
         for candidate in candidates {
-            patients.entry(&candidate.patient).or_default().extend(&candidate.labels);
+            let (labels, place) = patients.entry(&candidate.patient).or_default();
+            labels.extend(&candidate.labels);
+            *place = place.or_else(|| kept(&candidate.case));
         }
-        Self(patients.into_iter().map(|(patient, labels)| (patient.to_owned(), labels)).collect())
+        let (labels, kept) = patients
+            .into_iter()
+            .map(|(patient, (labels, place))| ((patient.to_owned(), labels), place))
+            .unzip();
+        Self { labels, kept }
     }
 
     /// Part of each patient; the best of [`SHUFFLES`] tries.
     fn assign(&self, capacity: &[usize], part_order: &[usize], seed: u64) -> Vec<usize> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        let mut order: Vec<usize> = (0..self.labels.len()).collect();
         let mut best: Option<(usize, Vec<usize>)> = None;
         for _ in 0..SHUFFLES {
             order.shuffle(&mut rng);
@@ -135,8 +156,13 @@ impl Patients {
 
     fn assign_once(&self, order: &[usize], capacity: &[usize], part_order: &[usize]) -> Vec<usize> {
         let mut left = capacity.to_vec();
-        let mut part_of: Vec<Option<usize>> = vec![None; self.0.len()];
+        let mut part_of = self.kept.clone();
         let mut held = vec![BTreeSet::new(); capacity.len()];
+        for ((_, labels), part) in self.labels.iter().zip(&self.kept) {
+            let Some(part) = *part else { continue };
+            left[part] = left[part].saturating_sub(1);
+            held[part].extend(labels);
+        }
         for label in self.rarest_first() {
             for &part in part_order {
                 if left[part] == 0 || held[part].contains(&label) {
@@ -145,17 +171,17 @@ impl Patients {
                 let free = order
                     .iter()
                     .copied()
-                    .filter(|&p| part_of[p].is_none() && self.0[p].1.contains(&label));
+                    .filter(|&p| part_of[p].is_none() && self.labels[p].1.contains(&label));
                 // `max_by_key` takes the last of equals; reversed, that is the first of the
                 // shuffle.
-                let brings = |&p: &usize| self.0[p].1.difference(&held[part]).count();
+                let brings = |&p: &usize| self.labels[p].1.difference(&held[part]).count();
                 let Some(patient) = free.collect::<Vec<_>>().into_iter().rev().max_by_key(brings)
                 else {
                     break;
                 };
                 part_of[patient] = Some(part);
                 left[part] -= 1;
-                held[part].extend(&self.0[patient].1);
+                held[part].extend(&self.labels[patient].1);
             }
         }
         let mut places = (0..capacity.len()).flat_map(|part| std::iter::repeat_n(part, left[part]));
@@ -169,7 +195,7 @@ impl Patients {
 
     fn rarest_first(&self) -> Vec<u8> {
         let mut patients_with: BTreeMap<u8, usize> = BTreeMap::new();
-        for label in self.0.iter().flat_map(|(_, labels)| labels) {
+        for label in self.labels.iter().flat_map(|(_, labels)| labels) {
             *patients_with.entry(*label).or_default() += 1;
         }
         let mut labels: Vec<u8> = patients_with.keys().copied().collect();
@@ -179,7 +205,7 @@ impl Patients {
 
     fn labels_in(&self, part_of: &[usize], parts: usize) -> Vec<BTreeSet<u8>> {
         let mut held = vec![BTreeSet::new(); parts];
-        for ((_, labels), &part) in self.0.iter().zip(part_of) {
+        for ((_, labels), &part) in self.labels.iter().zip(part_of) {
             held[part].extend(labels);
         }
         held
@@ -192,7 +218,7 @@ impl Patients {
         name: impl Fn(usize) -> T,
     ) -> BTreeMap<String, T> {
         let of_patient: BTreeMap<&str, usize> = self
-            .0
+            .labels
             .iter()
             .map(|(patient, _)| patient.as_str())
             .zip(part_of.iter().copied())
@@ -233,11 +259,11 @@ mod tests {
     #[test]
     fn the_seed_decides_and_the_order_of_the_files_does_not() {
         let mut cases = cohort(&[&[1][..]; 40]);
-        let split = draw(&cases, [70.0, 10.0, 20.0], 7);
+        let split = draw(&cases, [70.0, 10.0, 20.0], 7, &BTreeMap::new());
         assert_eq!(sizes(&split), [28, 4, 8]);
         cases.reverse();
-        assert_eq!(draw(&cases, [70.0, 10.0, 20.0], 7), split);
-        assert_ne!(draw(&cases, [70.0, 10.0, 20.0], 8), split);
+        assert_eq!(draw(&cases, [70.0, 10.0, 20.0], 7, &BTreeMap::new()), split);
+        assert_ne!(draw(&cases, [70.0, 10.0, 20.0], 8, &BTreeMap::new()), split);
     }
 
     #[test]
@@ -246,7 +272,7 @@ mod tests {
         labels.extend([&[1u8, 5][..]; 3]);
         for seed in 0..50 {
             let cases = cohort(&labels);
-            let split = draw(&cases, [70.0, 10.0, 20.0], seed);
+            let split = draw(&cases, [70.0, 10.0, 20.0], seed, &BTreeMap::new());
             for part in Part::ALL {
                 let rare = cases
                     .iter()
@@ -264,15 +290,43 @@ mod tests {
         for (i, case) in cases.iter_mut().enumerate() {
             case.patient = format!("patient{}", i / 2);
         }
-        let split = draw(&cases, [50.0, 20.0, 30.0], 1);
+        let split = draw(&cases, [50.0, 20.0, 30.0], 1, &BTreeMap::new());
         for pair in cases.chunks(2) {
             assert_eq!(split[&pair[0].case], split[&pair[1].case]);
         }
     }
 
     #[test]
+    fn what_is_decided_stays_when_labels_change_and_scans_arrive() {
+        let mut labels = [&[1u8][..], &[2][..], &[3][..]].repeat(7);
+        let ratios = [70.0, 10.0, 20.0];
+        let first = draw(&cohort(&labels[..20]), ratios, 7, &BTreeMap::new());
+        labels[7] = &[1, 2];
+        let second = draw(&cohort(&labels), ratios, 7, &first);
+        assert!(first.iter().all(|(case, part)| second[case] == *part));
+        assert_eq!(second.len(), 21);
+        let folds = draw_folds(&cohort(&labels[..20]), 5, 7, &BTreeMap::new());
+        let more = draw_folds(&cohort(&labels), 5, 7, &folds);
+        assert!(folds.iter().all(|(case, fold)| more[case] == *fold));
+    }
+
+    #[test]
+    fn a_new_scan_of_a_known_patient_goes_where_the_patient_is() {
+        let mut cases = cohort(&[&[1][..]; 20]);
+        let first = draw(&cases, [50.0, 20.0, 30.0], 1, &BTreeMap::new());
+        cases.extend(
+            cases
+                .clone()
+                .into_iter()
+                .map(|case| Candidate { case: format!("{}_again", case.case), ..case }),
+        );
+        let second = draw(&cases, [50.0, 20.0, 30.0], 1, &first);
+        assert!(first.iter().all(|(case, part)| second[&format!("{case}_again")] == *part));
+    }
+
+    #[test]
     fn each_case_is_validated_in_one_fold() {
-        let folds = draw_folds(&cohort(&[&[1][..]; 11]), 5, 3);
+        let folds = draw_folds(&cohort(&[&[1][..]; 11]), 5, 3, &BTreeMap::new());
         let counts: Vec<usize> =
             (0..5).map(|fold| folds.values().filter(|&&f| f == fold).count()).collect();
         assert_eq!(counts.iter().sum::<usize>(), 11);

@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ild_cli::{Refusal, closest};
 use serde_json::{Map, Value, json};
 
+use crate::cohort::kept_split::Drawn;
 use crate::cohort::split::Part;
 use crate::{Error, Result};
+
+/// What `nii-to-npz` writes: the parts, or nnU-Net's form for folds.
+pub const SPLITS_FILE: &str = "splits.json";
+pub const FOLDS_FILE: &str = "splits_final.json";
+/// Key of the cases whose part is decided and whose files are not here.
+pub const ABSENT: &str = "absent";
 
 const SCHEMA: &str = "{\"train\": [cases], \"valid\": [cases], \"test\": [cases]}, or nnU-Net's list of such objects with `train` and `val`";
 
@@ -37,16 +45,30 @@ pub fn read_splits(path: &Path, fold: usize) -> Result<BTreeMap<String, Part>> {
         }
         _ => return Err(refused("neither an object nor a list".to_owned())),
     };
-    parts_of(parts, path)
+    let part_of = parts_of(parts, path)?;
+    if part_of.is_empty() {
+        return Err(Error::refused(path, SCHEMA, "no cases", "check the keys"));
+    }
+    Ok(part_of)
 }
 
-fn parts_of(parts: &Map<String, Value>, path: &Path) -> Result<BTreeMap<String, Part>> {
+/// Case → part in an object of lists.
+pub(crate) fn parts_of(parts: &Map<String, Value>, path: &Path) -> Result<BTreeMap<String, Part>> {
     let mut part_of = BTreeMap::new();
     for (key, cases) in parts {
         let part = match key.as_str() {
             "train" | "training" => Part::Train,
             "valid" | "val" | "validation" => Part::Valid,
             "test" => Part::Test,
+            // A list of names that is no part would leave its cases out in silence.
+            other if cases.is_array() => {
+                let near = closest(other, ["train", "valid", "val", "test"]).unwrap_or("test");
+                return Err(Refusal::of(path)
+                    .expected(SCHEMA)
+                    .found(format!("a list called `{other}`"))
+                    .next(format!("did you mean `{near}`?"))
+                    .into());
+            }
             _ => continue,
         };
         let names = cases
@@ -67,23 +89,31 @@ fn parts_of(parts: &Map<String, Value>, path: &Path) -> Result<BTreeMap<String, 
             }
         }
     }
-    if part_of.is_empty() {
-        return Err(Error::refused(path, SCHEMA, "no cases", "check the keys"));
-    }
     Ok(part_of)
 }
 
-/// `splits.json`: which case is where, with `drawn` saying how that was decided.
+/// `splits.json`: which case is where, with `drawn` saying how that was decided; cases that are
+/// `absent` now stay where they were decided to be.
 #[must_use]
-pub fn splits_json(part_of: &BTreeMap<String, Part>, drawn: Value) -> Value {
+pub fn splits_json(
+    part_of: &BTreeMap<String, Part>,
+    absent: &BTreeMap<String, Part>,
+    drawn: &Drawn,
+) -> Value {
+    let mut value = by_part(part_of);
+    value.insert("drawn".to_owned(), json!(drawn));
+    if !absent.is_empty() {
+        value.insert(ABSENT.to_owned(), by_part(absent).into());
+    }
+    value.into()
+}
+
+fn by_part(part_of: &BTreeMap<String, Part>) -> Map<String, Value> {
     let cases = |part: Part| {
-        part_of
-            .iter()
-            .filter(|&(_, &p)| p == part)
-            .map(|(case, _)| case.clone())
-            .collect::<Vec<_>>()
+        let of_part = part_of.iter().filter(|&(_, &p)| p == part);
+        of_part.map(|(case, _)| Value::from(case.as_str())).collect::<Vec<_>>()
     };
-    json!({ "drawn": drawn, "train": cases(Part::Train), "valid": cases(Part::Valid), "test": cases(Part::Test) })
+    Part::ALL.into_iter().map(|part| (part.name().to_owned(), cases(part).into())).collect()
 }
 
 /// nnU-Net's `splits_final.json`: for each fold, who is trained on and who is validated.
@@ -134,9 +164,17 @@ mod tests {
     fn what_was_written_reads_the_same() {
         let part_of: BTreeMap<String, Part> =
             [("a".to_owned(), Part::Train), ("b".to_owned(), Part::Test)].into();
-        assert_eq!(read(&splits_json(&part_of, json!({})).to_string(), 0).unwrap(), part_of);
+        let drawn = Drawn { how: json!("first-forty"), seed: 1 };
+        let text = splits_json(&part_of, &BTreeMap::new(), &drawn).to_string();
+        assert_eq!(read(&text, 0).unwrap(), part_of);
         let fold_of: BTreeMap<String, usize> = [("a".to_owned(), 0), ("b".to_owned(), 1)].into();
         assert_eq!(read(&folds_json(&fold_of, 2).to_string(), 1).unwrap()["b"], Part::Valid);
+    }
+
+    #[test]
+    fn a_list_that_is_no_part_is_refused_with_the_nearest() {
+        let error = read(r#"{"train": ["a"], "tset": ["b"]}"#, 0).unwrap_err().to_string();
+        assert!(error.contains("`tset`") && error.contains("did you mean `test`?"), "{error}");
     }
 
     #[test]

@@ -210,7 +210,9 @@ pub fn build_stack(
     let stack = SliceStack {
         images,
         labels: Some(gts),
-        placement: Placement::new(geometry, slices).map_err(anyhow::Error::new)?,
+        placement: Placement::new(geometry, slices).map_err(|error| {
+            Error::refused(&pair.label, "slices of the CT", error.to_string(), "")
+        })?,
         window: if settings.modality == Modality::Ct { settings.windowing.single() } else { None },
         label_table: Some(settings.label_table.clone()),
         is_2d: false,

@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ild_io::cohort::{CasePatients, Patients};
 use rayon::prelude::*;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cohort::npy_folder::NpyOutput;
 use crate::cohort::pairs::{Pair, Pairs, Sources, find_pairs};
+use crate::cohort::placing::{Place, Placing, SplitChoice, absent_cases, by_kind};
 use crate::cohort::record::{Key, Record};
-use crate::cohort::split::{Candidate, Part, draw, draw_folds};
-use crate::cohort::splits_file::{folds_json, read_splits, splits_json};
+use crate::cohort::split::Part;
 use crate::labels::dust::DustLimits;
 use crate::stages::case::{CaseFacts, CaseLabels, CaseSettings, build_stack, clean_labels};
 use crate::stages::npz_to_npy::NpzToNpy;
-use crate::stages::output::{ALL_FOLDER, Output};
+use crate::stages::output::Output;
 use crate::stages::summary::{Row, Status, Summary};
-use crate::{Error, Result, cohort::patients};
+use crate::{Error, Result};
 
 /// Changes whenever the same settings give another NPZ.
 const FORMAT: u32 = 2;
@@ -27,28 +27,6 @@ const FORMAT: u32 = 2;
 /// Labels found while the split is drawn are kept for the second pass up to this much memory, in
 /// all; beyond it they are read again.
 const KEPT_LABEL_BYTES: usize = 1 << 30;
-
-/// How cases are divided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SplitChoice {
-    /// Drawn: shares of train, valid and test.
-    Ratios([f64; 3]),
-    /// As a file says.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Which of its folds.
-        fold: usize,
-    },
-    /// Drawn: so many folds.
-    Folds(usize),
-    /// The older scripts': the first 40 names are trained on, the others are the test.
-    FirstForty,
-}
-
-/// Cases that [`SplitChoice::FirstForty`] trains on.
-const FIRST: usize = 40;
 
 /// A whole run.
 #[derive(Clone, Debug)]
@@ -69,8 +47,10 @@ pub struct NiiToNpz {
     pub patients: Option<PathBuf>,
     /// Seed of the split.
     pub seed: u64,
-    /// Do finished cases again.
+    /// Do finished cases again; the split stays.
     pub force: bool,
+    /// Draw the split anew, although it was drawn before.
+    pub redraw: bool,
     /// Where the slices of stage 2 go as well, from memory; `None` leaves them to stage 2.
     pub npy_dir: Option<PathBuf>,
 }
@@ -86,33 +66,6 @@ struct Prepared<'a> {
     kept: Option<CaseLabels>,
 }
 
-/// Where a case goes.
-#[derive(Clone, Debug, PartialEq)]
-enum Place {
-    Part(Part),
-    Fold(usize),
-    Nowhere(String),
-}
-
-impl Place {
-    /// Folder of the NPZ below the output folder's `npz_*`.
-    fn folder(&self) -> Option<String> {
-        match self {
-            Self::Part(part) => Some(part.npz_folder()),
-            Self::Fold(_) => Some(ALL_FOLDER.to_owned()),
-            Self::Nowhere(_) => None,
-        }
-    }
-
-    fn name(&self) -> Option<String> {
-        match self {
-            Self::Part(part) => Some(part.name().to_owned()),
-            Self::Fold(fold) => Some(format!("fold {fold}")),
-            Self::Nowhere(_) => None,
-        }
-    }
-}
-
 impl NiiToNpz {
     /// Runs the stage. A case that cannot be done does not stop the others; see [`Summary`].
     ///
@@ -121,15 +74,14 @@ impl NiiToNpz {
     /// be written to or is busy.
     pub fn run(&self) -> Result<Summary> {
         let found = find_pairs(&self.sources)?;
-        let chosen = self.chosen_split(&found)?;
-        let patient_of = self.patients.as_deref().map(patients::read_patients).transpose()?;
-        if let (Some(chosen), Some(patient_of)) = (&chosen, &patient_of) {
-            patients::refuse_torn_apart(
-                chosen,
-                patient_of,
-                self.patients.as_deref().unwrap_or(&self.output),
-            )?;
-        }
+        let placing = Placing::new(
+            &self.split,
+            self.seed,
+            self.redraw,
+            &self.output,
+            (&found, &self.sources),
+            (self.patients_of(&found)?, self.patients.as_deref()),
+        )?;
         let output = Output::open(
             &self.output,
             self.settings.modality.name(),
@@ -146,7 +98,8 @@ impl NiiToNpz {
                 Err(row) => rows.push(*row),
             }
         }
-        let places = self.places(&prepared, chosen.as_ref(), patient_of.as_ref(), &found);
+        let labels = |case: &Prepared| (case.pair.case.clone(), case.labels.clone());
+        let places = placing.places(prepared.iter().map(labels), &found);
         output.refuse_leaks(
             places.iter().filter_map(|(case, place)| Some((case.as_str(), place.folder()?))),
         )?;
@@ -161,9 +114,11 @@ impl NiiToNpz {
         }));
         rows.sort_by(|a, b| a.case.cmp(&b.case));
 
-        self.write_split(&rows, &places, &output)?;
-        let mut notes = output.strangers(&rows)?;
-        notes.extend(chosen.iter().flat_map(|chosen| absent_cases(chosen, &found)));
+        self.write_split(&rows, &placing, &places, &output)?;
+        let mut notes = placing.notes(&places);
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
+        notes.extend(output.strangers(&rows)?);
+        notes.extend(absent_cases(&placing, &found));
         Ok(Summary {
             cases: rows,
             labels_without_image: found.labels_alone,
@@ -197,31 +152,10 @@ impl NiiToNpz {
         json!({ "format": FORMAT, "case": self.settings, "split": self.split, "seed": self.seed })
     }
 
-    fn chosen_split(&self, found: &Pairs) -> Result<Option<BTreeMap<String, Part>>> {
-        match &self.split {
-            SplitChoice::File { path, fold } => {
-                let split = read_splits(path, *fold)?;
-                // Names may be written as the label files are.
-                let bare = |name: String| {
-                    name.strip_suffix(self.sources.label_suffix.as_str())
-                        .map(str::to_owned)
-                        .unwrap_or(name)
-                };
-                Ok(Some(split.into_iter().map(|(name, part)| (bare(name), part)).collect()))
-            }
-            SplitChoice::FirstForty => {
-                let part = |i: usize| if i < FIRST { Part::Train } else { Part::Test };
-                Ok(Some(
-                    found
-                        .pairs
-                        .iter()
-                        .enumerate()
-                        .map(|(i, pair)| (pair.case.clone(), part(i)))
-                        .collect(),
-                ))
-            }
-            SplitChoice::Ratios(_) | SplitChoice::Folds(_) => Ok(None),
-        }
+    fn patients_of(&self, found: &Pairs) -> Result<CasePatients> {
+        let Some(path) = &self.patients else { return Ok(CasePatients::default()) };
+        let endings = [self.sources.image_suffix.as_str(), self.sources.label_suffix.as_str()];
+        Ok(Patients::read(path)?.of_cases(&found.names(), &endings)?)
     }
 
     /// First pass: the labels of every case that is not finished.
@@ -284,44 +218,6 @@ impl NiiToNpz {
             "{}: no label left {dropped}without components under {min_voxels_3d} voxels or {min_pixels_2d} pixels in a slice",
             pair.label.display()
         )
-    }
-
-    fn places(
-        &self,
-        prepared: &[Prepared],
-        chosen: Option<&BTreeMap<String, Part>>,
-        patient_of: Option<&BTreeMap<String, String>>,
-        found: &Pairs,
-    ) -> BTreeMap<String, Place> {
-        if let Some(chosen) = chosen {
-            let place = |pair: &Pair| {
-                chosen.get(&pair.case).map_or_else(
-                    || Place::Nowhere("not in the split file".into()),
-                    |&part| Place::Part(part),
-                )
-            };
-            return found.pairs.iter().map(|pair| (pair.case.clone(), place(pair))).collect();
-        }
-        let candidate = |case: &Prepared| Candidate {
-            case: case.pair.case.clone(),
-            patient: patient_of
-                .and_then(|of| of.get(&case.pair.case))
-                .unwrap_or(&case.pair.case)
-                .clone(),
-            labels: case.labels.clone(),
-        };
-        let candidates: Vec<Candidate> = prepared.iter().map(candidate).collect();
-        match self.split {
-            SplitChoice::Folds(folds) => draw_folds(&candidates, folds, self.seed)
-                .into_iter()
-                .map(|(case, fold)| (case, Place::Fold(fold)))
-                .collect(),
-            SplitChoice::Ratios(ratios) => draw(&candidates, ratios, self.seed)
-                .into_iter()
-                .map(|(case, part)| (case, Place::Part(part)))
-                .collect(),
-            SplitChoice::File { .. } | SplitChoice::FirstForty => unreachable!("chosen above"),
-        }
     }
 
     /// Second pass: the CTs.
@@ -406,39 +302,21 @@ impl NiiToNpz {
     fn write_split(
         &self,
         rows: &[Row],
+        placing: &Placing,
         places: &BTreeMap<String, Place>,
         output: &Output,
     ) -> Result<()> {
-        let done: Vec<&Row> = rows.iter().filter(|row| row.facts.is_some()).collect();
-        let (file, value) = match self.split {
-            SplitChoice::Folds(folds) => {
-                let fold_of: BTreeMap<String, usize> = done
-                    .iter()
-                    .filter_map(|row| match places[&row.case] {
-                        Place::Fold(fold) => Some((row.case.clone(), fold)),
-                        _ => None,
-                    })
-                    .collect();
-                output.link_folds(&fold_of, folds)?;
-                ("splits_final.json", folds_json(&fold_of, folds))
-            }
-            _ => {
-                output.make_parts()?;
-                let part_of: BTreeMap<String, Part> = done
-                    .iter()
-                    .filter_map(|row| match places[&row.case] {
-                        Place::Part(part) => Some((row.case.clone(), part)),
-                        _ => None,
-                    })
-                    .collect();
-                (
-                    "splits.json",
-                    splits_json(&part_of, json!({ "how": self.split, "seed": self.seed })),
-                )
-            }
-        };
-        let text = serde_json::to_vec_pretty(&value).map_err(anyhow::Error::new)?;
-        Ok(ild_cli::write_bytes_atomic(&self.output.join(file), &text)?)
+        let done = rows.iter().filter(|row| row.facts.is_some());
+        let done: BTreeSet<&str> = done.map(|row| row.case.as_str()).collect();
+        if let SplitChoice::Folds(n) = self.split {
+            let (_, mut fold_of) = by_kind(places);
+            fold_of.retain(|case, _| done.contains(case.as_str()));
+            output.link_folds(&fold_of, n)?;
+        } else {
+            output.make_parts()?;
+        }
+        let (file, value) = placing.file(places, &done);
+        Ok(ild_cli::write_json_atomic(&self.output.join(file), &value)?)
     }
 }
 
@@ -458,17 +336,4 @@ fn tell(case: &str, status: Status, facts: &CaseFacts) {
         ),
         None => tracing::info!("{case}: {} of {} slices", facts.slices, facts.scan_slices),
     }
-}
-
-fn absent_cases(chosen: &BTreeMap<String, Part>, found: &Pairs) -> Vec<String> {
-    let there: BTreeSet<&str> = found.pairs.iter().map(|pair| pair.case.as_str()).collect();
-    let absent = chosen.iter().filter(|(case, _)| !there.contains(case.as_str()));
-    absent
-        .map(|(case, part)| {
-            format!(
-                "{case}: in the split's {} part, but there is no such pair of files",
-                part.name()
-            )
-        })
-        .collect()
 }

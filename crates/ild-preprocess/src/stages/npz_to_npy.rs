@@ -200,7 +200,7 @@ pub(crate) fn write_slices(
         .iter()
         .flat_map(|name| [folder.relative_image(name), folder.relative_label(name)])
         .collect();
-    folder.records.write(case, key_of(npz), &files, facts)
+    Ok(folder.records.write(case, key_of(npz), &files, facts)?)
 }
 
 /// Label ids in a slice, background left out.

@@ -5,18 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use ild_cli::FileError;
+use ild_io::cohort::list;
 use ild_io::{LabelMap, SliceStack, Volume, Voxels, write_label_map, write_npz, write_volume};
 
-use crate::cohort::pairs::list;
+use crate::cohort::placing::ALL_FOLDER;
 use crate::cohort::record::{Key, Record, Records};
 use crate::cohort::split::Part;
 use crate::stages::case::{CaseFacts, grey_images};
 use crate::stages::summary::{Row, Status};
 use crate::{Error, Result, one_line};
-
-/// Folder that holds the NPZ of every case when folds only link to them.
-pub const ALL_FOLDER: &str = "npz_all";
 
 /// An output folder, held by this run.
 pub struct Output {
@@ -46,8 +44,8 @@ impl Output {
             .map(|folder| root.join(folder))
             .chain([root.to_owned(), output.records.folder().to_owned()])
         {
-            let swept = ild_cli::sweep_temporary(&folder)
-                .with_context(|| format!("{}: could not be cleaned", folder.display()))?;
+            let swept =
+                ild_cli::sweep_temporary(&folder).map_err(FileError::at(&folder, "cleaned"))?;
             if swept > 0 {
                 tracing::info!(
                     "{}: {swept} files that an interrupted run had begun were removed",
@@ -65,8 +63,7 @@ impl Output {
     /// When one cannot be made.
     pub fn make_parts(&self) -> Result<()> {
         for folder in Part::ALL.map(|part| self.root.join(part.npz_folder()).join(&self.group)) {
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("{}: could not be made", folder.display()))?;
+            fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
         }
         Ok(())
     }
@@ -141,9 +138,7 @@ impl Output {
                     fs::create_dir_all(to.parent().unwrap_or(&self.root))
                         .and_then(|()| fs::rename(&from, &to))
                 };
-                rename().with_context(|| {
-                    format!("{}: could not be moved to {}", from.display(), to.display())
-                })?;
+                rename().map_err(FileError::at(&from, "moved"))?;
             }
             files.push(new);
         }
@@ -187,8 +182,7 @@ impl Output {
 
     fn remove<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
         for file in files.map(|file| self.root.join(file)).filter(|file| file.exists()) {
-            fs::remove_file(&file)
-                .with_context(|| format!("{}: could not be removed", file.display()))?;
+            fs::remove_file(&file).map_err(FileError::at(&file, "removed"))?;
         }
         Ok(())
     }
@@ -258,11 +252,9 @@ impl Output {
                     .join(part.npz_folder())
                     .join(&self.group);
                 if folder.is_dir() {
-                    fs::remove_dir_all(&folder)
-                        .with_context(|| format!("{}: could not be emptied", folder.display()))?;
+                    fs::remove_dir_all(&folder).map_err(FileError::at(&folder, "emptied"))?;
                 }
-                fs::create_dir_all(&folder)
-                    .with_context(|| format!("{}: could not be made", folder.display()))?;
+                fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
                 for (case, _) in
                     fold_of.iter().filter(|&(_, &f)| (f == fold) == (part == Part::Valid))
                 {
@@ -270,9 +262,7 @@ impl Output {
                     let to = folder.join(format!("{}{case}.npz", self.prefix));
                     fs::hard_link(&from, &to)
                         .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-                        .with_context(|| {
-                            format!("{}: could not be linked to {}", from.display(), to.display())
-                        })?;
+                        .map_err(FileError::at(&to, "linked"))?;
                 }
             }
         }

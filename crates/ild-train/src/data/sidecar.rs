@@ -10,9 +10,6 @@ use serde_json::Value;
 use crate::data::dataset::Declared;
 use crate::error::Result;
 
-/// Name of the label that teaches nothing: nnU-Net's word.
-const IGNORE: &str = "ignore";
-
 /// Contents of `dataset.json`; every entry may be missing.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Sidecar {
@@ -64,8 +61,7 @@ impl Sidecar {
     /// What is known of the slices of `part` beyond their labels.
     #[must_use]
     pub fn declared(&self, part: &str) -> Declared {
-        let table = self.label_table.iter().flat_map(|table| &table.0);
-        let ignored = table.filter(|(_, label)| label.name == IGNORE).map(|(id, _)| *id).next();
+        let ignored = self.label_table.as_ref().and_then(LabelTable::ignored);
         let healthy = self.parts.get(part).map(|part| part.healthy_slices.iter().cloned());
         Declared { healthy: healthy.into_iter().flatten().collect(), ignored }
     }

@@ -90,11 +90,11 @@ fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()>
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let (folder, start) = decide(args, common.seed, common.force)?;
     if let Start::Done(header) = &start {
-        println!(
+        ild_cli::say(format_args!(
             "{}: already trained for {} epochs (--force trains again)",
             folder.display(),
             header.progress.epochs_done
-        );
+        ))?;
         return Ok(());
     }
     let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
@@ -209,11 +209,14 @@ fn sum_up(
 ) -> Result<()> {
     let (progress, folder) = (trainer.progress(), trainer.folder());
     if outcome == Outcome::StoppedEarly {
-        println!("stopped early: no better epoch for {} epochs", progress.epochs_without_better());
+        ild_cli::say(format_args!(
+            "stopped early: no better epoch for {} epochs",
+            progress.epochs_without_better()
+        ))?;
     }
     say_never_drawn(trainer, progress);
-    print_summary(progress, &trainer.setup);
-    println!("{}", folder.best().display());
+    print_summary(progress, &trainer.setup)?;
+    ild_cli::say(folder.best().display())?;
     for path in [folder.best(), folder.latest(), folder.state()] {
         report.output(&path);
     }
@@ -256,6 +259,6 @@ fn dry_run(common: &Common, args: &TrainArgs) -> Result<()> {
         format!("{:.2}", bytes as f64 / f64::from(1 << 30))
     });
     table.add_row(["peak memory, GiB".to_owned(), memory]);
-    println!("{table}");
+    ild_cli::say(table)?;
     Ok(())
 }

@@ -31,7 +31,8 @@ impl Trainer {
     pub(crate) fn write_weights(&self, path: &Path) -> Result<()> {
         let mut metadata = self.setup.weights.metadata.clone();
         metadata.extend(self.setup.metadata.clone());
-        let labels = serde_json::to_string(&self.setup.label_table).map_err(anyhow::Error::from)?;
+        let labels = serde_json::to_string(&self.setup.label_table)
+            .map_err(ild_cli::FileError::at(path, "written"))?;
         metadata.insert("model".to_owned(), self.setup.model.clone());
         metadata.insert("label_table".to_owned(), labels);
         metadata.insert("epoch".to_owned(), self.progress.epochs_done.to_string());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use ild_cli::FileError;
 use ild_model::Weights;
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +109,7 @@ impl State {
                 tensors.insert(format!("ema.{name}"), averages[i].clone());
             }
         }
-        let text = serde_json::to_string(&header).map_err(anyhow::Error::from)?;
+        let text = serde_json::to_string(&header).map_err(FileError::at(path, "written"))?;
         Ok(tensors.write_safetensors(path, &BTreeMap::from([(KEY.to_owned(), text)]))?)
     }
 

@@ -4,8 +4,8 @@ use crate::run::progress::Progress;
 use crate::run::trainer::Setup;
 
 /// Prints the best and the last epoch, Dice of each class and how often it was drawn.
-pub(crate) fn print_summary(progress: &Progress, setup: &Setup) {
-    let Some(last) = progress.history.last() else { return };
+pub(crate) fn print_summary(progress: &Progress, setup: &Setup) -> crate::error::Result<()> {
+    let Some(last) = progress.history.last() else { return Ok(()) };
     let best = progress
         .best
         .and_then(|best| progress.history.iter().find(|epoch| epoch.epoch == best.epoch))
@@ -51,5 +51,5 @@ pub(crate) fn print_summary(progress: &Progress, setup: &Setup) {
             times,
         ]);
     }
-    println!("{table}");
+    Ok(ild_cli::say(table)?)
 }

@@ -97,6 +97,6 @@ mod tests {
         assert_eq!(Texture::Honeycombing.label(&table), 5);
         assert_eq!(Texture::Reticulation.label(&table), 2);
         assert_eq!(Texture::GroundGlass.label(&table), 3);
-        assert_eq!(Texture::GroundGlass.label(&LabelTable(BTreeMap::new())), 1);
+        assert_eq!(Texture::GroundGlass.label(&LabelTable::new(BTreeMap::new())), 1);
     }
 }

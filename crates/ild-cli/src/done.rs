@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Result;
+use crate::FileError;
 
 /// A file as it was when it was read or written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +120,7 @@ impl Records {
         key: Key,
         files: &[PathBuf],
         facts: T,
-    ) -> Result<Record<T>> {
+    ) -> Result<Record<T>, FileError> {
         let size =
             |path: &PathBuf| std::fs::metadata(self.output.join(path)).map_or(0, |meta| meta.len());
         let record = Record {
@@ -128,8 +128,9 @@ impl Records {
             files: files.iter().map(|path| (path.clone(), size(path))).collect(),
             facts,
         };
-        let bytes = serde_json::to_vec(&record).map_err(anyhow::Error::new)?;
-        ild_cli::write_bytes_atomic(&self.path(item), &bytes)?;
+        let path = self.path(item);
+        let bytes = serde_json::to_vec(&record).map_err(FileError::at(&path, "written"))?;
+        crate::write_bytes_atomic(&path, &bytes)?;
         Ok(record)
     }
 
@@ -137,12 +138,11 @@ impl Records {
     ///
     /// # Errors
     /// When the record is there and cannot be removed.
-    pub fn forget(&self, item: &str) -> Result<()> {
-        match std::fs::remove_file(self.path(item)) {
+    pub fn forget(&self, item: &str) -> Result<(), FileError> {
+        let path = self.path(item);
+        match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(anyhow::Error::new(error)
-                    .context(format!("{}: could not be removed", self.path(item).display()))
-                    .into())
+                Err(FileError::at(&path, "removed")(error))
             }
             _ => Ok(()),
         }

@@ -1,0 +1,26 @@
+//! A cohort on disk: which files are cases, whose they are, and what their labels are called.
+//!
+//! Every program asks here, so that no two of them answer differently:
+//!
+//! | question | answer |
+//! |---|---|
+//! | which files of a folder are cases? | [`case_files`] |
+//! | what is in a folder at all? | [`list`] |
+//! | do the names of two lists belong together? | [`Beside`] |
+//! | whose case is it? | [`Patients`] |
+//! | what are the labels of a mask called? | [`LabelNames`] |
+//! | what did `ild-infer` say of a prediction? | [`Sidecar`] |
+
+mod cases;
+mod label_names;
+mod listing;
+mod names;
+mod patients;
+mod sidecar;
+
+pub use cases::{Depth, Files, Twice, Wanted, bare_case, case_files};
+pub use label_names::LabelNames;
+pub use listing::list;
+pub use names::{Beside, alike, shown};
+pub use patients::{CasePatients, Patients};
+pub use sidecar::Sidecar;
