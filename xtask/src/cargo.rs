@@ -1,11 +1,15 @@
 //! The project's own checks, each a call of cargo.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::arrows;
+use crate::{arrows, claims, dependencies};
+
+/// Names the file that tests tell when they are skipped (`ild-test-support`).
+const SKIPPED_FILE: &str = "ILD_SKIPPED_FILE";
 
 fn cargo(args: &[&str], rest: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -28,9 +32,32 @@ fn beside_this_one() -> anyhow::Result<PathBuf> {
     Ok(here.parent().context("a program without a folder")?.to_path_buf())
 }
 
-/// Unit tests, integration tests and the examples in the docs.
+/// Unit tests, integration tests and the examples in the docs; then how many of them did nothing,
+/// and why.
 pub fn test(rest: &[String]) -> anyhow::Result<()> {
-    cargo(&["test", "--release", "--workspace"], rest)
+    let told = std::env::current_dir()?.join("target/skipped-tests.txt");
+    std::fs::create_dir_all("target")?;
+    std::fs::write(&told, "").with_context(|| told.display().to_string())?;
+    // SAFETY: no other thread of this program reads the environment.
+    unsafe { std::env::set_var(SKIPPED_FILE, &told) };
+    let outcome = cargo(&["test", "--release", "--workspace"], rest);
+    println!("{}", skipped(&std::fs::read_to_string(&told).unwrap_or_default()));
+    outcome
+}
+
+/// How many tests were skipped, by reason; `text` has a line `test: why` for each.
+fn skipped(text: &str) -> String {
+    let mut by_reason: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (test, why) in text.lines().filter_map(|line| line.split_once(": ")) {
+        by_reason.entry(why).or_default().insert(test);
+    }
+    let count: usize = by_reason.values().map(BTreeSet::len).sum();
+    let mut summary = format!("tests skipped: {count}");
+    for (why, tests) in by_reason {
+        let tests: Vec<&str> = tests.into_iter().collect();
+        summary += &format!("\n  {why}: {}", tests.join(", "));
+    }
+    summary
 }
 
 /// Benches.
@@ -81,8 +108,22 @@ pub fn check() -> anyhow::Result<()> {
         &["--".into(), "-Dwarnings".into()],
     )?;
     arrows::check()?;
+    dependencies::check()?;
+    claims::check()?;
     test(&[])?;
     // SAFETY: no other thread of this program reads the environment.
     unsafe { std::env::set_var("RUSTDOCFLAGS", "-Dwarnings") };
     cargo(&["doc", "--release", "--workspace", "--no-deps"], &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_tests_are_counted_once_and_grouped_by_reason() {
+        assert_eq!(skipped(""), "tests skipped: 0");
+        let told = "a: no data\nb: no Python\na: no data\nc: no data\n";
+        assert_eq!(skipped(told), "tests skipped: 3\n  no Python: b\n  no data: a, c");
+    }
 }

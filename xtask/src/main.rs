@@ -6,7 +6,9 @@
 mod arrows;
 mod cargo;
 mod child;
+mod claims;
 mod cuda_env;
+mod dependencies;
 mod kernels;
 mod peers;
 mod run;

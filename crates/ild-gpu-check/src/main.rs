@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use candle_core::{DType, Device};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use ild_cli::Common;
 use ild_model::Precision;
 use serde::Serialize;
@@ -35,6 +35,15 @@ struct Cli {
     #[command(flatten)]
     #[serde(skip)]
     common: Common,
+    /// What to do.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "numbers,times",
+        value_name = "PART,…"
+    )]
+    parts: Vec<Part>,
     /// Sizes to time, the first also as a training step and as a whole model to compare.
     #[arg(long, value_delimiter = ',', default_value = "t,s,b+,l", value_name = "MODEL,…")]
     models: Vec<String>,
@@ -53,6 +62,15 @@ struct Cli {
     /// Where everything is written as JSON.
     #[arg(long, default_value = "gpu-check.json", value_name = "FILE.json")]
     output: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Part {
+    /// Compare with the CPU.
+    Numbers,
+    /// Forward passes and training steps by the clock.
+    Times,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -113,8 +131,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut types = vec![DType::F32];
     types.extend(Precision::Bf16.runs_on(&device).then_some(DType::BF16));
 
-    let mut comparisons = operations::compare(&device, &types, cli.quick)?;
-    comparisons.extend(model::compare(&device, &types, cli)?);
+    let mut comparisons = Vec::new();
+    if cli.parts.contains(&Part::Numbers) {
+        comparisons.extend(operations::compare(&device, &types, cli.quick)?);
+        comparisons.extend(model::compare(&device, &types, cli)?);
+    }
     let mut table = ild_cli::table(["what", "precision", "error", "allowed", ""]);
     for c in &comparisons {
         let verdict = if c.holds() { "right" } else { "WRONG" };
@@ -134,13 +155,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Report { device: name(&device), settings: cli, comparisons, timings: Vec::new() };
     report.write()?; // already: whoever stops a long run keeps what there is
 
-    report.timings = timing::measure(&device, &types, cli)?;
-    report.write()?;
-    if let Some(python) = &cli.python {
-        report.timings.extend(pytorch::measure(python, &device, cli));
+    if cli.parts.contains(&Part::Times) {
+        report.timings = timing::measure(&device, &types, cli)?;
         report.write()?;
+        if let Some(python) = &cli.python {
+            report.timings.extend(pytorch::measure(python, &device, cli));
+            report.write()?;
+        }
+        ild_cli::say(timing::table(&report.timings))?;
     }
-    ild_cli::say(timing::table(&report.timings))?;
     ild_cli::say(format_args!(
         "{}: {} of {all} comparisons hold on {}",
         cli.output.display(),

@@ -47,7 +47,7 @@ fn gpu_check_compares_times_and_writes_json() {
 #[test]
 fn a_gpu_that_is_not_there_is_refused_with_what_to_do() {
     if cfg!(feature = "cuda") {
-        return;
+        return ild_test_support::skipped("built with CUDA");
     }
     let output =
         Command::new(env!("CARGO_BIN_EXE_gpu-check")).args(["--device", "cuda"]).output().unwrap();

@@ -429,19 +429,6 @@ fn a_volume_that_is_not_in_hounsfield_units_is_remarked_upon() {
     assert!(bench.json("a.json")["notes"][0].as_str().unwrap().contains("hardly Hounsfield units"));
 }
 
-/// `ILD_PYTHON` (or python3) when it has SimpleITK and nibabel.
-fn python_with_readers() -> Option<String> {
-    let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python)
-        .args(["-c", "import SimpleITK, nibabel"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !found {
-        println!("skipped: `{python}` has no SimpleITK and nibabel (ILD_PYTHON names another)");
-    }
-    found.then_some(python)
-}
-
 /// Rotated about two axes, stored about LPS.
 fn oblique() -> Affine {
     let ([sa, ca], [sb, cb]) = ([0.2_f64.sin(), 0.2_f64.cos()], [0.35_f64.sin(), 0.35_f64.cos()]);
@@ -470,7 +457,7 @@ fn sagittal() -> Affine {
 
 #[test]
 fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
-    let Some(python) = python_with_readers() else { return };
+    let Some(python) = ild_test_support::python_with("SimpleITK, nibabel") else { return };
     let bench = Bench::new();
     let script =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");

@@ -12,14 +12,8 @@ const LEAST_DICE: f64 = 0.999;
 
 #[test]
 fn masks_of_the_journey_are_pytorchs() {
-    let weights = Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/fixtures/small/small.safetensors"
-    ));
-    if !weights.is_file() {
-        println!("skipped: {} is not there", weights.display());
-        return;
-    }
+    let weights = "fixtures/small/small.safetensors";
+    let Some(weights) = ild_test_support::shared(weights) else { return };
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer");
     let out = tempfile::tempdir().unwrap();
     std::fs::write(out.path().join("labels.json"), r#"{"1": "1", "3": "3", "13": "13"}"#).unwrap();

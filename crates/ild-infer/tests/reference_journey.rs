@@ -184,12 +184,7 @@ fn stops_boxes_and_masks_are_those_of_the_independent_driver() {
 }
 
 fn shared_fixtures() -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/infer"));
-    if !folder.is_dir() {
-        println!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder.to_owned())
+    ild_test_support::shared("fixtures/infer")
 }
 
 #[test]

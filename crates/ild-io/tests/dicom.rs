@@ -263,7 +263,7 @@ const TWIN_MM: f64 = 1e-3;
 
 #[test]
 fn real_series_equal_their_nifti_twins() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = ild_test_support::shared("data") else { return };
     let twins = [
         ("cip/Testing/Data/Input/ct-64Dicom", "cip/nifti/ct-64.nii.gz"),
         (

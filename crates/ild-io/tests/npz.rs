@@ -188,7 +188,7 @@ fn masks_by_label_name_are_written_and_read() {
 
 #[test]
 fn arrays_of_the_reference_are_read_and_written_byte_for_byte() {
-    let Some(folder) = common::shared("fixtures/preproc") else { return };
+    let Some(folder) = ild_test_support::shared("fixtures/preproc") else { return };
     let source = folder.join("lung/CT_ILD_case02.npz");
     let read = read_npz(&source).unwrap();
     let out = tempfile::tempdir().unwrap();

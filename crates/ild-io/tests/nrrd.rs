@@ -67,7 +67,7 @@ const TWIN_MM: f64 = 2e-3;
 
 #[test]
 fn real_files_equal_their_nifti_twins() {
-    let Some(cip) = common::shared("data/cip") else { return };
+    let Some(cip) = ild_test_support::shared("data/cip") else { return };
     for name in [
         "ct-64",
         "ct-64-transformed",

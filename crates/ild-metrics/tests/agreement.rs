@@ -124,11 +124,7 @@ fn golden(npz: &mut NpzFile, key: &str) -> Vec<f64> {
 
 #[test]
 fn the_references_eleven_cases_give_its_numbers_and_its_distances() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics");
-    if !folder.exists() {
-        println!("skipped: no ../shared");
-        return;
-    }
+    let Some(folder) = ild_test_support::shared("fixtures/metrics") else { return };
     let cases: Vec<Value> =
         serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
     let mut npz = NpzFile::open(&folder.join("metrics.npz")).unwrap();

@@ -170,12 +170,7 @@ fn folders_without_cases_say_what_was_looked_for() {
 
 #[test]
 fn the_older_scripts_tables_are_remade_with_parity() {
-    let fixtures =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/metrics/e2e");
-    if !fixtures.exists() {
-        println!("skipped: no ../shared");
-        return;
-    }
+    let Some(fixtures) = ild_test_support::shared("fixtures/metrics/e2e") else { return };
     let folder = tempfile::tempdir().unwrap();
     let names = "Liver,Right Kidney,Spleen,Pancreas,Aorta,Inferior Vena Cava,Right Adrenal Gland,Left Adrenal Gland,Gallbladder,Esophagus,Stomach,Left Kidney";
     let table: Value = names

@@ -8,7 +8,7 @@ use std::time::Duration;
 use candle_core::{Device, Tensor};
 use criterion::measurement::Measurement;
 use criterion::{BenchmarkId, Criterion};
-use ild_model::{DecodeMode, Sam2, Sam2Config, Weights};
+use ild_model::{DecodeMode, Precision, Sam2, Sam2Config, Weights};
 
 fn random(shape: &[usize]) -> Tensor {
     Tensor::rand(-1f32, 1f32, shape, &Device::Cpu).expect("a tensor")
@@ -29,9 +29,9 @@ fn model<M: Measurement<Value = Duration>>(c: &mut Criterion<M>) {
     let mut x = trunk.embed(&image).expect("tokens");
     for (i, block) in trunk.blocks.iter().enumerate() {
         group.bench_function(BenchmarkId::new("block", i), |b| {
-            b.iter(|| block.forward(&x).expect("a block"))
+            b.iter(|| block.forward(&x, Precision::F32).expect("a block"))
         });
-        x = block.forward(&x).expect("a block");
+        x = block.forward(&x, Precision::F32).expect("a block");
     }
     let neck = &model.image_encoder.neck;
     let fine = random(&[1, 64, 64, 384]);

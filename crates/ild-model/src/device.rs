@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_gpu_that_is_absent_is_refused_with_what_to_do() {
         if candle_core::utils::cuda_is_available() {
-            return;
+            return ild_test_support::skipped("built with CUDA");
         }
         assert!(open_device(DeviceChoice::Auto).unwrap().is_cpu());
         let error = open_device(DeviceChoice::Cuda(1)).unwrap_err().to_string();

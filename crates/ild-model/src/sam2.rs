@@ -100,7 +100,8 @@ impl Sam2 {
         &self.device
     }
 
-    /// From now on images are encoded in this precision.
+    /// From now on images are encoded in this precision: on a GPU the whole encoder; in f16 the
+    /// blocks of the trunk, and those only where no gradient is asked for.
     ///
     /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32
     /// weights; sums are f32. Features, and with them the decoder with its masks, are f32 in any
@@ -134,7 +135,7 @@ impl Sam2 {
     /// [`Error::Shape`] for another shape.
     pub fn encode_image(&self, image: &Tensor) -> Result<ImageFeatures> {
         let stages = self.stages(image)?;
-        self.in_pool(|| self.precision.during(|| self.features(&stages)))
+        self.in_pool(|| self.features(&stages))
     }
 
     /// Features of normalised images and what the lesion head says of them, from one encoding;
@@ -163,10 +164,9 @@ impl Sam2 {
         gate: f64,
     ) -> Result<(ImageFeatures, Option<LesionMaps>)> {
         let stages = self.stages(image)?;
-        let features = self.in_pool(|| self.precision.during(|| self.features(&stages)))?;
+        let features = self.in_pool(|| self.features(&stages))?;
         let Some(head) = &self.lesion_head else { return Ok((features, None)) };
-        let maps = || Precision::F32.during(|| head.forward(image, &stages, gate));
-        Ok((features, Some(self.in_pool(maps)?)))
+        Ok((features, Some(self.in_pool(|| head.forward(image, &stages, gate))?)))
     }
 
     /// What segments without a prompt, where the weights have it.
@@ -187,7 +187,7 @@ impl Sam2 {
         }
         let image = image.to_dtype(self.precision.dtype())?;
         let trunk = &self.image_encoder.trunk;
-        Ok(self.in_pool(|| self.precision.during(|| trunk.forward(&image)))?)
+        Ok(self.in_pool(|| trunk.forward(&image, self.precision))?)
     }
 
     /// Does CPU work on a thread of the pool: from any other, each operation would wait for the
@@ -303,8 +303,7 @@ impl Sam2 {
                 encoder.no_mask_embed(),
             )
         };
-        // The thread may be in the middle of encoding another image, in another precision.
-        Ok(self.in_pool(|| Precision::F32.during(predict))?)
+        Ok(self.in_pool(predict)?)
     }
 }
 

@@ -4,20 +4,15 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+use super::memory::{Number, unspecified};
+
 /// A cache line, and a register of AVX-512.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// Numbers of which every bit pattern is one.
-///
-/// # Safety
-/// Any bytes must be a value, and a line a whole number of them.
-pub(crate) unsafe trait Number: Copy {}
-// SAFETY: so it is.
-unsafe impl Number for f32 {}
-// SAFETY: as above.
-unsafe impl Number for half::f16 {}
+// SAFETY: any bytes are a line.
+unsafe impl Number for Line {}
 
 /// Numbers that are written before they are read.
 #[derive(Default)]
@@ -28,19 +23,15 @@ pub(crate) struct Buffer<T = f32> {
 }
 
 impl<T: Number> Buffer<T> {
-    #[allow(clippy::uninit_vec)]
-    pub fn uninit(len: usize) -> Self {
-        let count = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-        let mut lines = Vec::with_capacity(count);
-        // SAFETY: the capacity is there, any bytes are numbers, and callers write each first.
-        unsafe { lines.set_len(count) };
+    pub fn unspecified(len: usize) -> Self {
+        let lines = unspecified((len * size_of::<T>()).div_ceil(size_of::<Line>()));
         Self { lines, len, numbers: PhantomData }
     }
 
     /// The first `len` places; it grows, and forgets, when it must.
     pub fn room(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
-            *self = Self::uninit(len);
+            *self = Self::unspecified(len);
         }
         &mut self[..len]
     }

@@ -15,7 +15,9 @@ use super::gelu;
 use super::gemm::{Bias, Packed, PackedWeight, Plain, weight_gradient};
 use super::layer_norm::normalise;
 use super::linear::{multiply_block, multiply_rows};
-use super::node::{Fused, apply, on_cpu, tracked, uninit};
+use super::memory::unspecified;
+use super::node::{Fused, apply, on_cpu, tracked};
+use super::precision::Precision;
 
 pub(crate) fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (b, height, width, channels) = x.dims4()?;
@@ -83,7 +85,7 @@ impl Fused for Upscale {
             unreachable!("upscale has at least four inputs")
         };
         let conv = &self.conv_transpose;
-        let packed = self.packed.get_or(|| conv.packed(weight));
+        let packed = self.packed.get_or(Precision::F32, || conv.packed(weight));
         let bias = bias.repeat(4);
         let line = 2 * conv.outputs;
         let size = (2 * line * conv.width).max(1);
@@ -130,7 +132,7 @@ struct ConvTranspose {
 impl ConvTranspose {
     /// `[c, out, 2, 2]` as `[c, 2·2, out]`.
     fn matrix(&self, weight: &[f32]) -> Vec<f32> {
-        let mut matrix = uninit(weight.len());
+        let mut matrix = unspecified(weight.len());
         for (to, from) in
             matrix.chunks_exact_mut(4 * self.outputs).zip(weight.chunks_exact(4 * self.outputs))
         {
@@ -156,7 +158,7 @@ impl ConvTranspose {
 
     /// The map's gradient gathered by token: `[b·h·w, 4·out]`.
     fn gather(&self, grad: &[f32]) -> Vec<f32> {
-        let mut blocks = uninit(grad.len());
+        let mut blocks = unspecified(grad.len());
         let line = 2 * self.outputs;
         let size = (2 * line * self.width).max(1);
         blocks.par_chunks_mut(size).zip(grad.par_chunks(size)).for_each(|(blocks, map)| {
@@ -182,7 +184,7 @@ impl Fused for ConvTranspose {
             .par_chunks_mut((2 * line * self.width).max(1))
             .zip(x.par_chunks((self.width * self.channels).max(1)));
         rows.for_each(|(map, x)| {
-            let mut blocks = Buffer::uninit(map.len());
+            let mut blocks = Buffer::unspecified(map.len());
             multiply_block(x, &packed, &mut blocks, &mut Bias(&bias));
             for (block, place) in self.pairs() {
                 map[place..place + line].copy_from_slice(&blocks[block..block + line]);
@@ -208,7 +210,7 @@ impl Fused for ConvTranspose {
             multiply_rows(&blocks, &packed, dx, |_| Plain);
         }
         if let Some(dweight) = dweight {
-            let mut matrix = uninit(dweight.len());
+            let mut matrix = unspecified(dweight.len());
             weight_gradient(&blocks, x, four, self.channels, Some(&mut matrix), None);
             for (to, from) in dweight.chunks_exact_mut(four).zip(matrix.chunks_exact(four)) {
                 for (i, to) in to.iter_mut().enumerate() {

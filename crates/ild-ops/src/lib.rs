@@ -36,6 +36,7 @@ mod layer_norm;
 mod linear;
 mod math;
 mod max_pool;
+mod memory;
 mod mlp;
 mod nearest;
 mod node;
@@ -74,22 +75,46 @@ macro_rules! choose_on_cpu {
 /// Layer normalisation over the last axis: `(x − mean) / √(variance + eps) · weight + bias`, biased
 /// variance.
 ///
+/// # Example
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
+/// let (one, zero) = (Tensor::ones(2, DType::F32, &Device::Cpu)?, x.zeros_like()?.squeeze(0)?);
+/// let y = ild_ops::layer_norm(&x, &one, &zero, 0.0)?.to_vec2::<f32>()?;
+/// assert!((y[0][0] + 1.0).abs() < 1e-6 && (y[0][1] - 1.0).abs() < 1e-6);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
 /// # Shapes
 /// - `x`: `[.., c]`, `weight` and `bias`: `[c]`; returns `[.., c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A `weight` or `bias` that is not as long as the last axis of `x`; the message names both shapes.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     choose!([x, weight, bias], layer_norm::layer_norm(x, weight, bias, eps))
 }
 
 /// `x · weightᵀ + bias`; also any 1×1 convolution of a channels-last map.
 ///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?; // [1, c]
+/// let weight = Tensor::new(&[[1f32, 0.0], [0.0, 1.0], [1.0, 1.0]], &Device::Cpu)?; // [out, c]
+/// let bias = Tensor::new(&[0.5f32, 0.5, 0.5], &Device::Cpu)?;
+/// let y = ild_ops::linear(&x, &weight, Some(&bias))?;
+/// assert_eq!(y.to_vec2::<f32>()?, [[1.5, 2.5, 3.5]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
 /// # Shapes
 /// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`; returns `[.., out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A last axis of `x` that is not the weight's `c`, or a bias that is not as long as its `out`; the
+/// message says what was expected and found.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     choose!([x, weight], linear::linear(x, weight, bias))
 }
@@ -100,7 +125,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// - `x`: `[.., c]`, `weight`: `[out, c]`, `bias`: `[out]`; returns `[.., out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// As [`linear`].
 pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     choose!([x, weight, bias], linear::linear_gelu(x, weight, bias))
 }
@@ -112,7 +137,7 @@ pub fn linear_gelu(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
 ///   out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// As [`linear`], and for a residual of another shape than the result.
 pub fn linear_residual(
     x: &Tensor,
     weight: &Tensor,
@@ -129,7 +154,7 @@ pub fn linear_residual(
 ///   `residual`: `[.., out]`; returns `[.., out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// Layers whose widths do not meet, or a residual of another shape than the result.
 pub fn mlp_residual(
     x: &Tensor,
     (w1, b1): (&Tensor, &Tensor),
@@ -146,14 +171,14 @@ pub fn mlp_residual(
 /// - `x`: `[.., c]`; `first` from `c`, `second` back to `c`; returns `[.., c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// Layers whose widths do not meet, or a precision that this processor does not have.
 pub fn normed_mlp(
     x: &Tensor,
     norm: &Norm,
-    first: &Frozen,
-    second: &Frozen,
+    [first, second]: [&Frozen; 2],
+    precision: Precision,
 ) -> Result<Option<Tensor>> {
-    mlp::normed_mlp(x, norm, first, second)
+    mlp::normed_mlp(x, norm, [first, second], precision)
 }
 
 /// `x · Φ(x)` with the exact normal distribution function (not the tanh form).
@@ -174,7 +199,7 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 ///   strided views are read in place); returns tokens `[b, nq, heads·d]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// Keys and values of unlike shapes, none of them, or of other heads than the queries.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     choose!([q, k, v], attention::attention(q, k, v, scale))
 }
@@ -192,7 +217,8 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
 ///   h/2, w/2, heads·d]`
 ///
 /// # Errors
-/// Shapes other than these, or an odd window with `pool_query`.
+/// Channels that are not `3·heads·d`, a bias of another length, a map without tokens, or an odd
+/// window with `pool_query`.
 pub fn window_attention(
     qkv: &Tensor,
     bias: &Tensor,
@@ -214,7 +240,8 @@ pub fn window_attention(
 /// - `x`: `[b, h, w, c]`; returns `[b, h, w, d]` or `[b, h/2, w/2, d]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// Layers whose widths do not meet, channels that `heads` does not divide, or a precision that this
+/// processor does not have.
 pub fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Tensor>> {
     window_block::window_block(x, parts)
 }
@@ -226,7 +253,7 @@ pub fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Tensor>> {
 /// - `x`: `[b, h, w, c]`; returns `[b, h/2, w/2, c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A map without four axes.
 pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
     choose!([x], max_pool::max_pool_2x2(x))
 }
@@ -238,7 +265,8 @@ pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
 ///   `[b, h, w, c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A kernel that is not square or not for the image's planes, a bias of another length, or an image
+/// that is smaller than the kernel with its padding.
 pub fn patch_embed(
     image: &Tensor,
     weight: &Tensor,
@@ -255,7 +283,7 @@ pub fn patch_embed(
 /// - `x`: `[b, h, w, c]`, `weight`: `[c, out, 2, 2]`, `bias`: `[out]`; returns `[b, 2h, 2w, out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A weight that is not `[c, out, 2, 2]` with the `c` of `x` and the `out` of the bias.
 pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     choose_on_cpu!([x, weight, bias], conv_transpose::conv_transpose_2x2(x, weight, bias))
 }
@@ -267,7 +295,7 @@ pub fn conv_transpose_2x2(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<
 /// - `x`: `[b, h, w, c]`, `residual`: `[b, 2h, 2w, out]`; returns `[b, 2h, 2w, out]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// As [`conv_transpose_2x2`], and for a residual or a normalisation of another size than the result.
 pub fn upscale(
     x: &Tensor,
     conv: &Frozen,
@@ -283,7 +311,7 @@ pub fn upscale(
 /// - `x`: `[b, h, w, c]`; returns `[b, 2h, 2w, c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A map without four axes.
 pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
     choose_on_cpu!([x], nearest::upsample_nearest_2x(x))
 }
@@ -295,7 +323,7 @@ pub fn upsample_nearest_2x(x: &Tensor) -> Result<Tensor> {
 /// - `x`: `[b, c, h, w]`; returns `[b, c, height, width]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A map without four axes, or without pixels.
 pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     if x.rank() == 4 && x.dims()[2..] == [height, width] {
         return Ok(x.clone());
@@ -307,11 +335,24 @@ pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tens
 /// with `p = sigmoid(x)` and truth `t` `Σ p·t`, `Σ p²`, `Σ t²` and `Σ max(x, 0) − x·t + ln(1 +
 /// e^−|x|)`. There is no gradient for the truth.
 ///
+/// # Example
+/// The Dice loss of one mask:
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let logits = Tensor::new(&[[[[9f32, -9.0], [9.0, -9.0]]]], &Device::Cpu)?;
+/// let truth = Tensor::new(&[[[[1f32, 0.0], [1.0, 0.0]]]], &Device::Cpu)?;
+/// let sums = ild_ops::mask_sums(&logits, &truth)?.to_vec2::<f32>()?;
+/// let [both, predicted, true_, _] = sums[0][..] else { unreachable!("four sums a mask") };
+/// assert!(1.0 - 2.0 * both / (predicted + true_) < 1e-3);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
 /// # Shapes
 /// - `logits` and `masks`: `[b, 1, h, w]` of f32 (or f64); returns `[b, 4]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// Logits and masks of unlike shapes, or without four axes.
 pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
     if logits.dims() != masks.dims() || logits.rank() != 4 {
         candle_core::bail!(
@@ -334,7 +375,7 @@ pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
 /// - `x`: `[b, .., c]`, `shift`: `[1, .., c]` or `[c]`; returns `[b, .., c]`
 ///
 /// # Errors
-/// Shapes other than these.
+/// A shift that is neither one token nor one image of `x`.
 pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let shift = &shift.to_dtype(x.dtype())?;
     choose_on_cpu!([x, shift], position::add_position(x, shift))

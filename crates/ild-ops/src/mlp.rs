@@ -19,7 +19,9 @@ use super::gemm::{
 };
 use super::layer_norm::normalise;
 use super::linear::{dims, input_gradient, multiply_block, multiply_rows};
-use super::node::{Fused, apply, on_cpu, tracked, uninit};
+use super::memory::unspecified;
+use super::node::{Fused, apply, on_cpu, tracked};
+use super::precision::Precision;
 
 /// Most hidden numbers of a block of rows: 1 MiB.
 const HIDDEN: usize = 1 << 18;
@@ -52,8 +54,8 @@ pub(crate) fn mlp_residual(
 pub(crate) fn normed_mlp(
     x: &Tensor,
     norm: &Norm,
-    first: &Frozen,
-    second: &Frozen,
+    [first, second]: [&Frozen; 2],
+    precision: Precision,
 ) -> Result<Option<Tensor>> {
     let inputs = [x, norm.weight, norm.bias, first.weight, first.bias, second.weight, second.bias];
     if !on_cpu(&inputs) || tracked(&inputs) {
@@ -66,14 +68,16 @@ pub(crate) fn normed_mlp(
             x.dims()
         );
     }
+    precision.require_on(x.device())?;
     let mlp = Mlp { inputs: channels, hidden, outputs: channels, before: None };
     let packed = [first, second].map(|linear| linear.packed.clone());
-    Ok(Some(apply(NormedMlp { mlp, eps: norm.eps as f32, packed }, x.shape(), &inputs)?))
+    Ok(Some(apply(NormedMlp { mlp, eps: norm.eps as f32, precision, packed }, x.shape(), &inputs)?))
 }
 
 struct NormedMlp {
     mlp: Mlp,
     eps: f32,
+    precision: Precision,
     packed: [Arc<PackedWeight>; 2],
 }
 
@@ -86,7 +90,8 @@ impl Fused for NormedMlp {
         };
         let Mlp { inputs: channels, hidden, .. } = self.mlp;
         let [first, second] = &self.packed;
-        let (first, second) = (first.get(channels, hidden, w1), second.get(hidden, channels, w2));
+        let first = first.get(self.precision, channels, hidden, w1);
+        let second = second.get(self.precision, hidden, channels, w2);
         if first.is_half() {
             self.through::<f16, _>(
                 x,
@@ -170,14 +175,14 @@ impl Mlp {
     ) -> Vec<f32> {
         let [b1, b2, residual] = finish;
         let rows = self.rows();
-        let mut kept = uninit(out.len() / self.outputs * self.hidden);
+        let mut kept = unspecified(out.len() / self.outputs * self.hidden);
         let blocks =
             out.par_chunks_mut(rows * self.outputs).zip(kept.par_chunks_mut(rows * self.hidden));
         blocks
             .zip(x.par_chunks(rows * self.inputs))
             .zip(residual.par_chunks(rows * self.outputs))
             .for_each(|(((out, before), x), residual)| {
-                let mut hidden = Buffer::uninit(before.len());
+                let mut hidden = Buffer::unspecified(before.len());
                 multiply_block(
                     x,
                     first,
@@ -212,7 +217,7 @@ impl Fused for Mlp {
         let rows = self.rows();
         let blocks = out.par_chunks_mut(rows * self.outputs).zip(x.par_chunks(rows * self.inputs));
         blocks.zip(residual.par_chunks(rows * self.outputs)).for_each(|((out, x), residual)| {
-            let mut hidden = Buffer::uninit(out.len() / self.outputs * self.hidden);
+            let mut hidden = Buffer::unspecified(out.len() / self.outputs * self.hidden);
             multiply_block(x, &first, &mut hidden, &mut BiasGelu(b1));
             multiply_block(
                 &hidden,
@@ -240,12 +245,12 @@ impl Fused for Mlp {
         let mut hidden =
             std::mem::take(&mut *before.lock().unwrap_or_else(PoisonError::into_inner));
         if hidden.is_empty() {
-            hidden = uninit(grad.len() / self.outputs * self.hidden);
+            hidden = unspecified(grad.len() / self.outputs * self.hidden);
             multiply_rows(x, &Packed::columns(self.inputs, self.hidden, w1), &mut hidden, |_| {
                 Bias(b1)
             });
         }
-        let mut inner = uninit(hidden.len());
+        let mut inner = unspecified(hidden.len());
         let packed = Packed::rows(self.outputs, self.hidden, w2);
         let block = ROWS * self.hidden;
         let blocks = inner

@@ -8,6 +8,8 @@ use candle_core::{
     Storage, Tensor, bail,
 };
 
+use super::memory::unspecified;
+
 /// An operation on contiguous f32 buffers, with its own gradient.
 pub(crate) trait Fused: Send + Sync + 'static {
     /// The name in error messages.
@@ -34,16 +36,6 @@ pub(crate) fn on_cpu(inputs: &[&Tensor]) -> bool {
 /// Whether a gradient will flow to any of these.
 pub(crate) fn tracked(inputs: &[&Tensor]) -> bool {
     inputs.iter().any(|t| t.track_op())
-}
-
-/// A buffer whose every element is written before any is read.
-#[allow(clippy::uninit_vec)]
-pub(crate) fn uninit(len: usize) -> Vec<f32> {
-    let mut buffer = Vec::with_capacity(len);
-    // SAFETY: the capacity is there, every bit pattern is an f32, and callers write each element
-    // first.
-    unsafe { buffer.set_len(len) };
-    buffer
 }
 
 /// Runs `op` on the inputs; the result has `shape` and, where an input has one, a place in the
@@ -96,7 +88,7 @@ fn with_slices<T>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> Result<T>) -
 
 impl<F: Fused> Node<F> {
     fn forward(&self, arguments: &[&[f32]]) -> Result<(CpuStorage, Shape)> {
-        let mut out = uninit(self.shape.elem_count());
+        let mut out = unspecified(self.shape.elem_count());
         if self.inputs.is_empty() {
             self.op.forward(arguments, &mut out);
         } else {
@@ -124,7 +116,7 @@ impl<F: Fused> Node<F> {
         // The gradients of a bundle's tensors are parts of one buffer, as the bundle's shape says.
         let apart = inputs.len().min(if self.inputs.is_empty() { 3 } else { 2 });
         let mut buffers: Vec<Vec<f32>> =
-            inputs[..apart].iter().map(|t| uninit(t.elem_count())).collect();
+            inputs[..apart].iter().map(|t| unspecified(t.elem_count())).collect();
         if apart < inputs.len() {
             buffers.push(vec![0.0; inputs[apart..].iter().map(|t| t.elem_count()).sum()]);
         }

@@ -1,8 +1,6 @@
 //! In which precision products are computed.
 
-use std::cell::Cell;
-
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::gpu;
@@ -20,10 +18,6 @@ pub enum Precision {
     F16,
     /// Eight bits with f32's range, on a GPU only: half the memory for activations.
     Bf16,
-}
-
-thread_local! {
-    static CURRENT: Cell<Precision> = const { Cell::new(Precision::F32) };
 }
 
 impl Precision {
@@ -63,22 +57,11 @@ impl Precision {
         if self == Self::Bf16 { DType::BF16 } else { DType::F32 }
     }
 
-    /// Runs `work`; operations that are called on this thread meanwhile compute in this precision.
-    ///
-    /// # Panics
-    /// In an operation of `work`, where the precision does not [run](Self::runs_on).
-    pub fn during<T>(self, work: impl FnOnce() -> T) -> T {
-        struct Reset(Precision);
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                CURRENT.set(self.0);
-            }
+    /// An error where it does not [run](Self::runs_on).
+    pub(crate) fn require_on(self, device: &Device) -> Result<()> {
+        if !self.runs_on(device) {
+            bail!("precision {}: expected {}, found another device", self.name(), self.needs());
         }
-        let _reset = Reset(CURRENT.replace(self));
-        work()
-    }
-
-    pub(crate) fn current() -> Self {
-        CURRENT.get()
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ use super::layer_norm::normalise;
 use super::linear::{add_block, multiply_block};
 use super::max_pool::pool_rows;
 use super::node::{Fused, apply, on_cpu, tracked};
+use super::precision::Precision;
 use super::shared::Shared;
 use super::window::WindowGrid;
 
@@ -44,11 +45,13 @@ pub struct WindowBlock<'a> {
     pub window: usize,
     /// Whether queries and shortcut are pooled 2×2.
     pub pool_query: bool,
+    /// What products and scores are computed in.
+    pub precision: Precision,
 }
 
 pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Tensor>> {
     let (batch, height, width, channels) = x.dims4()?;
-    let WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query } = parts;
+    let WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query, precision } = parts;
     let mut inputs = vec![x, norm.weight, norm.bias, qkv.weight, qkv.bias, proj.weight, proj.bias];
     inputs.extend(shortcut.iter().flat_map(|linear| [linear.weight, linear.bias]));
     let step = if *pool_query { 2 } else { 1 };
@@ -71,7 +74,9 @@ pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Ten
     if *heads == 0 || outputs % heads != 0 || !fits {
         bail!("window_block: the shapes of {parts:?} do not meet, for a map of {:?}", x.dims());
     }
+    precision.require_on(x.device())?;
     let op = Block {
+        precision: *precision,
         batch,
         height,
         width,
@@ -89,6 +94,7 @@ pub(crate) fn window_block(x: &Tensor, parts: &WindowBlock) -> Result<Option<Ten
 }
 
 struct Block {
+    precision: Precision,
     batch: usize,
     height: usize,
     width: usize,
@@ -155,10 +161,10 @@ impl Fused for Block {
         let [qkv, proj, of_shortcut] = &self.packed;
         let weights = Weights {
             norm: [norm_weight, norm_bias],
-            qkv: (qkv.get(c, 3 * d, qkv_weight), qkv_bias),
-            proj: (proj.get(d, d, proj_weight), proj_bias),
+            qkv: (qkv.get(self.precision, c, 3 * d, qkv_weight), qkv_bias),
+            proj: (proj.get(self.precision, d, d, proj_weight), proj_bias),
             shortcut: if let &[weight, bias] = shortcut {
-                Some((of_shortcut.get(c, d, weight), bias))
+                Some((of_shortcut.get(self.precision, c, d, weight), bias))
             } else {
                 None
             },
@@ -201,14 +207,14 @@ impl Block {
     /// Where the map is one window and keeps its width.
     fn whole_map<T: Scores>(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
         let c = self.channels;
-        let mut qkv = Buffer::uninit(3 * x.len());
+        let mut qkv = Buffer::unspecified(3 * x.len());
         let rows = qkv.par_chunks_mut(ROWS * 3 * c).zip(x.par_chunks(ROWS * c));
         rows.for_each_init(Buffer::<f32>::default, |normed, (qkv, x)| {
             let normed = normed.room_of::<T>(x.len() / c * T::padded(c));
             normalise(x, weights.norm, self.eps, normed);
             weights.qkv.0.multiply(normed, qkv, false, &mut Bias(weights.qkv.1));
         });
-        let mut attended = Buffer::uninit(x.len());
+        let mut attended = Buffer::unspecified(x.len());
         attend_map::<T>(
             (&qkv, weights.qkv.1),
             (self.batch, self.height, self.width),

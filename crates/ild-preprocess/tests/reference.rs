@@ -9,14 +9,8 @@ use ild_preprocess::{LabelRuns, Neighbours, keep_large, nearest_indices, resize_
 use ndarray::{Array1, Array2, Array3, Axis};
 use ndarray_npy::NpzReader;
 
-/// The fixtures; a line says when they are not there.
 fn fixtures() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures");
-    if !path.is_dir() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    ild_test_support::shared("fixtures")
 }
 
 fn run(args: &[&str], paths: &[(&str, &Path)]) {

@@ -5,10 +5,9 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
-use ild_model::{Sam2Config, Weights};
+use candle_core::Tensor;
 use ild_train::{Recipe, RunFolder, Setup, SliceDataset, Trainer};
-use support::{golden, toy};
+use support::{golden, parameters_of_mini, toy};
 
 fn trainer(folder: &Path) -> Trainer {
     let train = SliceDataset::open(&folder.join("npy/train")).unwrap();
@@ -90,20 +89,7 @@ fn a_file_without_an_optimiser_is_refused_with_what_to_do() {
 }
 
 #[test]
-#[ignore = "rewrites the list that export.py makes its checkpoint from"]
-fn write_the_list_of_parameters() {
-    let folder = toy();
-    let config =
-        Sam2Config::from_name_or_file(folder.path().join("mini.toml").to_str().unwrap()).unwrap();
-    let weights = Weights::random(&config, 1).unwrap();
-    let (_, parameters, _) = ild_model::Sam2::trainable(&config, &weights, &Device::Cpu).unwrap();
-    let list: Vec<(&str, &[usize])> =
-        parameters.iter().map(|(name, var)| (name, var.dims())).collect();
-    let frozen: Vec<(&str, &[usize])> = weights
-        .iter()
-        .filter(|(name, _)| parameters.get(name).is_none())
-        .map(|(name, tensor)| (name, tensor.dims()))
-        .collect();
-    let text = serde_json::json!({ "trained": list, "frozen": frozen }).to_string();
-    std::fs::write(golden("mini_parameters.json"), text + "\n").unwrap();
+fn the_references_checkpoint_was_made_from_this_models_parameters() {
+    let listed = std::fs::read_to_string(golden("mini_parameters.json")).unwrap();
+    assert_eq!(listed, parameters_of_mini(), "see examples/mini_parameters.rs");
 }

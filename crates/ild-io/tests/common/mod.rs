@@ -5,15 +5,6 @@ use std::path::{Path, PathBuf};
 
 use ild_io::Affine;
 
-/// A folder of optional real data; says so when it is not there.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(name);
-    if !folder.exists() {
-        println!("skipped: {name} is not there");
-    }
-    folder.exists().then_some(folder)
-}
-
 /// All files in and below `folder`, sorted.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

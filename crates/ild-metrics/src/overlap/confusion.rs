@@ -7,6 +7,15 @@ use serde::Serialize;
 
 /// Voxels of one class in ground truth and prediction; true negatives are left to whoever knows the
 /// volume's size.
+///
+/// # Example
+/// ```
+/// use ild_metrics::Confusion;
+///
+/// let found = Confusion { tp: 30, fp: 10, fn_: 20 };
+/// assert_eq!(found.dice(), Some(2.0 * 30.0 / (2.0 * 30.0 + 10.0 + 20.0)));
+/// assert_eq!(Confusion::default().dice(), None); // in neither map: no value, not 1
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confusion {
     /// In both.

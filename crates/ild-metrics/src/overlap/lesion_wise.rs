@@ -77,6 +77,20 @@ impl LesionScores {
 ///
 /// `overlap` is the share (0..=1) of a lesion's voxels that has to be covered; one voxel is always
 /// needed.
+///
+/// # Example
+/// ```
+/// use ild_metrics::lesion_scores;
+/// use ndarray::{Array3, s};
+///
+/// let mut truth = Array3::<u8>::zeros((3, 16, 16));
+/// truth.slice_mut(s![1, 1..4, 1..4]).fill(2);
+/// truth.slice_mut(s![1, 9..12, 9..12]).fill(2);
+/// let mut found = Array3::<u8>::zeros((3, 16, 16));
+/// found.slice_mut(s![1, 1..3, 1..4]).fill(2); // two thirds of the first lesion
+/// let scores = &lesion_scores(truth.view(), found.view(), 0.002, 0.5)[&2];
+/// assert_eq!((scores.reference, scores.found, scores.predicted), (2, 1, 1));
+/// ```
 #[must_use]
 pub fn lesion_scores(
     reference: ArrayView3<u8>,

@@ -32,6 +32,24 @@ impl SurfelDistances {
     /// Measures the surfaces of two masks on one grid; `None` when either is empty.
     ///
     /// `within` holds both masks (the smallest such box saves time, a larger one changes nothing).
+    ///
+    /// # Example
+    /// A plate and the same plate one slice further, 5 mm away:
+    /// ```
+    /// use ild_metrics::{Mask, SurfelDistances};
+    /// use ndarray::{Array3, s};
+    ///
+    /// let mut truth = Array3::<u8>::zeros((6, 20, 20));
+    /// let mut found = truth.clone();
+    /// truth.slice_mut(s![2, 4..16, 4..16]).fill(1);
+    /// found.slice_mut(s![3, 4..16, 4..16]).fill(1);
+    /// let (truth, found) =
+    ///     (Mask { labels: truth.view(), id: 1 }, Mask { labels: found.view(), id: 1 });
+    /// let within = truth.extent().zip(found.extent()).map(|(a, b)| a.union(&b)).expect("two masks");
+    /// let apart = SurfelDistances::new(truth, found, within, [5.0, 0.7, 0.7]).expect("two surfaces");
+    /// assert!((apart.hausdorff_mm(100.0) - 5.0).abs() < 1e-9);
+    /// assert_eq!(apart.nsd(5.0), 1.0); // all of both surfaces lies within 5 mm of the other
+    /// ```
     #[must_use]
     pub fn new(
         reference: Mask,

@@ -16,13 +16,7 @@ pub fn golden(file: &str) -> PathBuf {
 
 /// A file of the larger set beside the workspace, if it is there.
 pub fn shared(file: &str) -> Option<PathBuf> {
-    let path =
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).join(file);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    ild_test_support::shared(&format!("fixtures/{file}"))
 }
 
 /// The arrays of one element type of an `.npz`.

@@ -112,12 +112,7 @@ fn files_that_are_no_checkpoint_are_refused() {
 /// `python3`.
 #[test]
 fn pythons_sam2_loads_what_is_written_with_strict() {
-    let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python).args(["-c", "import sam2, torch, safetensors"]).output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        println!("skipped: {python} has no sam2, torch and safetensors");
-        return;
-    }
+    let Some(python) = ild_test_support::python_with("sam2, torch, safetensors") else { return };
     let folder = tempfile::tempdir().unwrap();
     for (list, yaml) in
         [("t", "configs/sam2/sam2_hiera_t.yaml"), ("t_2.1", "configs/sam2.1/sam2.1_hiera_t.yaml")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use ild_model::config::MASK_TOKENS;
 use ild_model::decoder::transformer::TwoWayAttentionBlock;
-use ild_model::{ImageFeatures, Sam2};
+use ild_model::{ImageFeatures, Precision, Sam2};
 
 pub type Trace = BTreeMap<String, Tensor>;
 
@@ -41,7 +41,7 @@ fn trunk_and_neck(model: &Sam2, x: &Tensor, trace: &mut Trace) {
     let mut map = encoder.trunk.embed(x).unwrap();
     for (i, block) in encoder.trunk.blocks.iter().enumerate() {
         let normed = block.normed(&map).unwrap();
-        let out = block.forward(&map).unwrap();
+        let out = block.forward(&map, Precision::F32).unwrap();
         let zeros = out.zeros_like().unwrap();
         trace.insert(format!("block{i:02}_norm1"), normed.clone());
         trace.insert(format!("block{i:02}_qkv"), block.attn.project(&normed).unwrap());
@@ -49,12 +49,17 @@ fn trunk_and_neck(model: &Sam2, x: &Tensor, trace: &mut Trace) {
         trace.insert(format!("block{i:02}_out_nhwc"), out.clone());
         map = out;
     }
-    let stages = encoder.trunk.forward(x).unwrap();
+    let stages = encoder.trunk.forward(x, Precision::F32).unwrap();
     for (level, stage) in stages.iter().enumerate() {
         let lateral = encoder.neck.lateral(level).forward(stage).unwrap();
         trace.insert(format!("neck_lateral_convs{}", 3 - level), nchw(&lateral));
     }
-    let levels = encoder.forward(x).unwrap();
+    let neck = &encoder.neck;
+    let levels = [
+        neck.lateral(0).forward(&stages[0]).unwrap(),
+        neck.lateral(1).forward(&stages[1]).unwrap(),
+        neck.top_down(&stages[2], &stages[3]).unwrap(),
+    ];
     for (level, map) in levels.iter().enumerate() {
         trace.insert(format!("fpn_level{level}"), nchw(map));
     }

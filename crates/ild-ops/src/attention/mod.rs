@@ -13,15 +13,13 @@ mod source;
 use std::sync::Mutex;
 
 use candle_core::{Result, Tensor, bail};
-use half::f16;
 
 use self::backward::{Given, backward};
 pub(crate) use self::forward::Scratch;
 use self::forward::{forward, forward_here};
 pub(crate) use self::scores::Scores;
-use self::source::{Plain, PlainLayout, Source, WindowLayout, Windows};
+use self::source::{Plain, PlainLayout, WindowLayout, Windows};
 use super::node::{Fused, apply, tracked};
-use super::precision::Precision;
 use super::shared::Shared;
 use super::window::WindowGrid;
 
@@ -129,19 +127,6 @@ pub(crate) fn attend_map<T: Scores>(
     forward::<_, T>(&Windows { qkv, bias, layout }, layout.scale(), out, None);
 }
 
-/// [`forward`] in this thread's precision.
-fn forward_now<S: Source>(
-    source: &S,
-    scale: f32,
-    out: &mut [f32],
-    log_sums: Option<&mut Vec<f32>>,
-) {
-    match Precision::current() {
-        Precision::F16 => forward::<S, f16>(source, scale, out, log_sums),
-        Precision::F32 | Precision::Bf16 => forward::<S, f32>(source, scale, out, log_sums),
-    }
-}
-
 struct Attention {
     layout: PlainLayout,
     scale: f32,
@@ -154,7 +139,7 @@ impl Fused for Attention {
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let &[q, k, v] = inputs else { unreachable!("attention has three inputs") };
         let source = Plain { parts: [q, k, v], layout: self.layout };
-        forward_now(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
+        forward::<_, f32>(&source, self.scale, out, kept(&self.log_sums).as_deref_mut());
     }
 
     fn backward(
@@ -204,7 +189,7 @@ impl Fused for WindowAttention {
 
     fn forward(&self, inputs: &[&[f32]], out: &mut [f32]) {
         let source = Windows { qkv: inputs[0], bias: inputs[1], layout: self.layout };
-        forward_now(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
+        forward::<_, f32>(&source, self.layout.scale(), out, kept(&self.log_sums).as_deref_mut());
     }
 
     fn backward(

@@ -1,8 +1,9 @@
 //! What the operands of products are kept in: single precision here, or [half](super::half).
 
 use super::{Packed, pack_columns, pack_rows};
-use crate::buffer::{Buffer, Number};
+use crate::buffer::Buffer;
 use crate::isa::{Isa, Kernel, dispatch};
+use crate::memory::Number;
 
 /// A cache line is asked for every so many products: tiles of 12 × 32 then bring a whole panel in
 /// 96 rows.

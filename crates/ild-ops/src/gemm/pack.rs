@@ -25,16 +25,17 @@ pub(crate) struct Packed {
 impl Packed {
     /// Packs a matrix given by its rows: `weight` `[k, n]`.
     pub fn rows(k: usize, n: usize, weight: &[f32]) -> Self {
-        Self::new(k, n, weight, false)
+        Self::new(Precision::F32, k, n, weight, false)
     }
 
     /// Packs a matrix given by its columns: `weight` `[n, k]`, as linear layers keep it.
     pub fn columns(k: usize, n: usize, weight: &[f32]) -> Self {
-        Self::new(k, n, weight, true)
+        Self::new(Precision::F32, k, n, weight, true)
     }
 
-    fn new(k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
-        let panels = match Precision::current() {
+    /// Packs a matrix given by its rows, or its columns, for products in `precision`.
+    pub fn new(precision: Precision, k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
+        let panels = match precision {
             Precision::F32 | Precision::Bf16 => Panels::Single(panels(k, n, weight, columns)),
             Precision::F16 => Panels::Half(panels(k, n, weight, columns)),
         };
@@ -84,18 +85,26 @@ impl Packed {
 pub struct PackedWeight(Mutex<Option<Arc<Packed>>>);
 
 impl PackedWeight {
-    /// `weight` `[n, k]` in the precision of this thread. It must be the same weight at every call.
-    pub(crate) fn get(&self, k: usize, n: usize, weight: &[f32]) -> Arc<Packed> {
-        self.get_or(|| Packed::columns(k, n, weight))
+    /// `weight` `[n, k]` in `precision`. It must be the same weight at every call.
+    pub(crate) fn get(
+        &self,
+        precision: Precision,
+        k: usize,
+        n: usize,
+        weight: &[f32],
+    ) -> Arc<Packed> {
+        self.get_or(precision, || Packed::new(precision, k, n, weight, true))
     }
 
-    /// What `pack` made when it was first called in this thread's precision.
-    pub(crate) fn get_or(&self, pack: impl FnOnce() -> Packed) -> Arc<Packed> {
+    /// What `pack` made when it was first called in `precision`.
+    pub(crate) fn get_or(
+        &self,
+        precision: Precision,
+        pack: impl FnOnce() -> Packed,
+    ) -> Arc<Packed> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some(packed) if packed.is_half() == (Precision::current() == Precision::F16) => {
-                packed.clone()
-            }
+            Some(packed) if packed.is_half() == (precision == Precision::F16) => packed.clone(),
             _ => kept.insert(Arc::new(pack())).clone(),
         }
     }
@@ -116,7 +125,7 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
 /// The panels of a weight, given by its rows or by its columns.
 fn panels<T: Operand>(k: usize, n: usize, weight: &[f32], columns: bool) -> Buffer<T> {
     let (_, width) = tile();
-    let mut panels = Buffer::uninit(packed_len(T::padded(k), n));
+    let mut panels = Buffer::unspecified(packed_len(T::padded(k), n));
     let fill = |(j, panel): (usize, &mut [T])| {
         let range = j * width..(j * width + width).min(n);
         T::dispatch(Panel { panel, k, n, range, weight, columns });

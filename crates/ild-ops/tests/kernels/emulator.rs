@@ -15,13 +15,12 @@ type Emulate =
 /// Whether the threads of a block take turns from the last to the first.
 pub static BACKWARDS: AtomicBool = AtomicBool::new(false);
 
-/// Lets operations run the kernels; false, with a line why, where there is no C++ compiler.
+/// Lets operations run the kernels; false, and the test is skipped, where there is no C++ compiler.
 pub fn start() -> bool {
     static STARTED: OnceLock<bool> = OnceLock::new();
-    *STARTED.get_or_init(|| {
-        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let started = *STARTED.get_or_init(|| {
         if Command::new(&compiler).arg("--version").output().is_err() {
-            println!("skipped: no C++ compiler `{compiler}` (set CXX, or install g++)");
             return false;
         }
         let run = load(&compile(&compiler));
@@ -31,7 +30,12 @@ pub fn start() -> bool {
             call(run, launch)
         });
         true
-    })
+    });
+    if !started {
+        let why = format!("no C++ compiler `{compiler}` (set CXX, or install g++)");
+        ild_test_support::skipped(why);
+    }
+    started
 }
 
 fn compile(compiler: &str) -> PathBuf {

@@ -12,13 +12,11 @@ use crate::gradients::{numbers, random, relative_error};
 const HALF: f64 = 6e-3;
 
 /// The operation's result against the exact one, in every precision that runs here.
-fn is_close(what: &str, exact: &Tensor, run: impl Fn() -> Result<Option<Tensor>>) {
+fn is_close(what: &str, exact: &Tensor, run: impl Fn(Precision) -> Result<Option<Tensor>>) {
     for (precision, from, to) in [(Precision::F32, 0.0, FUSED), (Precision::F16, FUSED, HALF)] {
         if precision.runs_on(&Device::Cpu) {
-            let error = relative_error(
-                &numbers(&precision.during(&run).unwrap().unwrap()),
-                &numbers(exact),
-            );
+            let error =
+                relative_error(&numbers(&run(precision).unwrap().unwrap()), &numbers(exact));
             assert!((from..to).contains(&error), "{what} in {}: {error:.2e}", precision.name());
         }
     }
@@ -84,11 +82,14 @@ impl Half {
         }
     }
 
-    fn run(&self, x: &Tensor) -> Result<Option<Tensor>> {
+    fn run(&self, x: &Tensor, precision: Precision) -> Result<Option<Tensor>> {
         let (_, _, _, _, _, heads, window, pool_query) = self.sizes;
         let (norm, qkv, proj) = (norm(&self.norm), self.qkv.frozen(), self.proj.frozen());
         let shortcut = self.shortcut.as_ref().map(Layer::frozen);
-        ops::window_block(x, &WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query })
+        ops::window_block(
+            x,
+            &WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query, precision },
+        )
     }
 
     fn by_parts(&self) -> Result<Tensor> {
@@ -128,15 +129,17 @@ fn half_a_block_in_windows_equals_its_parts() {
         let half = Half::new(sizes);
         for _ in 0..2 {
             // The second time with the weights packed before.
-            is_close(&format!("{sizes:?}"), &half.by_parts().unwrap(), || half.run(&half.x));
+            is_close(&format!("{sizes:?}"), &half.by_parts().unwrap(), |p| half.run(&half.x, p));
         }
         assert!(
-            half.run(Var::from_tensor(&half.x).unwrap().as_tensor()).unwrap().is_none(),
+            half.run(Var::from_tensor(&half.x).unwrap().as_tensor(), Precision::F32)
+                .unwrap()
+                .is_none(),
             "a gradient would be lost"
         );
     }
     let wrong = Half { x: tensor(&[1, 8, 8, 25], 1), ..Half::new((1, 8, 8, 24, 24, 2, 4, false)) };
-    assert!(wrong.run(&wrong.x).unwrap_err().to_string().contains("do not meet"));
+    assert!(wrong.run(&wrong.x, Precision::F32).unwrap_err().to_string().contains("do not meet"));
 }
 
 #[test]
@@ -146,14 +149,15 @@ fn the_normed_mlp_equals_its_parts() {
     {
         let (x, weights) = (tensor(&[n, c], 1), [tensor(&[c], 2), tensor(&[c], 3)]);
         let (first, second) = (Layer::new(&[hidden, c], hidden, 4), Layer::new(&[c, hidden], c, 6));
-        let run =
-            |x: &Tensor| ops::normed_mlp(x, &norm(&weights), &first.frozen(), &second.frozen());
+        let run = |x: &Tensor, precision| {
+            ops::normed_mlp(x, &norm(&weights), [&first.frozen(), &second.frozen()], precision)
+        };
         let normed = exact_norm(&exact(&x), &weights).unwrap();
         let ([w1, b1], [w2, b2]) = (first.exact(), second.exact());
         let parts = reference::mlp_residual(&normed, (&w1, &b1), (&w2, &b2), &exact(&x)).unwrap();
-        is_close(&format!("{n} × {c}, {hidden} hidden"), &parts, || run(&x));
+        is_close(&format!("{n} × {c}, {hidden} hidden"), &parts, |p| run(&x, p));
         assert!(
-            run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(),
+            run(Var::from_tensor(&x).unwrap().as_tensor(), Precision::F32).unwrap().is_none(),
             "a gradient would be lost"
         );
     }
@@ -180,11 +184,9 @@ fn upscaling_equals_its_parts() {
         if normed {
             parts = exact_norm(&parts, &weights).unwrap();
         }
-        is_close(
-            &format!("{b} × {h} × {w} × {c} to {out}"),
-            &reference::gelu(&parts).unwrap(),
-            || run(&x),
-        );
+        let (found, exact) = (run(&x).unwrap().unwrap(), reference::gelu(&parts).unwrap());
+        let error = relative_error(&numbers(&found), &numbers(&exact));
+        assert!(error < FUSED, "{b} × {h} × {w} × {c} to {out}: {error:.2e}");
         assert!(
             run(Var::from_tensor(&x).unwrap().as_tensor()).unwrap().is_none(),
             "a gradient would be lost"

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use ild_model::{Sam2, Sam2Config, Weights};
 use ndarray::{Array2, Array3, ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
 
@@ -20,12 +21,7 @@ pub fn golden(name: &str) -> PathBuf {
 
 /// The folder of recordings beside the repository, when this machine has it.
 pub fn recordings() -> Option<PathBuf> {
-    let folder =
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures")).to_owned();
-    if !folder.exists() {
-        println!("skipped: no recordings at {}", folder.display());
-    }
-    folder.exists().then_some(folder)
+    ild_test_support::shared("fixtures")
 }
 
 /// An NPZ of a recording.
@@ -103,4 +99,20 @@ pub fn toy() -> tempfile::TempDir {
     write_squares(&folder.path().join("npy"), "valid", 4);
     std::fs::write(folder.path().join("mini.toml"), MINI).unwrap();
     folder
+}
+
+/// Names and shapes of the trained and the other tensors of `mini.toml`'s model, as JSON.
+pub fn parameters_of_mini() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mini.toml");
+    std::fs::write(&file, MINI).unwrap();
+    let config = Sam2Config::from_name_or_file(file.to_str().unwrap()).unwrap();
+    let weights = Weights::random(&config, 1).unwrap();
+    let (_, parameters, _) = Sam2::trainable(&config, &weights, &Device::Cpu).unwrap();
+    let trained: Vec<(&str, &[usize])> =
+        parameters.iter().map(|(name, var)| (name, var.dims())).collect();
+    let others = weights.iter().filter(|(name, _)| parameters.get(name).is_none());
+    let frozen: Vec<(&str, &[usize])> =
+        others.map(|(name, tensor)| (name, tensor.dims())).collect();
+    serde_json::json!({ "trained": trained, "frozen": frozen }).to_string() + "\n"
 }

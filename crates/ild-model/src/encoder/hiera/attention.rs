@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use crate::config::BlockConfig;
 use crate::layers::{LayerNorm, Linear};
-use ild_ops::{self as ops, WindowBlock};
+use ild_ops::{self as ops, Precision, WindowBlock};
 
 /// Self-attention in windows, with queries pooled 2×2 where a stage begins (SAM 2's
 /// `MultiScaleAttention` together with `window_partition` and `window_unpartition`).
@@ -73,11 +73,13 @@ impl MultiScaleAttention {
         x: &Tensor,
         norm: &LayerNorm,
         shortcut: Option<&Linear>,
+        precision: Precision,
     ) -> Result<Option<Tensor>> {
         let BlockConfig { num_heads: heads, window_size: window, q_pool: pool_query, .. } =
             self.config;
         let (norm, qkv, proj, shortcut) =
             (norm.parts(), self.qkv.frozen(), self.proj.frozen(), shortcut.map(Linear::frozen));
-        ops::window_block(x, &WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query })
+        let parts = WindowBlock { norm, qkv, proj, shortcut, heads, window, pool_query, precision };
+        ops::window_block(x, &parts)
     }
 }

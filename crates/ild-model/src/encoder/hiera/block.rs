@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::attention::MultiScaleAttention;
 use crate::config::BlockConfig;
 use crate::layers::{LayerNorm, Linear};
-use ild_ops as ops;
+use ild_ops::{self as ops, Precision};
 
 const EPS: f64 = 1e-6;
 const MLP_RATIO: usize = 4;
@@ -60,19 +60,23 @@ impl MultiScaleBlock {
         self.norm1.forward(x)
     }
 
+    /// On the CPU products are computed in `precision` where no gradient is asked for; on a GPU the
+    /// type of `x` says what is computed in.
+    ///
     /// # Shapes
     /// - `x`: `[b, h, w, dim]`; returns `[b, h', w', dim_out]`, `h' = h/2` where queries are
     ///   pooled, else `h`
     ///
     /// # Errors
-    /// Shapes other than these.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = match self.attn.in_windows(x, &self.norm1, self.proj.as_ref())? {
+    /// Shapes other than these; a precision this processor does not have.
+    pub fn forward(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
+        let x = match self.attn.in_windows(x, &self.norm1, self.proj.as_ref(), precision)? {
             Some(x) => x,
             None => self.attention(x)?,
         };
         let [first, second] = &self.mlp;
-        match ops::normed_mlp(&x, &self.norm2.parts(), &first.frozen(), &second.frozen())? {
+        let layers = [&first.frozen(), &second.frozen()];
+        match ops::normed_mlp(&x, &self.norm2.parts(), layers, precision)? {
             Some(x) => Ok(x),
             None => ops::mlp_residual(&self.norm2.forward(&x)?, first.parts(), second.parts(), &x),
         }

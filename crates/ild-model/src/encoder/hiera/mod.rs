@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::Sam2Config;
-use ild_ops::{self as ops, Aside, recomputed};
+use ild_ops::{self as ops, Aside, Precision, recomputed};
 
 mod attention;
 mod block;
@@ -79,7 +79,8 @@ impl Hiera {
         ops::add_position(&tokens, &self.position_of(h, w)?)
     }
 
-    /// The map at the end of each stage, finest first.
+    /// The map at the end of each stage, finest first; for `precision` see
+    /// [`MultiScaleBlock::forward`].
     ///
     /// # Shapes
     /// - `image`: `[b, 3, s, s]`; returns `[b, s/4, s/4, c]`, `[b, s/8, s/8, 2c]`, `[b, s/16, s/16,
@@ -87,16 +88,16 @@ impl Hiera {
     ///
     /// # Errors
     /// Shapes other than these.
-    pub fn forward(&self, image: &Tensor) -> Result<Vec<Tensor>> {
+    pub fn forward(&self, image: &Tensor, precision: Precision) -> Result<Vec<Tensor>> {
         let mut x = self.embed(image)?;
         let mut stages = Vec::with_capacity(self.stage_ends.len());
         for (i, block) in self.blocks.iter().enumerate() {
             x = match &self.recompute {
                 Some(aside) => {
                     let block = block.clone();
-                    recomputed(move |x| block.forward(x), &x, aside)?
+                    recomputed(move |x| block.forward(x, precision), &x, aside)?
                 }
-                None => block.forward(&x)?,
+                None => block.forward(&x, precision)?,
             };
             if self.stage_ends.contains(&i) {
                 stages.push(x.clone());

@@ -1,0 +1,65 @@
+//! What a test needs from outside the repository, and the one way to say that it is missing.
+//!
+//! A test that returns early passes, and nobody sees that it compared nothing. Here it says so on
+//! the error output, past the test runner's capture, and in the file that `cargo xtask test` reads
+//! to count such tests at its end.
+
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Names the file that is told of every skipped test, one `test: why` a line.
+pub const SKIPPED_FILE: &str = "ILD_SKIPPED_FILE";
+
+/// Says that the test on this thread is skipped, and why.
+///
+/// # Panics
+/// When the file that [`SKIPPED_FILE`] names cannot be written.
+pub fn skipped(why: impl Display) {
+    let thread = std::thread::current();
+    let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+    // Not `eprintln!`: the test runner hides what passing tests print with it.
+    let _ = std::io::stderr().write_all(format!("skipped: {line}").as_bytes());
+    if let Some(path) = std::env::var_os(SKIPPED_FILE) {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.unwrap_or_else(|error| panic!("{}: {error}", Path::new(&path).display()));
+    }
+}
+
+/// A file or folder of the data beside the repository (`../shared`); [`skipped`] where it is not.
+#[must_use]
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let found = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(path);
+    if !found.exists() {
+        skipped(format_args!("../shared/{path} is not there"));
+        return None;
+    }
+    Some(found)
+}
+
+/// The Python that `ILD_PYTHON` names (else `python3`), when it can import all of `modules`
+/// (`"sam2, torch"`); [`skipped`] where it cannot.
+#[must_use]
+pub fn python_with(modules: &str) -> Option<String> {
+    let python = std::env::var("ILD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let import = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    if !import.is_ok_and(|output| output.status.success()) {
+        skipped(format_args!("`{python}` cannot import {modules} (ILD_PYTHON names another)"));
+        return None;
+    }
+    Some(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_none_and_told() {
+        assert!(shared("no such folder").is_none());
+        assert!(python_with("no_such_module").is_none());
+    }
+}

@@ -1,0 +1,101 @@
+//! What the docs claim about the workspace and what can rot: the table of crates, and every path.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::dependencies::{Package, metadata};
+use crate::stage::files_below;
+
+const TABLE: &str = "docs/architecture.md";
+
+/// Folders of the workspace that the docs point into.
+const FOLDERS: [&str; 5] = ["crates/", "xtask/", "tests/", "docs/", "data-samples/"];
+
+/// Fails on a crate whose row says other programs or other crates than its `Cargo.toml`, and on a
+/// path that is not there.
+pub fn check() -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(TABLE).context(TABLE)?;
+    let packages = metadata()?.packages;
+    for package in &packages {
+        check_row(package, &text)?;
+    }
+    let (mut paths, mut missing) = (0, BTreeSet::new());
+    let pages = files_below(Path::new("docs")).into_iter().chain([PathBuf::from("README.md")]);
+    for page in pages.filter(|page| page.extension().is_some_and(|end| end == "md")) {
+        for path in paths_in(&std::fs::read_to_string(&page)?) {
+            paths += 1;
+            if !Path::new(&path).exists() {
+                missing.insert(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.into_iter().collect();
+        bail!("paths in the docs that are not there:\n  {}", missing.join("\n  "));
+    }
+    println!("docs: {} crates as their rows say, {paths} paths are there", packages.len());
+    Ok(())
+}
+
+/// `| crate | program | what it holds | uses | never does |`
+fn check_row(package: &Package, text: &str) -> anyhow::Result<()> {
+    let start = format!("| `{}` |", package.name);
+    let Some(row) = text.lines().find(|line| line.starts_with(&start)) else {
+        bail!("{TABLE}: expected a row that begins with {start}, found none");
+    };
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    let programs = package.programs();
+    let uses: BTreeSet<String> = package.uses().filter(|name| name.starts_with("ild-")).collect();
+    for (what, place, expected) in [("program", 2, programs), ("uses", 4, uses)] {
+        let found = words(cells.get(place).copied().unwrap_or_default());
+        if found != expected {
+            bail!(
+                "{TABLE}, `{}`, {what}: expected {expected:?} by its Cargo.toml, found {found:?}",
+                package.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What stands between backticks.
+fn words(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Paths of the workspace in the text, each up to its first placeholder.
+fn paths_in(text: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let word = |c: char| !(c.is_alphanumeric() || "_-./+*<{…".contains(c));
+    for word in text.split(word).filter(|word| FOLDERS.iter().any(|f| word.starts_with(f))) {
+        let known = word.split(['*', '<', '{', '…']).next().unwrap_or_default();
+        let known = match known.len() < word.len() {
+            true => known.rsplit_once('/').map_or("", |(folder, _)| folder),
+            false => known.trim_end_matches(['.', '/', '-', '+']),
+        };
+        paths.push(known.to_owned());
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_end_where_a_sentence_or_a_placeholder_begins() {
+        let text = "see `crates/ild-ops/kernels/*.cu`, (crates/ild-io/src/lib.rs). And docs/x/<case>.md, a/crates/b";
+        assert_eq!(
+            paths_in(text),
+            ["crates/ild-ops/kernels", "crates/ild-io/src/lib.rs", "docs/x"]
+        );
+    }
+
+    #[test]
+    fn words_stand_between_backticks() {
+        assert_eq!(words("`a`, `b-c` (d)"), ["a", "b-c"].map(str::to_owned).into());
+        assert_eq!(words("–"), BTreeSet::new());
+    }
+}
