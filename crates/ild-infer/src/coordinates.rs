@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 #[serde(transparent)]
 pub struct StackIndex(pub usize);
 
-/// A slice of the CT as stored, from 0.
+/// An axial slice of the CT, from 0 at the feet, whatever the order of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct CtSlice(pub usize);

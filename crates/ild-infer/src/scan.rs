@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use ild_io::{
-    Case, Geometry, Images, LabelTable, Placement, Volume, read_label_map, read_npz, read_volume,
+    Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_label_map,
+    read_npz, read_volume,
 };
 use ild_model::SliceSize;
-use ild_preprocess::{Windowing, no_hounsfield_units, value_range, window_slices};
+use ild_preprocess::{Windowing, window_slices};
 use ndarray::{Array3, Axis, s};
 
 use crate::Result;
@@ -89,8 +90,7 @@ impl Scan {
     /// All slices of `ct`, seen through `windowing`.
     #[must_use]
     pub fn of_ct(id: &str, ct: Volume, windowing: Windowing, table: &LabelTable) -> Self {
-        let mut notes: Vec<String> =
-            value_range(&ct.voxels).and_then(no_hounsfield_units).into_iter().collect();
+        let mut notes: Vec<String> = hounsfield_doubt(&ct.voxels).into_iter().collect();
         notes.extend(ct.geometry.notes.iter().map(ToString::to_string));
         Self {
             id: id.to_owned(),

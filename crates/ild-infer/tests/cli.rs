@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ild_io::{
-    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, Placement, SliceStack, Volume, Voxels,
-    Window, read_label_map, read_volume, write_label_map, write_npz, write_volume,
+    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, Placement, SliceStack, StorageOrder,
+    Volume, Voxels, Window, read_label_map, read_label_map_as_stored, read_volume,
+    read_volume_as_stored, write_label_map, write_npz, write_volume,
 };
 use ild_model::{Sam2Config, Weights};
 use ndarray::{Array3, Axis, s};
@@ -631,4 +632,37 @@ fn a_ct_without_lung_is_answered_in_words() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("no lung in this CT"));
     assert!(read_label_map(&bench.out("s.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
     assert_eq!(bench.json("s.json")["slices_encoded"], 0);
+}
+
+#[test]
+fn whatever_order_a_ct_is_stored_in_its_axial_slices_are_segmented_and_the_result_has_its_order() {
+    let bench = Bench::new();
+    let mut affine = Affine::from_spacing_xyz_mm([0.75, 0.75, 2.5]);
+    (affine.0[0][0], affine.0[1][1]) = (-0.75, -0.75);
+    let orders = ["LPS", "RAS", "LPI", "SPL", "LSP", "AIR"];
+    for codes in orders {
+        let mut geometry = Geometry::new(SHAPE, affine);
+        geometry.stored.order = StorageOrder::from_codes(codes, &affine).unwrap();
+        write_volume(
+            &bench.path(&format!("stored/{codes}_0000.nii.gz")),
+            &Volume { voxels: Voxels::I16(hu()), geometry: geometry.clone() },
+        )
+        .unwrap();
+        let map = LabelMap { labels: labels(), geometry };
+        write_label_map(&bench.path(&format!("truth/{codes}.nii.gz")), &map).unwrap();
+    }
+    let truth = bench.path("truth");
+    ok(&bench.run("stored", "gt", &["--gt-path", truth.to_str().unwrap()]));
+    let found = |codes: &str| read_label_map(&bench.out(&format!("{codes}.nii.gz"))).unwrap();
+    let wanted = found("LPS");
+    assert!(wanted.labels.iter().any(|&id| id != 0), "the model segments something");
+    for codes in orders {
+        assert_eq!(found(codes).labels, wanted.labels, "{codes}");
+        let file = bench.out(&format!("{codes}.nii.gz"));
+        let stored = read_label_map_as_stored(&file).unwrap().geometry;
+        assert_eq!(stored.affine.axis_codes(), codes);
+        let ct = bench.path(&format!("stored/{codes}_0000.nii.gz"));
+        assert_eq!(stored, read_volume_as_stored(&ct).unwrap().geometry, "{codes}: the CT's grid");
+        assert_eq!(bench.json(&format!("{codes}.json"))["grid"]["stored"], codes);
+    }
 }

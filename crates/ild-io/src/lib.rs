@@ -35,6 +35,7 @@ pub use volume::case::Case;
 pub use volume::components::{Components, Neighbours};
 pub use volume::geometry::{Geometry, Stored};
 pub use volume::header_note::{HeaderNote, LengthSource};
+pub use volume::hounsfield::hounsfield_doubt;
 pub use volume::label_map::LabelMap;
 pub use volume::label_runs::{LabelRuns, Run};
 pub use volume::label_table::{Label, LabelTable};

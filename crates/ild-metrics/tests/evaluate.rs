@@ -115,6 +115,37 @@ fn a_prediction_on_another_grid_is_refused_in_mm_and_the_others_go_on() {
 }
 
 #[test]
+fn a_prediction_stored_in_another_order_scores_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for codes in ["LPS", "RAS", "SPL", "ASR"] {
+        let (gt, pred) =
+            (at.join(format!("gt/{codes}.nii.gz")), at.join(format!("pred/{codes}.nii.gz")));
+        write_map(&gt, truth(), grid());
+        let mut geometry = Geometry::new(SHAPE, grid());
+        geometry.stored.order = ild_io::StorageOrder::from_codes(codes, &grid()).unwrap();
+        std::fs::create_dir_all(at.join("pred")).unwrap();
+        ild_io::write_label_map(
+            &pred,
+            &ild_io::LabelMap { labels: shifted(&truth(), 1), geometry },
+        )
+        .unwrap();
+    }
+    assert!(evaluate(at, &[]).status.success());
+    let csv = std::fs::read_to_string(at.join("out/cases.csv")).unwrap();
+    let rows: Vec<String> =
+        csv.lines().map(|line| line.replace("LPS", "X").replace("RAS", "X")).collect();
+    let rows: Vec<String> =
+        rows.iter().map(|row| row.replace("SPL", "X").replace("ASR", "X")).collect();
+    let of = |class: &str| rows.iter().filter(|row| row.contains(class)).collect::<Vec<_>>();
+    for class in ["Reticulation", "Honeycombing"] {
+        let rows = of(class);
+        assert_eq!(rows.len(), 4);
+        assert!(rows.iter().all(|row| *row == rows[0]), "{rows:?}");
+    }
+}
+
+#[test]
 fn only_annotated_slices_are_scored_and_the_rest_is_reported_apart() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

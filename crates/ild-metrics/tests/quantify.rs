@@ -178,3 +178,29 @@ fn a_lung_that_does_not_fit_is_refused() {
         assert!(text.contains(lung) && text.contains(words), "{text}");
     }
 }
+
+#[test]
+fn a_header_that_contradicts_itself_is_said_in_every_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut labels = Array3::zeros((30, 60, 60));
+    labels.slice_mut(s![10..20, 20..40, 20..40]).fill(1);
+    let affine = Affine::from_spacing_xyz_mm([0.7, 0.7, 5.0]);
+    write_map(&at.join("mask.nii"), labels, affine);
+    // pixdim left at 1 mm beside a right sform, and no qform.
+    let mut bytes = std::fs::read(at.join("mask.nii")).unwrap();
+    bytes[80..92].copy_from_slice(&[1f32.to_le_bytes(); 3].concat());
+    bytes[252..254].copy_from_slice(&0i16.to_le_bytes());
+    std::fs::write(at.join("mask.nii"), bytes).unwrap();
+    let (code, text) = run(at, &["quantify", "mask.nii", "--output", "out"]);
+    assert_eq!(code, Some(0), "{text}");
+    let said = "pixdim says 1 × 1 × 1 mm but the sform's axes are 0.7 × 0.7 × 5 mm long: the sform is used for lengths and places";
+    assert!(text.contains(&format!("mask's header: {said}")), "{text}");
+    let found = json(&at.join("out/quantification.json"));
+    let ml = found["total"]["volume_ml"].as_f64().unwrap();
+    assert!((ml - 9.8).abs() < 1e-5, "4000 voxels of 0.7 × 0.7 × 5 mm, not {ml}");
+    assert_eq!(found["header_notes"][0]["kind"], "lengths-disagree");
+    assert_eq!(found["header_notes"][0]["used"], "sform");
+    let page = std::fs::read_to_string(at.join("out/report.html")).unwrap();
+    assert!(page.contains("0.7 × 0.7 × 5 mm long"));
+}

@@ -25,14 +25,12 @@ pub use ild_io::{Components, LabelRuns, Neighbours, Run};
 pub use labels::dust::{DustLimits, keep_large, remove_dust};
 pub use labels::instances::{TooManyInstances, reference_first_id, split_instances};
 pub use picture::flattened::{Flattened, LUNG_HU};
-pub use picture::grey_level::{Scaling, value_range};
+pub use picture::grey_level::Scaling;
 pub use picture::nearest::{nearest_indices, resize_nearest};
 pub use picture::percentile::positive_percentiles;
 pub use picture::window::{PRESETS, Windowing, bounds_hu};
 pub use picture::{Windowed, spread_mr, window_ct, window_slices};
-pub use stages::case::{
-    CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels, no_hounsfield_units,
-};
+pub use stages::case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels};
 pub use stages::nii_to_npz::NiiToNpz;
 pub use stages::npy_summary::{NpyRow, NpySummary};
 pub use stages::npz_to_npy::{LABEL_SIZE, NpzToNpy, SliceFacts};

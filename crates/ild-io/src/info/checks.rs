@@ -2,14 +2,12 @@
 
 use super::ValueRange;
 use crate::volume::geometry::VISIBLE_SHEAR;
-use crate::{Geometry, HeaderNote};
+use crate::{Geometry, HeaderNote, Voxels, hounsfield_doubt};
 
 /// Spacings of chest CT and CT phantoms lie within these, mm.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// Pixels of a CT are square; more difference than this is a reformat or a wrong header.
 const SQUARE_RELATIVE: f64 = 0.01;
-/// Every CT of a chest has at least this share of air.
-const LEAST_AIR_SHARE: f64 = 1e-3;
 
 pub(super) fn of_geometry(geometry: &Geometry) -> Vec<String> {
     let mut out = Vec::new();
@@ -48,7 +46,7 @@ pub(super) fn of_labels(range: &ValueRange) -> Vec<String> {
     }
 }
 
-pub(super) fn of_image(range: &ValueRange) -> Vec<String> {
+pub(super) fn of_image(voxels: &Voxels, range: &ValueRange) -> Vec<String> {
     let mut out = Vec::new();
     if range.not_finite > 0 {
         out.push(format!(
@@ -56,15 +54,7 @@ pub(super) fn of_image(range: &ValueRange) -> Vec<String> {
             range.not_finite
         ));
     }
-    if range.min == range.max {
-        out.push(format!("every value is {}", range.min));
-    } else if range.min >= 0.0 {
-        out.push("no value below 0: not in Hounsfield units (an intercept of -1024 that was never applied?)".to_owned());
-    } else if range.air_share < LEAST_AIR_SHARE {
-        out.push(
-            "no air near -1000: not in Hounsfield units, or cropped to soft tissue".to_owned(),
-        );
-    }
+    out.extend(hounsfield_doubt(voxels));
     if range.below_air_share > 0.0 {
         out.push(format!(
             "{:.1} % of the values lie below -1100 HU (padding outside the field of view)",

@@ -112,7 +112,7 @@ fn of_volume(volume: &Volume) -> FileInfo {
     info.place(&volume.geometry.affine, volume.geometry.spacing_xyz_mm);
     info.warnings.extend(match labels {
         Some(_) => checks::of_labels(&range),
-        None => checks::of_image(&range),
+        None => checks::of_image(&volume.voxels, &range),
     });
     info.labels = labels.unwrap_or_default();
     info.values = Some(range);

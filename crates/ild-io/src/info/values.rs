@@ -5,16 +5,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::volume::Number;
+use crate::volume::hounsfield::{AIR_HU, LUNG_HU};
 use crate::{Voxels, with_voxels};
 
 /// More different values than this are no labels.
 const MOST_LABELS: usize = 64;
 /// Ids from here on are not counted; label maps of other programs go to a few thousand.
 const LARGEST_ID: usize = 4096;
-/// Air around and in the patient, HU.
-const AIR_HU: std::ops::RangeInclusive<f64> = -1100.0..=-900.0;
-/// Aerated lung, HU.
-const LUNG_HU: std::ops::RangeInclusive<f64> = -950.0..=-200.0;
 
 /// Summary of values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

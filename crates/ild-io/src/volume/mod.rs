@@ -6,6 +6,7 @@ pub(crate) mod case;
 pub(crate) mod components;
 pub(crate) mod geometry;
 pub(crate) mod header_note;
+pub(crate) mod hounsfield;
 pub(crate) mod label_map;
 pub(crate) mod label_runs;
 pub(crate) mod label_table;

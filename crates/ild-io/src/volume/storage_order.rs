@@ -48,7 +48,7 @@ impl StorageOrder {
     /// What makes an array with axes like `array` of a file whose axis codes are `codes` (`SPL`);
     /// `None` when those are no three codes.
     #[must_use]
-    pub(crate) fn from_codes(codes: &str, array: &Affine) -> Option<Self> {
+    pub fn from_codes(codes: &str, array: &Affine) -> Option<Self> {
         let axis = |code: char| {
             ["LR", "PA", "IS"]
                 .iter()

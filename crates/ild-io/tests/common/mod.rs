@@ -1,6 +1,8 @@
 //! What several test files build.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod dicom;
+
 use std::path::{Path, PathBuf};
 
 use ild_io::Affine;

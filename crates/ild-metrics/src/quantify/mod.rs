@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ild_io::cohort::LabelNames;
 use ild_io::lung::LungMask;
-use ild_io::{LabelMap, LabelTable, Volume, read_label_map, read_volume, same_grid};
+use ild_io::{HeaderNote, LabelMap, LabelTable, Volume, read_label_map, read_volume, same_grid};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -35,6 +35,8 @@ pub struct Quantification {
     pub case: String,
     /// Volume of a voxel, mL.
     pub voxel_ml: f64,
+    /// What deserves a word about the mask's header: which of two lengths was used, for instance.
+    pub header_notes: Vec<HeaderNote>,
     /// The lung, when one is known.
     pub lung: Option<LungFacts>,
     /// Each class of the mask.
@@ -169,6 +171,7 @@ impl Quantification {
             intended_use: INTENDED_USE,
             case: case.to_owned(),
             voxel_ml,
+            header_notes: map.geometry.notes.clone(),
             classes: voxels
                 .iter()
                 .map(|(&id, &n)| class(id, table.name(id), n, counts_of(id)))

@@ -108,7 +108,9 @@ pub fn printed_quantification(found: &Quantification) -> String {
         .flat_map(|lung| &lung.problems)
         .map(|problem| format!("\nlung mask: {problem}"))
         .collect();
-    format!("{table}\n{lung}{problems}\n{}", found.intended_use)
+    let header: String =
+        found.header_notes.iter().map(|note| format!("\nmask's header: {note}")).collect();
+    format!("{table}\n{lung}{problems}{header}\n{}", found.intended_use)
 }
 
 fn page(
@@ -133,6 +135,9 @@ fn page(
         ("Mask".into(), settings.mask.display().to_string()),
         ("Lung".into(), found.lung.as_ref().map_or("–".into(), |lung| lung.source.clone())),
     ];
+    facts.extend(
+        found.header_notes.iter().map(|note| ("Mask's header".to_owned(), note.to_string())),
+    );
     if let Some(ct) = &settings.ct {
         facts.push(("CT".into(), ct.display().to_string()));
     }

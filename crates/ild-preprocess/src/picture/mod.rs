@@ -24,8 +24,6 @@ pub struct Windowed {
     pub images: Images,
     /// The lung-range voxels of the kept slices.
     pub flattened: Flattened,
-    /// Lowest and highest value of the whole volume.
-    pub range: [f64; 2],
 }
 
 /// Windows the `slices` of a CT.
@@ -39,9 +37,12 @@ pub fn window_ct(
     windowing: &Windowing,
     scaling: Scaling,
 ) -> Windowed {
-    let range = value_range(voxels).unwrap_or([0.0; 2]);
+    let range = match scaling {
+        Scaling::ImageRange => value_range(voxels).unwrap_or([0.0; 2]),
+        Scaling::WindowBounds => [0.0; 2],
+    };
     let (images, flattened) = windowed(voxels, slices, windowing, scaling, range);
-    Windowed { images, flattened, range }
+    Windowed { images, flattened }
 }
 
 fn windowed(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ild_io::{
-    Geometry, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, order_note,
-    read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored, same_grid,
+    Geometry, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, Voxels,
+    hounsfield_doubt, order_note, read_label_map, read_label_map_as_stored, read_volume,
+    read_volume_as_stored, same_grid,
 };
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -96,9 +97,6 @@ pub struct CaseLabels {
     pub geometry: Geometry,
 }
 
-/// Above this lowest value a CT shows no air: it is not in Hounsfield units, or not a CT.
-const AIR_HU: f64 = -800.0;
-
 /// A window that flattens more than this share of the lung is warned about.
 const FLATTENED_WARNING: f64 = 0.5;
 
@@ -187,7 +185,7 @@ pub fn build_stack(
             let windowed =
                 window_ct(&volume.voxels, &slices, &settings.windowing, settings.scaling);
             facts.flattened = Some(windowed.flattened);
-            facts.notes.extend(ct_notes(windowed.range, &windowed.flattened, settings));
+            facts.notes.extend(ct_notes(&volume.voxels, &windowed.flattened, settings));
             windowed.images
         }
         Modality::Mr => spread_mr(&volume.voxels, &slices).ok_or_else(|| {
@@ -245,22 +243,8 @@ fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> C
     }
 }
 
-/// What is odd about a CT whose values lie within `range`.
-#[must_use]
-pub fn no_hounsfield_units([lowest, highest]: [f64; 2]) -> Option<String> {
-    if lowest == highest {
-        Some(format!("every voxel of the CT is {lowest}: nothing to see"))
-    } else if lowest > AIR_HU {
-        Some(format!(
-            "the CT's lowest value is {lowest}: no air near -1000, so these are hardly Hounsfield units"
-        ))
-    } else {
-        None
-    }
-}
-
-fn ct_notes(range: [f64; 2], flattened: &Flattened, settings: &CaseSettings) -> Vec<String> {
-    let mut notes: Vec<String> = no_hounsfield_units(range).into_iter().collect();
+fn ct_notes(voxels: &Voxels, flattened: &Flattened, settings: &CaseSettings) -> Vec<String> {
+    let mut notes: Vec<String> = hounsfield_doubt(voxels).into_iter().collect();
     if let Some(share) = flattened.share().filter(|&share| share > FLATTENED_WARNING) {
         notes.push(format!(
             "window {} turns {:.1} % of the lung-range voxels (-950..-200 HU) black or white; `--window lung` keeps them apart",

@@ -13,11 +13,11 @@ use crate::prompt::{SlicePrompt, Track};
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     label: LabelRef,
-    slice: Option<usize>,
+    pub(super) slice: Option<usize>,
     #[serde(rename = "box")]
-    corners: Option<Vec<f64>>,
-    points: Option<Vec<Point>>,
-    span: Option<[usize; 2]>,
+    pub(super) corners: Option<Vec<f64>>,
+    pub(super) points: Option<Vec<Point>>,
+    pub(super) span: Option<[usize; 2]>,
 }
 
 impl Entry {

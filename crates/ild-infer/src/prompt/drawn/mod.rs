@@ -17,10 +17,12 @@
 //! - Four numbers and `slice`: a 2-D box. The journey starts there and ends where the lesion is
 //!   lost; `"span": [z0, z1]` bounds it.
 //! - `points` and `slice`: places inside and outside the lesion, likewise.
+//! - Of a CT whose stored slices are not axial only 3-D boxes are taken.
 //! - `label` is an id or a name of the label table. Several entries with one label are components of
 //!   one lesion class.
 
 mod entry;
+mod file_order;
 mod label;
 mod shapes;
 
@@ -61,6 +63,9 @@ pub fn tracks(path: &Path, scan: &Scan) -> Result<Vec<Track>> {
     file.prompts
         .iter()
         .enumerate()
-        .map(|(i, entry)| entry.track(scan).map_err(|why| refuse(i + 1, why)))
+        .map(|(i, entry)| {
+            let entry = entry.in_array_order(scan.grid());
+            entry.and_then(|entry| entry.track(scan)).map_err(|why| refuse(i + 1, why))
+        })
         .collect()
 }

@@ -11,8 +11,8 @@ use crate::prompt::SlicePrompt;
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Point {
-    x: f64,
-    y: f64,
+    pub(super) x: f64,
+    pub(super) y: f64,
     inside: bool,
 }
 

@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
+use super::identity::Identity;
 use super::values::*;
 use super::{is_dicom, lengths};
 use crate::{Error, Result};
 
 /// Storage classes that are slices of a volume but whose frames lie in one file.
 const ENHANCED: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1"];
+/// Storage classes of pictures that were not acquired begin so.
+const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
+/// RescaleType of Hounsfield units: said, modified, not specified, or left out (PS3.3 C.11.1.1.2).
+const HOUNSFIELD: [&str; 4] = ["HU", "HU_MOD", "US", ""];
 /// Longest row or column.
 const LARGEST_SIDE: u32 = 16384;
 
@@ -25,8 +30,7 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 pub(super) struct SliceHeader {
     pub path: PathBuf,
-    /// Empty when it was removed to hide whose scan it is.
-    pub series_uid: String,
+    pub identity: Identity,
     pub modality: String,
     pub description: String,
     pub kernel: String,
@@ -43,6 +47,11 @@ pub(super) struct SliceHeader {
     pub pixel_spacing_mm: [f64; 2],
     pub slope: f64,
     pub intercept: f64,
+    /// What the rescaled values are; empty where the header does not say.
+    pub rescale_type: String,
+    /// Stored values (16 bits, as they lie in the file) that stand for no measurement, first and
+    /// last.
+    pub padding: Option<[u16; 2]>,
     pub bits_allocated: u32,
     pub bits_stored: u32,
     pub high_bit: u32,
@@ -68,6 +77,9 @@ impl Content {
                 "split it into single-frame files first",
             ));
         }
+        if let Some(what) = other_series(&object) {
+            return Ok(Self::Other(what.to_owned()));
+        }
         match (whole(&object, ROWS), whole(&object, COLUMNS)) {
             (Some(rows), Some(columns)) => {
                 slice(path, &object, rows, columns).map(|slice| Self::Slice(Box::new(slice)))
@@ -78,6 +90,25 @@ impl Content {
             ))),
         }
     }
+}
+
+/// Images that are made beside a series and are no slices of it: dose pages and screen shots
+/// (secondary captures), and the radiograph on which the scan was planned.
+fn other_series(object: &DefaultDicomObject) -> Option<&'static str> {
+    let class = text(object, SOP_CLASS_UID).unwrap_or_default();
+    let unplaced = object.element_opt(IMAGE_POSITION).is_ok_and(|element| element.is_none());
+    if class.starts_with(SECONDARY_CAPTURE) && unplaced {
+        return Some("a secondary capture such as a dose page, another series");
+    }
+    let kind = all_text(object, IMAGE_TYPE).unwrap_or_default();
+    let localizer = kind.split('\\').any(|value| value == "LOCALIZER" || value == "SCOUT");
+    localizer.then_some("a localizer, another series")
+}
+
+/// PixelPaddingValue, alone or up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2).
+fn padding(object: &DefaultDicomObject) -> Option<[u16; 2]> {
+    let first = word(object, PIXEL_PADDING_VALUE)?;
+    Some([first, word(object, PIXEL_PADDING_RANGE_LIMIT).unwrap_or(first)])
 }
 
 /// A file that the DICOM parser gave up on, with the innermost cause.
@@ -112,6 +143,13 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
     }
     let modality = text(object, MODALITY).unwrap_or_default();
     let (slope, intercept) = rescale(path, object, &modality)?;
+    let rescale_type = text(object, RESCALE_TYPE).unwrap_or_default();
+    if modality == "CT" && !HOUNSFIELD.contains(&rescale_type.as_str()) {
+        return Err(need(
+            "Hounsfield units (RescaleType HU)",
+            &format!("RescaleType {rescale_type}, another quantity"),
+        ));
+    }
     let bits_allocated = whole(object, BITS_ALLOCATED).unwrap_or(0);
     let bits_stored = whole(object, BITS_STORED).unwrap_or(bits_allocated);
     let high_bit = whole(object, HIGH_BIT).unwrap_or(bits_stored.wrapping_sub(1));
@@ -126,7 +164,7 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
     }
     Ok(SliceHeader {
         path: path.to_owned(),
-        series_uid: text(object, SERIES_INSTANCE_UID).unwrap_or_default(),
+        identity: Identity::of(object),
         description: text(object, SERIES_DESCRIPTION).unwrap_or_default(),
         kernel: text(object, CONVOLUTION_KERNEL).unwrap_or_default(),
         transfer_syntax: object.meta().transfer_syntax.trim_end_matches('\0').to_owned(),
@@ -145,6 +183,8 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
             .ok_or_else(|| need("PixelSpacing, two lengths above zero", "none"))?,
         slope,
         intercept,
+        rescale_type,
+        padding: padding(object),
         bits_allocated,
         bits_stored,
         high_bit,

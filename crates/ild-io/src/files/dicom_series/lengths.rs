@@ -4,7 +4,7 @@
 //! before it reads. So the headers are walked first, passing over the values.
 
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use dicom_object::FileMetaTable;
@@ -12,9 +12,10 @@ use dicom_parser::dataset::LazyDataToken;
 use dicom_parser::dataset::lazy_read::LazyDataSetReader;
 use dicom_parser::stateful::decode::StatefulDecode;
 use dicom_transfer_syntax_registry::{TransferSyntax, TransferSyntaxIndex, TransferSyntaxRegistry};
+use flate2::read::DeflateDecoder;
 
 use super::header::damaged;
-use crate::files::input::unreadable;
+use crate::files::input::{max_inflated, unreadable};
 use crate::{Error, Result};
 
 /// Bytes before the magic, and the magic.
@@ -24,6 +25,10 @@ const MAGIC: u64 = 4;
 /// 7.1).
 const FILE_META: u16 = 0x0002;
 const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
+/// The data set behind the file meta information is one deflate stream (PS3.5 A.5).
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+/// A slice and its header, inflated: 8192 × 8192 pixels of 16 bits.
+const LARGEST_SLICE_BYTES: u64 = 128 << 20;
 /// Sequences inside sequences; the parser goes one call deeper for each.
 const DEEPEST: usize = 64;
 
@@ -49,13 +54,32 @@ pub(super) fn check(path: &Path) -> Result<()> {
     else {
         return Ok(());
     };
-    walk(path, &mut reader, syntax, size, |_| true)
+    if syntax.uid() != DEFLATED {
+        return walk(path, &mut reader, syntax, size, |_| true);
+    }
+    let left = reader.stream_position().map_err(unreadable(path))?;
+    let largest = max_inflated(size - left.min(size)).min(LARGEST_SLICE_BYTES);
+    let mut elements = Vec::new();
+    DeflateDecoder::new(reader)
+        .take(largest + 1)
+        .read_to_end(&mut elements)
+        .map_err(|error| damaged(path, &error))?;
+    if elements.len() as u64 > largest {
+        return Err(Error::rejected(
+            path,
+            format!("at most {largest} bytes behind the deflated header"),
+            "more",
+            "the file is made to do harm",
+        ));
+    }
+    let size = elements.len() as u64;
+    walk(path, &mut Cursor::new(elements), syntax, size, |_| true)
 }
 
 /// Looks at the elements as long as their group is `wanted`.
-fn walk(
+fn walk<S: Read + Seek>(
     path: &Path,
-    source: &mut BufReader<File>,
+    source: &mut S,
     syntax: &TransferSyntax,
     size: u64,
     wanted: impl Fn(u16) -> bool,

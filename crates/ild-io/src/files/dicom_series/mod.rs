@@ -6,8 +6,10 @@
 
 mod files;
 mod header;
+mod identity;
 mod lengths;
 mod pixels;
+mod rle;
 mod stack;
 mod values;
 
@@ -17,6 +19,7 @@ use crate::{Result, Volume};
 
 pub(crate) use files::is_dicom;
 use header::SliceHeader;
+use pixels::Decoded;
 
 /// What a series says about itself besides voxels; nothing that identifies the patient.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -43,15 +46,20 @@ pub struct SeriesFacts {
 /// rescaling is fractional.
 ///
 /// # Errors
-/// Rejects a folder without DICOM images or with several series, slices of different size or
-/// orientation, missing, doubled or unevenly spaced slices, a tilted gantry, a CT without rescale
-/// slope and intercept, colour, multi-frame files, and compressions that cannot be decoded.
+/// Rejects a folder without DICOM images or with several series or stacks, slices of different size
+/// or orientation, missing, doubled, unevenly spaced or drifting slices, a tilted gantry, a CT
+/// without rescale slope and intercept or in another quantity than Hounsfield units, colour,
+/// multi-frame files, and compressions that cannot be decoded.
 pub fn read_dicom_series(path: &Path) -> Result<(Volume, SeriesFacts)> {
     let (headers, mut notes) = files::headers(path)?;
     let stack = stack::order(path, headers)?;
-    let voxels = pixels::decode(path, &stack.slices)?;
+    let Decoded { voxels, padded } = pixels::decode(path, &stack.slices)?;
     let first = &stack.slices[0];
     notes.extend(stack.notes);
+    notes.extend(pixels::padding_note(first, padded));
+    if first.modality == "CT" && !["HU", ""].contains(&first.rescale_type.as_str()) {
+        notes.push(format!("RescaleType is {}: are these Hounsfield units?", first.rescale_type));
+    }
     let facts = SeriesFacts {
         modality: first.modality.clone(),
         description: first.description.clone(),

@@ -1,21 +1,25 @@
 //! Slices in space: one series, one orientation, even steps; and the change from LPS to RAS.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::SliceHeader;
+use super::identity::{one_series, one_stack};
 use crate::{Affine, Error, Geometry, Result};
 
-/// Direction cosines are written with at least four decimals.
+/// Direction cosines are written with at least three decimals, which turns a direction by this much.
 const SAME_DIRECTION: f64 = 1e-3;
+/// Directions shorter or longer than this, or farther from perpendicular, are no rounded ones.
+const DIRECTION_RELATIVE: f64 = 1e-2;
 /// Pixel spacings are written with at least four digits.
 const SAME_SPACING_RELATIVE: f64 = 1e-3;
 /// Steps between slices may differ by this share of a step: positions are rounded, tables stop a
 /// little early or late.
 const EVEN_STEP_RELATIVE: f64 = 0.05;
+/// Steps that each pass may together move a slice this far from its place on the even grid, mm.
+const DRIFT_MM: f64 = 0.5;
 /// Two slices closer than this are at the same place.
 const SAME_PLACE_MM: f64 = 1e-3;
-/// A slice may lie this far beside the line through the others.
+/// A slice may lie this far beside the line through the others, mm.
 const BESIDE_MM: f64 = 0.1;
 
 /// Slices in order, and where their volume lies.
@@ -32,58 +36,52 @@ pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>) -> Result<Stack> 
     for slice in &slices[1..] {
         same_plane(path, &first, slice)?;
     }
-    let normal = cross(first.row(), first.column());
-    if (dot(normal, normal) - 1.0).abs() > 10.0 * SAME_DIRECTION {
-        return Err(Error::rejected(
-            &first.path,
-            "two perpendicular directions of length 1",
-            format!("{:?}", first.orientation),
-            "the header is damaged",
-        ));
-    }
-    let along = |slice: &SliceHeader| dot(slice.position, normal);
+    let axes = Axes::of(&first)?;
+    let along = |slice: &SliceHeader| dot(slice.position, axes.normal);
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let depths: Vec<f64> = slices.iter().map(along).collect();
+    one_stack(path, &slices, &depths)?;
     even_steps(path, &slices, &depths)?;
-    straight(path, &slices, normal)?;
+    no_drift(path, &slices, &depths)?;
+    straight(path, &slices, &depths, axes.normal)?;
     let (step, notes) = step_mm(&slices, &depths);
-    let geometry = geometry(&slices[0], normal, step, slices.len());
+    let geometry = geometry(&slices[0], &axes, step, slices.len());
     Ok(Stack { slices, geometry, notes })
 }
 
-impl SliceHeader {
-    fn row(&self) -> [f64; 3] {
-        [self.orientation[0], self.orientation[1], self.orientation[2]]
-    }
+/// Directions of length 1, perpendicular to each other, LPS. Headers round them.
+struct Axes {
+    row: [f64; 3],
+    column: [f64; 3],
+    normal: [f64; 3],
+}
 
-    fn column(&self) -> [f64; 3] {
-        [self.orientation[3], self.orientation[4], self.orientation[5]]
-    }
-
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+impl Axes {
+    fn of(slice: &SliceHeader) -> Result<Self> {
+        let [row, column] = [0, 3].map(|at| std::array::from_fn(|i| slice.orientation[at + i]));
+        let lengths = [row, column].map(length);
+        let oblique = dot(row, column) / (lengths[0] * lengths[1]);
+        let rounded = lengths.iter().all(|length| (length - 1.0).abs() <= DIRECTION_RELATIVE)
+            && oblique.abs() <= DIRECTION_RELATIVE;
+        if !rounded {
+            return Err(Error::rejected(
+                &slice.path,
+                "two perpendicular directions of length 1",
+                format!("{:?}", slice.orientation),
+                "the header is damaged",
+            ));
+        }
+        let row = scaled(row, 1.0 / lengths[0]);
+        let normal = cross(row, column);
+        let normal = scaled(normal, 1.0 / length(normal));
+        Ok(Self { row, column: cross(normal, row), normal })
     }
 }
 
-fn one_series(path: &Path, slices: &[SliceHeader]) -> Result<()> {
-    let mut series: BTreeMap<&str, (usize, &SliceHeader)> = BTreeMap::new();
-    for slice in slices {
-        series.entry(&slice.series_uid).or_insert((0, slice)).0 += 1;
+impl SliceHeader {
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
-    if series.len() == 1 {
-        return Ok(());
-    }
-    let shown: Vec<String> = series
-        .values()
-        .take(5)
-        .map(|(n, s)| format!("`{}` ({}, {n} files, e.g. {})", s.description, s.modality, s.name()))
-        .collect();
-    Err(Error::rejected(
-        path,
-        "one series",
-        format!("{} series: {}", series.len(), shown.join(", ")),
-        "put each series into a folder of its own",
-    ))
 }
 
 fn same_plane(path: &Path, a: &SliceHeader, b: &SliceHeader) -> Result<()> {
@@ -168,29 +166,60 @@ fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()>
     ))
 }
 
-/// Positions on one line along the normal; a tilted gantry moves each slice sideways, which no
-/// right-angled grid can hold.
-fn straight(path: &Path, slices: &[SliceHeader], normal: [f64; 3]) -> Result<()> {
-    let origin = slices[0].position;
-    let beside = |slice: &SliceHeader| {
-        let offset: [f64; 3] = std::array::from_fn(|i| slice.position[i] - origin[i]);
-        let depth = dot(offset, normal);
-        dot(offset, offset).mul_add(1.0, -depth * depth).max(0.0).sqrt()
-    };
-    let Some(worst) = slices.iter().max_by(|a, b| beside(a).total_cmp(&beside(b))) else {
+/// Refuses steps that each pass but together put slices beside their place.
+fn no_drift(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()> {
+    let (step, _) = step_mm(slices, depths);
+    let drift = |i: usize| (depths[i] - depths[0] - step * i as f64).abs();
+    let Some(worst) = (0..depths.len()).max_by(|a, b| drift(*a).total_cmp(&drift(*b))) else {
         return Ok(());
     };
-    if beside(worst) <= BESIDE_MM {
+    if drift(worst) <= DRIFT_MM {
         return Ok(());
     }
+    let steps: Vec<f64> = depths.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let [least, most] = [f64::min as fn(f64, f64) -> f64, f64::max]
+        .map(|of| steps.iter().copied().reduce(of).unwrap_or(step));
+    Err(Error::rejected(
+        path,
+        "evenly spaced slices",
+        format!(
+            "steps that drift from {least:.3} to {most:.3} mm: {} lies {:.2} mm from its place on an even grid",
+            slices[worst].name(),
+            drift(worst)
+        ),
+        "resample the series to even steps first",
+    ))
+}
+
+/// Positions on one line along the normal; a tilted gantry moves each slice sideways, which no
+/// right-angled grid can hold.
+fn straight(path: &Path, slices: &[SliceHeader], depths: &[f64], normal: [f64; 3]) -> Result<()> {
+    let origin = slices[0].position;
+    let sideways = |i: usize| -> [f64; 3] {
+        let depth = depths[i] - depths[0];
+        std::array::from_fn(|axis| slices[i].position[axis] - origin[axis] - depth * normal[axis])
+    };
+    let last = slices.len() - 1;
+    let height = (depths[last] - depths[0]).abs();
+    let tilt = sideways(last);
+    // What the line through the first and the last slice does not explain.
+    let beside = |i: usize| {
+        let share = if height > 0.0 { (depths[i] - depths[0]) / height } else { 0.0 };
+        let at = sideways(i);
+        length(std::array::from_fn(|axis| at[axis] - share * tilt[axis]))
+    };
+    let worst = (0..slices.len()).max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or(0);
+    let (slice, mm, why) = if length(tilt) > BESIDE_MM.max(SAME_DIRECTION * height) {
+        (last, length(tilt), " (a tilted gantry?)")
+    } else if beside(worst) > BESIDE_MM {
+        (worst, beside(worst), "")
+    } else {
+        return Ok(());
+    };
     Err(Error::rejected(
         path,
         "slices above each other",
-        format!(
-            "{} displaced sideways by {:.2} mm (a tilted gantry?)",
-            worst.name(),
-            beside(worst)
-        ),
+        format!("{} displaced sideways by {mm:.2} mm{why}", slices[slice].name()),
         "resample the series to a right-angled grid first",
     ))
 }
@@ -212,13 +241,13 @@ fn step_mm(slices: &[SliceHeader], depths: &[f64]) -> (f64, Vec<String>) {
 
 /// PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1, with x and y turned from DICOM's left and posterior to
 /// right and anterior.
-fn geometry(first: &SliceHeader, normal: [f64; 3], step: f64, slices: usize) -> Geometry {
+fn geometry(first: &SliceHeader, axes: &Axes, step: f64, slices: usize) -> Geometry {
     const LPS_TO_RAS: [f64; 3] = [-1.0, -1.0, 1.0];
     let [between_rows, between_columns] = first.pixel_spacing_mm;
     let mut affine = [[0.0, 0.0, 0.0, 1.0]; 4];
     for (i, sign) in LPS_TO_RAS.into_iter().enumerate() {
         let [x, y, z] =
-            [first.row()[i] * between_columns, first.column()[i] * between_rows, normal[i] * step];
+            [axes.row[i] * between_columns, axes.column[i] * between_rows, axes.normal[i] * step];
         affine[i] = [x, y, z, first.position[i]].map(|v| if v == 0.0 { 0.0 } else { sign * v });
     }
     let spacing_xyz_mm = [between_columns, between_rows, step];
@@ -234,4 +263,12 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
 
 fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
+
+fn length(a: [f64; 3]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+fn scaled(a: [f64; 3], by: f64) -> [f64; 3] {
+    a.map(|v| v * by)
 }
