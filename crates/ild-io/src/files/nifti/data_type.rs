@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nifti::{NiftiHeader, NiftiType};
+
 use crate::{Error, Result, Voxels};
 
 /// A voxel type that a scalar volume can have.
@@ -21,40 +23,36 @@ pub(crate) enum DataType {
 }
 
 impl DataType {
-    /// The type with this `datatype` code; `bitpix` is ignored, because it only repeats what the
+    /// The type in the header's `datatype`; `bitpix` is ignored, because it only repeats what the
     /// code says.
-    pub(crate) fn from_code(code: i16, path: &Path) -> Result<Self> {
-        Ok(match code {
-            2 => Self::U8,
-            4 => Self::I16,
-            8 => Self::I32,
-            16 => Self::F32,
-            64 => Self::F64,
-            256 => Self::I8,
-            512 => Self::U16,
-            768 => Self::U32,
-            1024 => Self::I64,
-            1280 => Self::U64,
-            other => {
-                let name = match other {
-                    0 => "unknown",
-                    1 => "one bit per voxel",
-                    32 => "complex numbers (2 × 32 bits)",
-                    128 => "RGB colours",
-                    1536 => "128-bit floats",
-                    1792 => "complex numbers (2 × 64 bits)",
-                    2048 => "complex numbers (2 × 128 bits)",
-                    2304 => "RGBA colours",
-                    _ => "not a NIfTI type",
-                };
-                return Err(Error::rejected(
-                    path,
-                    "one whole or floating point number per voxel",
-                    format!("datatype {other}: {name}"),
-                    "store one scalar channel",
-                ));
-            }
-        })
+    pub(crate) fn of_header(header: &NiftiHeader, path: &Path) -> Result<Self> {
+        let name = match header.data_type() {
+            Ok(NiftiType::Uint8) => return Ok(Self::U8),
+            Ok(NiftiType::Int16) => return Ok(Self::I16),
+            Ok(NiftiType::Int32) => return Ok(Self::I32),
+            Ok(NiftiType::Float32) => return Ok(Self::F32),
+            Ok(NiftiType::Float64) => return Ok(Self::F64),
+            Ok(NiftiType::Int8) => return Ok(Self::I8),
+            Ok(NiftiType::Uint16) => return Ok(Self::U16),
+            Ok(NiftiType::Uint32) => return Ok(Self::U32),
+            Ok(NiftiType::Int64) => return Ok(Self::I64),
+            Ok(NiftiType::Uint64) => return Ok(Self::U64),
+            Ok(NiftiType::Float128) => "128-bit floats",
+            Ok(NiftiType::Rgb24) => "RGB colours",
+            Ok(NiftiType::Rgba32) => "RGBA colours",
+            Ok(NiftiType::Complex64) => "complex numbers (2 × 32 bits)",
+            Ok(NiftiType::Complex128) => "complex numbers (2 × 64 bits)",
+            Ok(NiftiType::Complex256) => "complex numbers (2 × 128 bits)",
+            Err(_) if header.datatype == 0 => "unknown",
+            Err(_) if header.datatype == 1 => "one bit per voxel",
+            Err(_) => "not a NIfTI type",
+        };
+        Err(Error::rejected(
+            path,
+            "one whole or floating point number per voxel",
+            format!("datatype {}: {name}", header.datatype),
+            "store one scalar channel",
+        ))
     }
 
     /// Code in the header's `datatype`.

@@ -1,8 +1,11 @@
-//! The 348 bytes of a NIfTI-1 header and the 540 of NIfTI-2, field by field.
+//! The 348 bytes of a NIfTI-1 header, parsed by the `nifti` crate, and the 540 of NIfTI-2, which it
+//! does not know, field by field; both behind guards, because headers lie.
 //!
 //! Offsets are those of `nifti1.h` and `nifti2.h` (nifti.nimh.nih.gov).
 
 use std::path::Path;
+
+use nifti::{NiftiHeader, Unit};
 
 use super::DataType;
 use super::orientation::NiftiOrientation;
@@ -71,16 +74,8 @@ impl Fields<'_> {
         i64::from_le_bytes(self.take(at))
     }
 
-    fn f32(&self, at: usize) -> f64 {
-        f64::from(f32::from_le_bytes(self.take(at)))
-    }
-
     fn f64(&self, at: usize) -> f64 {
         f64::from_le_bytes(self.take(at))
-    }
-
-    fn f32s<const N: usize>(&self, at: usize) -> [f64; N] {
-        std::array::from_fn(|i| self.f32(at + 4 * i))
     }
 
     fn f64s<const N: usize>(&self, at: usize) -> [f64; N] {
@@ -98,61 +93,71 @@ pub(super) fn header_bytes(start: [u8; 4]) -> Option<usize> {
 /// Reads the header in `bytes` (of the length that [`header_bytes`] gave) and refuses what cannot
 /// be meant.
 pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Header> {
+    let at = Fields { bytes, big_endian: bytes[0] == 0 };
     let mut header =
-        if bytes.len() == NIFTI2_BYTES { parse_2(bytes, path)? } else { parse_1(bytes, path)? };
+        if bytes.len() == NIFTI2_BYTES { parse_2(&at, path)? } else { parse_1(&at, path)? };
     header.orientation.scale(header.unit_mm);
-    check_dims(&header, path)?;
     Ok(header)
 }
 
-fn parse_1(bytes: &[u8], path: &Path) -> Result<Header> {
-    let big_endian = bytes[0] == 0;
-    let at = Fields { bytes, big_endian };
-    let paired = match &bytes[344..348] {
+fn parse_1(at: &Fields, path: &Path) -> Result<Header> {
+    let paired = match &at.bytes[344..348] {
         b"n+1\0" => false,
         b"ni1\0" => true,
         magic => return Err(wrong_magic(path, "n+1 or ni1", magic)),
     };
+    // The crate tells the byte order from dim[0], so that has to be believable first.
+    let dim = std::array::from_fn(|i| i64::from(at.i16(40 + 2 * i)));
+    check_dims(&dim, path)?;
+    let h = NiftiHeader::from_reader(at.bytes).map_err(|error| {
+        Error::rejected(path, "a NIfTI-1 header", error.to_string(), "the header is damaged")
+    })?;
     Ok(Header {
         version: 1,
-        big_endian,
+        big_endian: at.big_endian,
         paired,
-        dim: std::array::from_fn(|i| i64::from(at.i16(40 + 2 * i))),
-        data_type: DataType::from_code(at.i16(70), path)?,
-        vox_offset: offset(at.f32(108), paired, NIFTI1_BYTES, path)?,
-        slope: at.f32(112),
-        inter: at.f32(116),
-        unit_mm: unit_mm(i32::from(bytes[123])),
-        intent: at.i16(68),
+        dim,
+        data_type: DataType::of_header(&h, path)?,
+        vox_offset: offset(f64::from(h.vox_offset), paired, NIFTI1_BYTES, path)?,
+        slope: f64::from(h.scl_slope),
+        inter: f64::from(h.scl_inter),
+        unit_mm: unit_mm(h.xyzt_to_space()),
+        intent: h.intent_code,
         orientation: NiftiOrientation {
-            qform_code: i32::from(at.i16(252)),
-            sform_code: i32::from(at.i16(254)),
-            pixdim: at.f32s(76),
-            quatern: at.f32s(256),
-            qoffset: at.f32s(268),
-            srow: std::array::from_fn(|row| at.f32s(280 + 16 * row)),
+            qform_code: i32::from(h.qform_code),
+            sform_code: i32::from(h.sform_code),
+            pixdim: std::array::from_fn(|i| f64::from(h.pixdim[i])),
+            quatern: [h.quatern_b, h.quatern_c, h.quatern_d].map(f64::from),
+            qoffset: [h.quatern_x, h.quatern_y, h.quatern_z].map(f64::from),
+            srow: [h.srow_x, h.srow_y, h.srow_z].map(|row| row.map(f64::from)),
         },
     })
 }
 
-fn parse_2(bytes: &[u8], path: &Path) -> Result<Header> {
-    let big_endian = bytes[0] == 0;
-    let at = Fields { bytes, big_endian };
-    let paired = match &bytes[4..12] {
+fn parse_2(at: &Fields, path: &Path) -> Result<Header> {
+    let paired = match &at.bytes[4..12] {
         b"n+2\0\r\n\x1a\n" => false,
         b"ni2\0\r\n\x1a\n" => true,
         magic => return Err(wrong_magic(path, "n+2 or ni2", magic)),
     };
+    let dim = std::array::from_fn(|i| at.i64(16 + 8 * i));
+    check_dims(&dim, path)?;
+    // The fields that mean what they mean in NIfTI-1.
+    let h = NiftiHeader {
+        datatype: at.i16(12),
+        xyzt_units: at.i32(500) as u8,
+        ..NiftiHeader::default()
+    };
     Ok(Header {
         version: 2,
-        big_endian,
+        big_endian: at.big_endian,
         paired,
-        dim: std::array::from_fn(|i| at.i64(16 + 8 * i)),
-        data_type: DataType::from_code(at.i16(12), path)?,
+        dim,
+        data_type: DataType::of_header(&h, path)?,
         vox_offset: offset(at.i64(168) as f64, paired, NIFTI2_BYTES, path)?,
         slope: at.f64(176),
         inter: at.f64(184),
-        unit_mm: unit_mm(at.i32(500)),
+        unit_mm: unit_mm(h.xyzt_to_space()),
         intent: i16::try_from(at.i32(504)).unwrap_or(0),
         orientation: NiftiOrientation {
             qform_code: at.i32(344),
@@ -189,24 +194,23 @@ fn offset(value: f64, paired: bool, header_bytes: usize, path: &Path) -> Result<
     ))
 }
 
-/// `xyzt_units`, lowest three bits: 1 metre, 2 millimetre, 3 micrometre; unknown is taken as
-/// millimetre.
-fn unit_mm(units: i32) -> f64 {
-    match units & 7 {
-        1 => 1000.0,
-        3 => 0.001,
+/// Millimetres per unit of length; unknown is taken as millimetre.
+fn unit_mm(unit: nifti::Result<Unit>) -> f64 {
+    match unit {
+        Ok(Unit::Meter) => 1000.0,
+        Ok(Unit::Micron) => 0.001,
         _ => 1.0,
     }
 }
 
-fn check_dims(header: &Header, path: &Path) -> Result<()> {
-    let rank = header.dim[0];
+fn check_dims(dim: &[i64; 8], path: &Path) -> Result<()> {
+    let rank = dim[0];
     let refuse = |expected: &str, next: &str| {
         let shown = usize::try_from(rank).unwrap_or(0).clamp(3, 7);
         Err(Error::rejected(
             path,
             expected,
-            format!("dim[0] = {rank}, sizes {:?}", &header.dim[1..=shown]),
+            format!("dim[0] = {rank}, sizes {:?}", &dim[1..=shown]),
             next,
         ))
     };
@@ -214,10 +218,10 @@ fn check_dims(header: &Header, path: &Path) -> Result<()> {
         return refuse("1 to 7 axes", "the header is damaged");
     }
     let rank = rank as usize;
-    if header.dim[1..=rank.min(3)].iter().any(|n| !(1..=LARGEST_DIM).contains(n)) {
+    if dim[1..=rank.min(3)].iter().any(|n| !(1..=LARGEST_DIM).contains(n)) {
         return refuse("sizes of at least 1 and at most 65535 voxels", "the header is damaged");
     }
-    if header.dim[4.min(rank + 1)..=rank].iter().any(|n| !(0..=1).contains(n)) {
+    if dim[4.min(rank + 1)..=rank].iter().any(|n| !(0..=1).contains(n)) {
         return refuse(
             "a 3-D volume, or more axes of size 1",
             "take one time point out of it first",
