@@ -41,5 +41,6 @@ pub use volume::label_runs::{LabelRuns, Run};
 pub use volume::label_table::{Label, LabelTable};
 pub use volume::placement::{Misplaced, Placement};
 pub use volume::same_grid::{SAME_GRID_MM, order_note, same_grid};
+pub use volume::slice_pieces::{SlicePiece, SlicePieces};
 pub use volume::storage_order::StorageOrder;
 pub use volume::{Volume, Voxels};

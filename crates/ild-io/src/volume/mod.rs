@@ -12,6 +12,7 @@ pub(crate) mod label_runs;
 pub(crate) mod label_table;
 pub(crate) mod placement;
 pub(crate) mod same_grid;
+pub(crate) mod slice_pieces;
 pub(crate) mod storage_order;
 
 use ndarray::Array3;

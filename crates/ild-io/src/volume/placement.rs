@@ -99,6 +99,10 @@ impl Placement {
         self.z_index.len() == self.geometry.shape_zyx[0]
     }
 
+    fn is_axial(&self) -> bool {
+        self.geometry.affine.axis_codes().ends_with(['S', 'I'])
+    }
+
     /// Places where neighbours in the stack are none in the CT.
     #[must_use]
     pub fn gaps(&self) -> usize {
@@ -140,10 +144,13 @@ impl Placement {
         })
     }
 
-    /// What is not known, in a sentence.
+    /// What is not known or not as it should be, in a sentence.
     #[must_use]
     pub fn note(&self) -> Option<&'static str> {
         match (self.knows_slices, self.knows_place) {
+            (true, true) if !self.is_axial() => Some(
+                "its slices are not axial: cut along the file's third axis, by --parity or by an earlier version; make it again with `ild-preprocess nii-to-npz`",
+            ),
             (true, true) => None,
             (true, false) => Some(
                 "the file does not say where its CT lies in the patient: its slices are put at their heights over origin 0",
@@ -169,6 +176,14 @@ mod tests {
             assert!(Placement::new(grid(), wrong).is_err());
         }
         assert!(Placement::new(grid(), vec![]).is_ok());
+    }
+
+    #[test]
+    fn slices_that_are_not_axial_are_said() {
+        let mut sagittal = grid();
+        sagittal.affine.0.swap(0, 2);
+        assert_eq!(Placement::whole(grid()).note(), None);
+        assert!(Placement::whole(sagittal).note().unwrap().contains("not axial"));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! never sees anything else learns to outline all disease, whatever the box says. Our own recipe
 //! asks several questions about one encoded slice, so that the answer has to follow the question.
 
-use ild_io::{BoundingBox, Components, LabelRuns, Neighbours};
-use ndarray::{Array2, ArrayView2, Axis};
+use ild_io::{BoundingBox, SlicePieces};
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
@@ -54,20 +54,14 @@ pub struct Lesion {
 /// The lesions of a slice that are large enough to be asked about; `ignored` is nobody's lesion.
 #[must_use]
 pub fn lesions(labels: ArrayView2<u8>, ignored: Option<u8>) -> Vec<Lesion> {
-    let removed: Vec<u8> = ignored.into_iter().collect();
-    let runs = LabelRuns::new(labels.insert_axis(Axis(0)), &removed);
-    let components = Components::new(&runs, Neighbours::Slice8);
-    let large = |number: &usize| components.voxels[*number] >= SMALLEST;
-    (0..components.voxels.len())
-        .filter(large)
-        .filter_map(|number| {
-            let own = runs.filtered(|run| components.of_run[run] as usize == number);
-            let label = own.all().first()?.label;
-            let mut mask = Array2::zeros(labels.dim());
-            own.paint(0, mask.view_mut());
-            mask.mapv_inplace(|id| u8::from(id != 0));
-            let around = BoundingBox::around(mask.view(), |inside| inside == 1)?;
-            Some(Lesion { label, around, mask })
+    let known = labels.mapv(|id| if Some(id) == ignored { 0 } else { id });
+    let pieces = SlicePieces::new(known.view());
+    let large = pieces.all.iter().enumerate().filter(|(_, piece)| piece.pixels >= SMALLEST);
+    large
+        .map(|(index, piece)| Lesion {
+            label: piece.label,
+            around: piece.around,
+            mask: pieces.mask(index),
         })
         .collect()
 }
