@@ -21,6 +21,11 @@ pub fn check() -> anyhow::Result<()> {
     for package in &packages {
         check_row(package, &text)?;
     }
+    let known: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    if let Some((name, _)) = rows.find(|(name, _)| !known.contains(name)) {
+        bail!("{TABLE}: there is a row for `{name}`, and no such crate");
+    }
     let (mut paths, mut missing) = (0, BTreeSet::new());
     let pages = files_below(Path::new("docs")).into_iter().chain([PathBuf::from("README.md")]);
     for page in pages.filter(|page| page.extension().is_some_and(|end| end == "md")) {
