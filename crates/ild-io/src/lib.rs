@@ -13,7 +13,6 @@ mod error;
 mod files;
 pub mod info;
 pub mod lung;
-pub mod phantom;
 pub mod picture;
 mod volume;
 

@@ -1,4 +1,4 @@
-//! `ild-io`: look at volumes, convert them, make synthetic ones.
+//! `ild-io`: look at volumes and convert them.
 
 mod commands;
 
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ild_cli::Common;
 
-/// Chest CT volumes and label maps: NIfTI, NRRD, NPZ, DICOM, and a synthetic cohort.
+/// Chest CT volumes and label maps: NIfTI, NRRD, NPZ and DICOM.
 #[derive(Parser)]
 #[command(name = "ild-io", version)]
 struct Cli {
@@ -21,7 +21,6 @@ struct Cli {
 enum Command {
     Info(commands::info::Args),
     Convert(commands::convert::Args),
-    Phantom(commands::phantom::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,7 +29,6 @@ fn main() -> ExitCode {
         |cli| match &cli.command {
             Command::Info(args) => commands::info::run(args, &cli.common),
             Command::Convert(args) => commands::convert::run(args, &cli.common),
-            Command::Phantom(args) => commands::phantom::run(args, &cli.common),
         },
         ild_io::Error::rejects,
     )

@@ -2,4 +2,3 @@
 
 pub mod convert;
 pub mod info;
-pub mod phantom;

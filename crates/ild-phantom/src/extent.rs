@@ -2,11 +2,11 @@
 
 use ndarray::{Array2, Array3, Zip};
 
-use super::disease::Zone;
-use super::noise::{floor, mix};
-use super::patient::Patient;
-use super::thorax::Level;
-use super::tubes::SliceGrid;
+use crate::disease::Zone;
+use crate::noise::{floor, mix};
+use crate::patient::Patient;
+use crate::thorax::Level;
+use crate::tubes::SliceGrid;
 
 /// Distance between grid points: fine enough for shapes whose thinnest part is kept above three of
 /// it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BoundingBox, LabelMap, LabelTable};
+use ild_io::{BoundingBox, LabelMap, LabelTable};
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ mod tests {
     use ndarray::{Array3, s};
 
     use super::*;
-    use crate::{Affine, Geometry};
+    use ild_io::{Affine, Geometry};
 
     #[test]
     fn slices_classes_gaps_and_box_fill_are_counted() {

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ild_io::phantom::{Cohort, Settings, generate, write_cohort};
 use ild_io::{LabelMap, Voxels, read_label_map, read_volume};
+use ild_phantom::{Cohort, Settings, generate, write_cohort};
 use ndarray::{Array3, Axis};
 
 const SMALL: Settings = Settings { cases: 3, size: [16, 64, 64], seed: 5 };

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::summary::{CaseSummary, Cohort};
-use super::{Phantom, generate};
-use crate::{Error, LabelTable, Result, read_label_map, write_label_map, write_volume};
+use crate::summary::{CaseSummary, Cohort};
+use crate::{Phantom, generate};
+use ild_io::{Error, LabelTable, Result, read_label_map, write_label_map, write_volume};
 
 /// Version of the generator: a change of voxels is a new one, and old folders are not mixed with
 /// new cases.

@@ -1,11 +1,11 @@
 //! HU of everything that is not lung: chest wall, mediastinum, what lies under the diaphragm, and
 //! the table.
 
-use super::noise::{mix, rough, step, value};
-use super::patient::Patient;
-use super::solid::{coverage, ellipse, ellipsoid, join, squircle};
-use super::surfaces::Surface;
-use super::thorax::Level;
+use crate::noise::{mix, rough, step, value};
+use crate::patient::Patient;
+use crate::solid::{coverage, ellipse, ellipsoid, join, squircle};
+use crate::surfaces::Surface;
+use crate::thorax::Level;
 
 /// Air around the patient.
 pub(crate) const AIR_HU: f32 = -1000.0;

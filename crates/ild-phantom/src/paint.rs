@@ -1,12 +1,12 @@
 //! From what is known of a pixel to its HU, before the scanner's blur and noise.
 
-use super::noise::{RoughPlane, mix, step};
-use super::render::Anatomy;
-use super::solid::coverage;
-use super::surfaces::Surface;
-use super::thorax::Level;
-use super::tissue::AIR_HU;
-use super::tubes::{Covered, SliceGrid};
+use crate::noise::{RoughPlane, mix, step};
+use crate::render::Anatomy;
+use crate::solid::coverage;
+use crate::surfaces::Surface;
+use crate::thorax::Level;
+use crate::tissue::AIR_HU;
+use crate::tubes::{Covered, SliceGrid};
 
 /// Sizes of the two kinds of unevenness of healthy lung, mm: lobules with more or less air, and
 /// vessels too small to follow.

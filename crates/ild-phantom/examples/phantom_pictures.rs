@@ -2,8 +2,8 @@
 //! five patterns of disease.
 //!
 //! ```text
-//! cargo run --release -p ild-io --example phantom_pictures -- --histogram OUT.png --real CT.nii.gz ... --synthetic CT.nii.gz ...
-//! cargo run --release -p ild-io --example phantom_pictures -- --patterns OUT.png --cohort DIR
+//! cargo run --release -p ild-phantom --example phantom_pictures -- --histogram OUT.png --real CT.nii.gz ... --synthetic CT.nii.gz ...
+//! cargo run --release -p ild-phantom --example phantom_pictures -- --patterns OUT.png --cohort DIR
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ struct Cli {
     /// PNG of the five patterns.
     #[arg(long, requires = "cohort")]
     patterns: Option<PathBuf>,
-    /// Folder that `ild-io phantom` wrote.
+    /// Folder that `ild-phantom` wrote.
     #[arg(long)]
     cohort: Option<PathBuf>,
 }

@@ -1,8 +1,8 @@
 //! Which slices the radiologist outlined: a tenth to a quarter of them, in short runs with gaps
 //! between.
 
-use super::cohort::CLASSES;
-use super::draws::Draws;
+use crate::cohort::CLASSES;
+use crate::draws::Draws;
 
 /// Pixels of label ids 1 to 5 in a slice.
 pub(crate) type Areas = [usize; CLASSES];

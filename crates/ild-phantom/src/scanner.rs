@@ -2,10 +2,10 @@
 
 use ndarray::{Array2, Zip};
 
-use super::noise::{hash, normal};
-use super::patient::Scanner;
-use super::solid::norm;
-use super::tubes::SliceGrid;
+use crate::noise::{hash, normal};
+use crate::patient::Scanner;
+use crate::solid::norm;
+use crate::tubes::SliceGrid;
 
 /// Lowest value that the scanner stores.
 const FLOOR_HU: f32 = -1024.0;

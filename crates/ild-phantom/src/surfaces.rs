@@ -2,10 +2,10 @@
 
 use ndarray::Array2;
 
-use super::noise::{Plane, mix};
-use super::patient::Patient;
-use super::thorax::{Distances, Level, WARP_MM};
-use super::tubes::SliceGrid;
+use crate::noise::{Plane, mix};
+use crate::patient::Patient;
+use crate::thorax::{Distances, Level, WARP_MM};
+use crate::tubes::SliceGrid;
 
 /// Surfaces are smooth: on a fine grid they are computed at points about this far apart and
 /// interpolated between.

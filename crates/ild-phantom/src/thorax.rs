@@ -4,9 +4,9 @@
 //! midline, y = 0 the middle of the rib cage, z = 0 the lowest lung. A patient is the reference
 //! thorax scaled and gently warped, so that no outline is a textbook curve.
 
-use super::noise::{step, through, value};
-use super::patient::{HEIGHT_MM, Patient};
-use super::solid::{ellipse, ellipsoid, join, meet, squircle};
+use crate::noise::{step, through, value};
+use crate::patient::{HEIGHT_MM, Patient};
+use crate::solid::{ellipse, ellipsoid, join, meet, squircle};
 
 /// Rounding where two surfaces of the lung meet.
 const EDGE_MM: f32 = 7.0;
@@ -180,8 +180,8 @@ fn apex(p: [f32; 3]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::draws::Draws;
     use super::*;
+    use crate::draws::Draws;
 
     fn lung_ml(side: f32) -> f32 {
         let patient = Patient::draw(&mut Draws::new(1, 1));

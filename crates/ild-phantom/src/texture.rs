@@ -1,6 +1,6 @@
 //! What diseased lung looks like: the five classes of the default label table.
 
-use super::noise::{cells, mix, rough, step, value};
+use crate::noise::{cells, mix, rough, step, value};
 
 /// Spacing of reticular lines and of honeycomb cysts, mm.
 const MESH_MM: f32 = 5.6;

@@ -1,26 +1,32 @@
-//! `ild-io phantom`.
+//! `ild-phantom`: flags to library.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use clap::Parser;
 use ild_cli::{Common, Interrupted, RunReport, interrupted, progress_bar};
 use ild_io::LabelTable;
-use ild_io::phantom::{Settings, write_cohort};
+use ild_phantom::{Settings, write_cohort};
 
 /// Make synthetic chest CTs with interstitial lung disease, and their sparse labels, in nnU-Net's
 /// layout.
 ///
 /// The same seed gives the same bytes. Cases that are already in the folder are kept.
-#[derive(clap::Args, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[command(after_help = "Examples:
-  ild-io phantom --output data --cases 30 --size 60,256,256 --seed 2024
-  ild-io phantom --output full-size --cases 2 --size 200,512,512
+#[derive(Parser)]
+#[command(
+    name = "ild-phantom",
+    version,
+    after_help = "Examples:
+  ild-phantom --output data --cases 30 --size 60,256,256 --seed 2024
+  ild-phantom --output full-size --cases 2 --size 200,512,512
 
 Smaller than 256 × 256, lesions have fewer voxels than the defaults of `ild-preprocess nii-to-npz` keep:
-pass it --min-voxels-3d 100 --min-pixels-2d 20 for 128 × 128.")]
-pub struct Args {
+pass it --min-voxels-3d 100 --min-pixels-2d 20 for 128 × 128."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
     /// Folder for imagesTr, labelsTr, dataset.json, labels.json and cohort.json.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -35,7 +41,7 @@ pub struct Args {
 }
 
 /// Slices, rows, columns.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug)]
 struct Size([usize; 3]);
 
 impl FromStr for Size {
@@ -55,14 +61,18 @@ impl FromStr for Size {
     }
 }
 
-/// Runs the sub-command.
-pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
-    let settings = Settings { cases: args.cases as usize, size: args.size.0, seed: common.seed };
+fn main() -> std::process::ExitCode {
+    ild_cli::main(|cli: &Cli| &cli.common, |cli| run(&cli), ild_io::Error::rejects)
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let common = &cli.common;
+    let settings = Settings { cases: cli.cases as usize, size: cli.size.0, seed: common.seed };
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     report.set("settings", settings);
-    let bar = progress_bar(u64::from(args.cases), "cases");
+    let bar = progress_bar(u64::from(cli.cases), "cases");
     let made = AtomicUsize::new(0);
-    let cohort = write_cohort(&args.output, settings, common.force, interrupted, |new| {
+    let cohort = write_cohort(&cli.output, settings, common.force, interrupted, |new| {
         made.fetch_add(usize::from(new), Ordering::Relaxed);
         bar.inc(1);
     })?;
@@ -73,8 +83,8 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     ild_cli::say(format_args!(
         "{made} cases made, {} were there already · {}",
         settings.cases - made,
-        args.output.display()
+        cli.output.display()
     ))?;
-    report.output(&args.output);
+    report.output(&cli.output);
     Ok(report.write(common.report.as_deref())?)
 }

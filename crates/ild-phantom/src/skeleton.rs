@@ -1,9 +1,9 @@
 //! Bones: ribs with their cartilage, spine, sternum, shoulder blades, collar bones.
 
-use super::noise::{floor, rough, step, through};
-use super::patient::Patient;
-use super::solid::{ellipse, rectangle, segment};
-use super::thorax::Level;
+use crate::noise::{floor, rough, step, through};
+use crate::patient::Patient;
+use crate::solid::{ellipse, rectangle, segment};
+use crate::thorax::Level;
 
 /// Distance between neighbouring ribs along z, and between neighbouring discs of the spine.
 const RIB_PITCH_MM: f32 = 25.0;

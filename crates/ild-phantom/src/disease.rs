@@ -1,9 +1,9 @@
 //! Where in the lungs a patient's disease sits: one zone of the height for each class.
 
-use super::draws::Draws;
-use super::noise::{rough, step};
-use super::solid::norm;
-use super::thorax::{Distances, Level};
+use crate::draws::Draws;
+use crate::noise::{rough, step};
+use crate::solid::norm;
+use crate::thorax::{Distances, Level};
 
 /// One class in one part of the lungs.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! Where the slices of a scan lie, and in which order and direction its voxels are stored.
 
-use super::draws::Draws;
-use super::patient::Patient;
-use super::tubes::SliceGrid;
-use crate::{Affine, Geometry};
+use crate::draws::Draws;
+use crate::patient::Patient;
+use crate::tubes::SliceGrid;
+use ild_io::{Affine, Geometry};
 
 /// Distance between slices of a scanner, patient mm. A volume with too few slices to reach from end
 /// to end shows the middle.

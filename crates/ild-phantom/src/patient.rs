@@ -1,6 +1,6 @@
 //! What differs from patient to patient and from scanner to scanner.
 
-use super::draws::Draws;
+use crate::draws::Draws;
 
 /// Height of the reference thorax from the lowest lung to above the apex, mm.
 pub(crate) const HEIGHT_MM: f32 = 268.0;

@@ -2,9 +2,9 @@
 
 use ndarray::Array2;
 
-use super::draws::Draws;
-use super::patient::Patient;
-use super::solid::{coverage, segment};
+use crate::draws::Draws;
+use crate::patient::Patient;
+use crate::solid::{coverage, segment};
 
 /// What runs in a tube.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use ndarray::{Array2, Axis};
 
-use super::extent::Extent;
-use super::paint::{Painter, Seen};
-use super::patient::Patient;
-use super::scanner::{blur, grain};
-use super::surfaces::Surfaces;
-use super::texture::Texture;
-use super::thorax::Level;
-use super::tubes::{SliceGrid, Tube};
+use crate::extent::Extent;
+use crate::paint::{Painter, Seen};
+use crate::patient::Patient;
+use crate::scanner::{blur, grain};
+use crate::surfaces::Surfaces;
+use crate::texture::Texture;
+use crate::thorax::Level;
+use crate::tubes::{SliceGrid, Tube};
 
 /// Patches smaller than this are not there at all: nobody outlines them, and a score on them would
 /// be noise.

@@ -5,11 +5,11 @@
 //! & Buxbaum 1993, without its blood-flow equations). Radii follow Murray's law, r³ = Σ r³ of the
 //! daughters, so branches taper towards the pleura by themselves.
 
-use super::draws::Draws;
-use super::patient::Patient;
-use super::solid::norm;
-use super::thorax::Level;
-use super::tubes::{Kind, Tube};
+use crate::draws::Draws;
+use crate::patient::Patient;
+use crate::solid::norm;
+use crate::thorax::Level;
+use crate::tubes::{Kind, Tube};
 
 /// Ends of one tree in one lung.
 const ENDS: usize = 900;

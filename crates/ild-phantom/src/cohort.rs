@@ -1,6 +1,6 @@
 //! Who has what: classes of disease by patient.
 
-use super::draws::Draws;
+use crate::draws::Draws;
 
 /// Number of classes of the default label table, and of patients in a block.
 pub(crate) const CLASSES: usize = 5;

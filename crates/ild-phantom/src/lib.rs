@@ -36,13 +36,13 @@ mod tubes;
 use ndarray::{Array3, Axis, s};
 use rayon::prelude::*;
 
-use crate::{LabelMap, Volume, Voxels};
 use annotation::Areas;
 pub use dataset::{Settings, write_cohort};
 use disease::zones;
 use draws::Draws;
 use extent::Extent;
 use grid::Grid;
+use ild_io::{LabelMap, Volume, Voxels};
 use patient::Patient;
 use render::{Anatomy, Slice};
 pub use summary::{CaseSummary, ClassSummary, Cohort};
