@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::member::Member;
 use crate::summary::{CaseSummary, Cohort};
-use crate::{Phantom, generate};
+use crate::{Phantom, make};
 use ild_io::{Error, LabelTable, Result, read_label_map, write_label_map, write_volume};
 
 /// Version of the generator: a change of voxels is a new one, and old folders are not mixed with
@@ -18,25 +19,35 @@ const GENERATOR: u32 = 2;
 const SETTINGS_FILE: &str = "phantom.json";
 const IMAGES: &str = "imagesTr";
 const LABELS: &str = "labelsTr";
+/// All disease of every slice; training does not read it.
+const TRUTH: &str = "truthTr";
+const HEALTHY_FILE: &str = "healthy.json";
 
 /// What a cohort is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Patients.
+    /// Patients with disease.
     pub cases: usize,
     /// Voxels along z, y, x.
     pub size: [usize; 3],
     /// Seed.
     pub seed: u64,
+    /// Patients without disease.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub healthy: usize,
+    /// Slices of each patient with disease that are declared free of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub healthy_slices: usize,
 }
 
-/// Name of patient `index`.
-fn case_name(index: usize) -> String {
-    format!("phantom_{:03}", index + 1)
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
-/// Writes `imagesTr/<case>_0000.nii.gz`, `labelsTr/<case>.nii.gz`, `dataset.json`, `labels.json`
-/// and `cohort.json` below `folder`.
+/// Writes `imagesTr/<case>_0000.nii.gz`, `labelsTr/<case>.nii.gz`, `truthTr/<case>.nii.gz`,
+/// `dataset.json`, `labels.json`, `cohort.json`, and with anything declared free of disease
+/// `healthy.json`, below `folder`.
 ///
 /// Cases that are already there are counted, not made again, unless `force`. `finished` is called
 /// once per case with whether it was made.
@@ -57,23 +68,26 @@ pub fn write_cohort(
         &folder.join("labels.json"),
         &serde_json::to_value(LabelTable::default()).unwrap_or_default(),
     )?;
-    write_json(&folder.join("dataset.json"), &dataset_json(settings.cases))?;
-    let mut cases = Vec::with_capacity(settings.cases);
-    let indices: Vec<usize> = (0..settings.cases).collect();
+    write_json(&folder.join("dataset.json"), &dataset_json(settings.cases + settings.healthy))?;
+    let members: Vec<Member> = Member::all(settings.cases, settings.healthy).collect();
+    let mut written = Vec::with_capacity(members.len());
     // As many at a time as there are threads: a pool that waits for slices would else begin case
     // after case and hold them all in memory.
-    for together in indices.chunks(rayon::current_num_threads()) {
+    for together in members.chunks(rayon::current_num_threads()) {
         if stop() {
             return Ok(None);
         }
-        let written = together.par_iter().map(|&index| {
-            let (summary, made) = write_case(folder, settings, index)?;
-            finished(made);
-            Ok(summary)
+        let cases = together.par_iter().map(|&member| {
+            let case = write_case(folder, settings, member)?;
+            finished(case.made);
+            Ok(case)
         });
-        cases.extend(written.collect::<Result<Vec<_>>>()?);
+        written.extend(cases.collect::<Result<Vec<_>>>()?);
     }
-    let cohort = Cohort { cases };
+    write_healthy(folder, &members[settings.cases..], &written)?;
+    let mut cases: Vec<CaseSummary> = written.into_iter().map(|case| case.summary).collect();
+    let healthy = cases.split_off(settings.cases);
+    let cohort = Cohort { cases, healthy };
     write_json(&folder.join("cohort.json"), &cohort_json(settings, &cohort))?;
     Ok(Some(cohort))
 }
@@ -97,13 +111,15 @@ fn claim(folder: &Path, settings: Settings, force: bool) -> Result<()> {
         }
         Some(_) if !force => {}
         _ => {
-            let before =
-                found.as_ref().and_then(|found| found["settings"]["cases"].as_u64()).unwrap_or(0)
-                    as usize;
-            remove_cases(folder, settings.cases.max(before))?;
+            let before = |key: &str| {
+                found.as_ref().and_then(|found| found["settings"][key].as_u64()).unwrap_or(0)
+                    as usize
+            };
+            let ill = settings.cases.max(before("cases"));
+            remove_cases(folder, Member::all(ill, settings.healthy.max(before("healthy"))))?;
         }
     }
-    for part in [IMAGES, LABELS] {
+    for part in [IMAGES, LABELS, TRUTH] {
         ild_cli::sweep_temporary(&folder.join(part))
             .map_err(|source| not_written(folder, source))?;
     }
@@ -119,8 +135,9 @@ fn not_written(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), what: "written", source }
 }
 
-fn remove_cases(folder: &Path, cases: usize) -> Result<()> {
-    for path in (0..cases).flat_map(|index| case_paths(folder, index)) {
+fn remove_cases(folder: &Path, members: impl Iterator<Item = Member>) -> Result<()> {
+    let of_cases = members.flat_map(|member| case_paths(folder, &member.name()));
+    for path in of_cases.chain([folder.join(HEALTHY_FILE)]) {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(not_written(&path, error));
@@ -131,27 +148,60 @@ fn remove_cases(folder: &Path, cases: usize) -> Result<()> {
     Ok(())
 }
 
-/// Image and label of a case.
-fn case_paths(folder: &Path, index: usize) -> [PathBuf; 2] {
-    let case = case_name(index);
+/// Image, truth and label of a case.
+fn case_paths(folder: &Path, case: &str) -> [PathBuf; 3] {
     [
         folder.join(IMAGES).join(format!("{case}_0000.nii.gz")),
+        folder.join(TRUTH).join(format!("{case}.nii.gz")),
         folder.join(LABELS).join(format!("{case}.nii.gz")),
     ]
 }
 
+/// A case that is on disk.
+struct Written {
+    summary: CaseSummary,
+    /// Slices declared free of disease.
+    free: Vec<usize>,
+    /// By this run.
+    made: bool,
+}
+
 /// Makes and writes a case, unless it is there. The label is written last: where it is, the case is
 /// whole.
-fn write_case(folder: &Path, settings: Settings, index: usize) -> Result<(CaseSummary, bool)> {
-    let case = case_name(index);
-    let [image_path, label_path] = case_paths(folder, index);
-    if image_path.is_file() && label_path.is_file() {
-        return Ok((CaseSummary::of(&case, &read_label_map(&label_path)?), false));
+fn write_case(folder: &Path, settings: Settings, member: Member) -> Result<Written> {
+    let case = member.name();
+    let paths = case_paths(folder, &case);
+    let made = !paths.iter().all(|path| path.is_file());
+    let [image_path, truth_path, label_path] = paths;
+    let (truth, label) = if made {
+        let Phantom { ct, label, truth, .. } = make(&member, settings.seed, settings.size);
+        write_volume(&image_path, &ct)?;
+        write_label_map(&truth_path, &truth)?;
+        write_label_map(&label_path, &label)?;
+        (truth, label)
+    } else {
+        (read_label_map(&truth_path)?, read_label_map(&label_path)?)
+    };
+    let free = match member {
+        Member::Ill(_) => member.free_slices(settings.seed, &truth, settings.healthy_slices),
+        Member::Healthy(_) => Vec::new(),
+    };
+    Ok(Written { summary: CaseSummary::of(&case, &label, &truth), free, made })
+}
+
+/// `healthy.json`: patients, and slices of other patients, that are known to show no disease.
+/// Written only where there are any.
+fn write_healthy(folder: &Path, healthy: &[Member], written: &[Written]) -> Result<()> {
+    let slices: serde_json::Map<String, Value> = written
+        .iter()
+        .filter(|case| !case.free.is_empty())
+        .map(|case| (case.summary.case.clone(), json!(case.free)))
+        .collect();
+    if healthy.is_empty() && slices.is_empty() {
+        return Ok(());
     }
-    let Phantom { ct, label, .. } = generate(settings.seed, index, settings.size);
-    write_volume(&image_path, &ct)?;
-    write_label_map(&label_path, &label)?;
-    Ok((CaseSummary::of(&case, &label), true))
+    let cases: Vec<String> = healthy.iter().map(Member::name).collect();
+    write_json(&folder.join(HEALTHY_FILE), &json!({ "cases": cases, "slices": slices }))
 }
 
 /// nnU-Net v2's `dataset.json`.
@@ -165,7 +215,7 @@ fn dataset_json(cases: usize) -> Value {
 }
 
 fn cohort_json(settings: Settings, cohort: &Cohort) -> Value {
-    json!({
+    let mut value = json!({
         "generator": GENERATOR,
         "settings": settings,
         "classes": cohort.classes(),
@@ -173,7 +223,11 @@ fn cohort_json(settings: Settings, cohort: &Cohort) -> Value {
         "single_class_share": cohort.single_class_share(),
         "median_gap_slices": cohort.median_gap(),
         "cases": cohort.cases,
-    })
+    });
+    if !cohort.healthy.is_empty() {
+        value["healthy"] = json!(cohort.healthy);
+    }
+    value
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

@@ -81,6 +81,11 @@ impl Grid {
         self.flips
     }
 
+    /// Where slice `index`, counted from the foot, is stored.
+    pub(crate) fn stored_slice(&self, index: usize) -> usize {
+        if self.flips[1] { self.shape_zyx[0] - 1 - index } else { index }
+    }
+
     /// Geometry of the stored voxels. The patient frame is DICOM's (left, posterior, superior);
     /// world is RAS+.
     pub(crate) fn geometry(&self) -> Geometry {

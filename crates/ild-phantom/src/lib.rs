@@ -6,7 +6,7 @@
 //! labels are as sparse as a radiologist's. Everything follows from the seed: the same seed gives
 //! the same voxels, on any machine and with any number of threads.
 //!
-//! From the whole to the detail: [`generate`] → `cohort` (who has what) → `patient`, `thorax` and
+//! From the whole to the detail: [`generate`] → `member` and `cohort` (who has what) → `patient`, `thorax` and
 //! `surfaces` (shapes) → `disease` and `extent` (where) → `render` and `paint` (a slice) →
 //! `tissue`, `tubes`, `texture` (HU) → `scanner` (blur and noise) → `annotation` (what was
 //! outlined).
@@ -18,6 +18,7 @@ mod disease;
 mod draws;
 mod extent;
 mod grid;
+mod member;
 mod noise;
 mod paint;
 mod patient;
@@ -43,6 +44,7 @@ use draws::Draws;
 use extent::Extent;
 use grid::Grid;
 use ild_io::{LabelMap, Volume, Voxels};
+use member::{Member, Scanned};
 use patient::Patient;
 use render::{Anatomy, Slice};
 pub use summary::{CaseSummary, ClassSummary, Cohort};
@@ -55,6 +57,8 @@ pub struct Phantom {
     pub ct: Volume,
     /// The outlined lesions: all disease on some slices, nothing on the others.
     pub label: LabelMap,
+    /// All disease on every slice: what nobody outlines in a real scan.
+    pub truth: LabelMap,
     /// Classes of this patient's disease, label ids.
     pub classes: Vec<u8>,
 }
@@ -62,10 +66,19 @@ pub struct Phantom {
 /// Makes patient `index` of the cohort with this seed, on `[z, y, x]` voxels.
 #[must_use]
 pub fn generate(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
-    let mut draws = Draws::new(seed, index as u64);
-    let patient = Patient::draw(&mut draws);
-    let grid = Grid::draw(shape_zyx, index, &patient, &mut draws);
-    let classes = cohort::classes(seed, index);
+    make(&Member::Ill(index), seed, shape_zyx)
+}
+
+/// Makes healthy patient `index` of the cohort with this seed: lungs without disease. Healthy
+/// patients have their own draws, so that the ill ones stay who they are.
+#[must_use]
+pub fn generate_healthy(seed: u64, index: usize, shape_zyx: [usize; 3]) -> Phantom {
+    make(&Member::Healthy(index), seed, shape_zyx)
+}
+
+fn make(member: &Member, seed: u64, shape_zyx: [usize; 3]) -> Phantom {
+    let Scanned { patient, grid, mut draws } = member.scanned(seed, shape_zyx);
+    let classes = member.classes(seed);
     let mut anatomy = anatomy(patient, &classes, &mut draws);
     anatomy.texture.pixel = grid.slice(0).pixel;
     let slices: Vec<Slice> =
@@ -97,17 +110,20 @@ fn anatomy(patient: Patient, classes: &[u8], draws: &mut Draws) -> Anatomy {
 fn stored(slices: Vec<Slice>, outlined: &[bool], grid: &Grid, classes: Vec<u8>) -> Phantom {
     let geometry = grid.geometry();
     let [z, y, x] = geometry.shape_zyx;
-    let [flip_x, flip_z] = grid.flips();
     let mut hu = Array3::<i16>::zeros((z, y, x));
-    let mut labels = Array3::<u8>::zeros((z, y, x));
+    let mut truth = Array3::<u8>::zeros((z, y, x));
+    let mut label = Array3::<u8>::zeros((z, y, x));
     for (k, slice) in slices.into_iter().enumerate() {
-        let at = if flip_z { z - 1 - k } else { k };
-        let columns = if flip_x { s![.., ..;-1] } else { s![.., ..;1] };
+        let at = grid.stored_slice(k);
+        let columns = if grid.flips()[0] { s![.., ..;-1] } else { s![.., ..;1] };
+        let disease = slice.disease.slice(columns);
         hu.index_axis_mut(Axis(0), at).assign(&slice.hu.slice(columns));
+        truth.index_axis_mut(Axis(0), at).assign(&disease);
         if outlined[k] {
-            labels.index_axis_mut(Axis(0), at).assign(&slice.disease.slice(columns));
+            label.index_axis_mut(Axis(0), at).assign(&disease);
         }
     }
     let ct = Volume { voxels: Voxels::I16(hu), geometry: geometry.clone() };
-    Phantom { ct, label: LabelMap { labels, geometry }, classes }
+    let on_grid = |labels| LabelMap { labels, geometry: geometry.clone() };
+    Phantom { ct, label: on_grid(label), truth: on_grid(truth), classes }
 }

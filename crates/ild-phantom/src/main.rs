@@ -19,6 +19,7 @@ use ild_phantom::{Settings, write_cohort};
     version,
     after_help = "Examples:
   ild-phantom --output data --cases 30 --size 60,256,256 --seed 2024
+  ild-phantom --output data --cases 30 --healthy 4 --healthy-slices 3
   ild-phantom --output full-size --cases 2 --size 200,512,512
 
 Smaller than 256 × 256, lesions have fewer voxels than the defaults of `ild-preprocess nii-to-npz` keep:
@@ -27,13 +28,21 @@ pass it --min-voxels-3d 100 --min-pixels-2d 20 for 128 × 128."
 struct Cli {
     #[command(flatten)]
     common: Common,
-    /// Folder for imagesTr, labelsTr, dataset.json, labels.json and cohort.json.
+    /// Folder for imagesTr, labelsTr, truthTr, dataset.json, labels.json, cohort.json and
+    /// healthy.json.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Number of patients; every five of them share out the classes so that each class occurs in
+    /// Number of patients with disease; every five of them share out the classes so that each class occurs in
     /// one or two.
-    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9999))]
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9999))]
     cases: u32,
+    /// Number of patients without disease besides; healthy.json names them.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9999))]
+    healthy: u32,
+    /// Slices of each patient with disease that are declared free of it, as far as there are any
+    /// with lung; healthy.json lists them.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=2048))]
+    healthy_slices: u32,
     /// Voxels of every scan: slices, rows, columns. From neck to diaphragm whatever the number, so
     /// more slices are thinner.
     #[arg(long, default_value = "60,256,256", value_name = "Z,Y,X")]
@@ -67,10 +76,20 @@ fn main() -> std::process::ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let common = &cli.common;
-    let settings = Settings { cases: cli.cases as usize, size: cli.size.0, seed: common.seed };
+    let settings = Settings {
+        cases: cli.cases as usize,
+        size: cli.size.0,
+        seed: common.seed,
+        healthy: cli.healthy as usize,
+        healthy_slices: cli.healthy_slices as usize,
+    };
+    let patients = settings.cases + settings.healthy;
+    if patients == 0 {
+        return Err(ild_cli::Usage("expected --cases or --healthy above 0".to_owned()).into());
+    }
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     report.set("settings", settings);
-    let bar = progress_bar(u64::from(cli.cases), "cases");
+    let bar = progress_bar(patients as u64, "cases");
     let made = AtomicUsize::new(0);
     let cohort = write_cohort(&cli.output, settings, common.force, interrupted, |new| {
         made.fetch_add(usize::from(new), Ordering::Relaxed);
@@ -82,7 +101,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let made = made.into_inner();
     ild_cli::say(format_args!(
         "{made} cases made, {} were there already · {}",
-        settings.cases - made,
+        patients - made,
         cli.output.display()
     ))?;
     report.output(&cli.output);

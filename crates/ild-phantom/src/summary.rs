@@ -25,6 +25,9 @@ pub struct CaseSummary {
     pub mixed_slices: usize,
     /// By label id.
     pub classes: BTreeMap<u8, ClassSummary>,
+    /// All disease, outlined or not, mL by label id.
+    #[serde(default)]
+    pub truth_ml: BTreeMap<u8, f64>,
 }
 
 /// One class, in a case or in all of them.
@@ -63,9 +66,9 @@ impl ClassSummary {
 }
 
 impl CaseSummary {
-    /// Counts a label map.
+    /// Counts what was outlined in `map`, and all disease in `truth`.
     #[must_use]
-    pub fn of(case: &str, map: &LabelMap) -> Self {
+    pub fn of(case: &str, map: &LabelMap, truth: &LabelMap) -> Self {
         let geometry = &map.geometry;
         let mut classes: BTreeMap<u8, ClassSummary> = BTreeMap::new();
         let (mut outlined_slices, mut mixed_slices) = (Vec::new(), 0);
@@ -103,6 +106,7 @@ impl CaseSummary {
             outlined_slices,
             mixed_slices,
             classes,
+            truth_ml: volumes_ml(truth),
         }
     }
 
@@ -112,11 +116,23 @@ impl CaseSummary {
     }
 }
 
+/// mL of each label id but 0.
+fn volumes_ml(map: &LabelMap) -> BTreeMap<u8, f64> {
+    let mut counts = [0usize; 256];
+    map.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+    let voxel_ml = map.geometry.voxel_volume_ml();
+    let present = (1..=255u8).filter(|&id| counts[usize::from(id)] > 0);
+    present.map(|id| (id, counts[usize::from(id)] as f64 * voxel_ml)).collect()
+}
+
 /// All cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cohort {
-    /// In order of name.
+    /// Patients with disease, in order of name. Every share below is of them.
     pub cases: Vec<CaseSummary>,
+    /// Patients without.
+    #[serde(default)]
+    pub healthy: Vec<CaseSummary>,
 }
 
 impl Cohort {
@@ -185,8 +201,12 @@ impl Cohort {
         let share =
             |value: Option<f64>| value.map_or("none".to_owned(), |v| format!("{:.0} %", 100.0 * v));
         let gap = self.median_gap().map_or("none".to_owned(), |gap| format!("{gap} slices"));
+        let healthy = match self.healthy.len() {
+            0 => String::new(),
+            n => format!("\n{n} healthy patients besides"),
+        };
         format!(
-            "{table}\n{} cases · {} of slices outlined · {} of these hold one class · median gap {gap}",
+            "{table}\n{} cases · {} of slices outlined · {} of these hold one class · median gap {gap}{healthy}",
             self.cases.len(),
             share(self.outlined_share()),
             share(self.single_class_share()),
@@ -209,11 +229,14 @@ mod tests {
         labels.slice_mut(s![6, 0..5, 0]).fill(1);
         labels[[6, 0, 4]] = 1;
         let geometry = Geometry::new([8, 10, 10], Affine::from_spacing_xyz_mm([1.0, 1.0, 5.0]));
-        let case = CaseSummary::of("a", &LabelMap { labels, geometry });
+        let mut truth = LabelMap { labels: labels.clone(), geometry: geometry.clone() };
+        truth.labels.slice_mut(s![3, 0..10, 0..10]).fill(1);
+        let case = CaseSummary::of("a", &LabelMap { labels, geometry }, &truth);
         assert_eq!(case.outlined_slices, [1, 2, 6]);
         assert_eq!(case.gaps().collect::<Vec<_>>(), [3]);
         assert_eq!(case.mixed_slices, 1);
-        let cohort = Cohort { cases: vec![case] };
+        assert!((case.truth_ml[&1] - 122.0 * 0.005).abs() < 1e-12);
+        let cohort = Cohort { cases: vec![case], healthy: Vec::new() };
         let one = &cohort.classes()[&1];
         assert_eq!((one.patients, one.slices, one.single_class_slices, one.voxels), (1, 3, 2, 22));
         assert!((one.volume_ml - 0.11).abs() < 1e-12);

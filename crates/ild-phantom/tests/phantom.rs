@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ild_io::{LabelMap, Voxels, read_label_map, read_volume};
-use ild_phantom::{Cohort, Settings, generate, write_cohort};
+use ild_phantom::{Cohort, Settings, generate, generate_healthy, write_cohort};
 use ndarray::{Array3, Axis};
 
-const SMALL: Settings = Settings { cases: 3, size: [16, 64, 64], seed: 5 };
+const SMALL: Settings =
+    Settings { cases: 3, size: [16, 64, 64], seed: 5, healthy: 0, healthy_slices: 0 };
 
 fn write(folder: &Path, settings: Settings, force: bool) -> ild_io::Result<(Cohort, usize)> {
     let made = AtomicUsize::new(0);
@@ -65,6 +66,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
     for expected in [
         "imagesTr/phantom_001_0000.nii.gz",
         "labelsTr/phantom_003.nii.gz",
+        "truthTr/phantom_003.nii.gz",
         "dataset.json",
         "labels.json",
         "cohort.json",
@@ -176,7 +178,7 @@ fn the_five_patterns_differ_from_lung_and_from_each_other() {
 #[test]
 fn labels_are_sparse_irregular_and_mostly_of_one_class_per_slice() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { cases: 60, size: [60, 64, 64], seed: 3 };
+    let settings = Settings { cases: 60, size: [60, 64, 64], seed: 3, ..SMALL };
     let (cohort, _) = write(folder.path(), settings, false).unwrap();
     let shares: Vec<f64> =
         cohort.cases.iter().map(|case| case.outlined_slices.len() as f64 / 60.0).collect();
@@ -232,6 +234,82 @@ fn disease_changes_slowly_from_slice_to_slice() {
 }
 
 #[test]
+fn the_truth_is_what_was_outlined_and_the_disease_between() {
+    let phantom = generate(2024, 0, [60, 96, 96]);
+    let (mut hidden, mut outlined) = (0, 0);
+    for (label, truth) in phantom.label.labels.outer_iter().zip(phantom.truth.labels.outer_iter()) {
+        if label.iter().any(|&id| id != 0) {
+            assert_eq!(label, truth, "an outlined slice shows all disease");
+            outlined += 1;
+        } else {
+            hidden += usize::from(truth.iter().any(|&id| id != 0));
+        }
+    }
+    assert!(outlined > 0 && hidden > outlined, "{outlined} outlined, {hidden} diseased besides");
+}
+
+#[test]
+fn healthy_patients_come_beside_the_ill_and_leave_their_bytes_alone() {
+    let (alone, with) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(alone.path(), SMALL, false).unwrap();
+    let settings = Settings { healthy: 2, healthy_slices: 2, ..SMALL };
+    let (cohort, made) = write(with.path(), settings, false).unwrap();
+    assert_eq!((made, cohort.cases.len(), cohort.healthy.len()), (5, 3, 2));
+    let (alone, with_files) = (contents(alone.path()), contents(with.path()));
+    for (path, bytes) in
+        alone.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "gz"))
+    {
+        assert!(with_files[path] == *bytes, "{}", path.display());
+    }
+    assert!(!alone.contains_key(Path::new("healthy.json")), "nothing was declared healthy");
+
+    for case in ["healthy_001", "healthy_002"] {
+        let file = |folder: &str, suffix: &str| {
+            with.path().join(format!("{folder}/{case}{suffix}.nii.gz"))
+        };
+        assert!(read_label_map(&file("truthTr", "")).unwrap().ids().is_empty());
+        assert!(read_label_map(&file("labelsTr", "")).unwrap().ids().is_empty());
+        assert!(file("imagesTr", "_0000").is_file());
+    }
+    let declared: serde_json::Value =
+        serde_json::from_slice(&with_files[Path::new("healthy.json")]).unwrap();
+    assert_eq!(declared["cases"], serde_json::json!(["healthy_001", "healthy_002"]));
+    let slices = declared["slices"].as_object().unwrap();
+    assert!(!slices.is_empty());
+    for (case, slices) in slices {
+        let truth = read_label_map(&with.path().join(format!("truthTr/{case}.nii.gz"))).unwrap();
+        let image = with.path().join(format!("imagesTr/{case}_0000.nii.gz"));
+        let Voxels::I16(hu) = read_volume(&image).unwrap().voxels else { panic!("whole HU") };
+        for z in slices.as_array().unwrap() {
+            let z = z.as_u64().unwrap() as usize;
+            let lung =
+                hu.index_axis(Axis(0), z).iter().filter(|v| (-940..-700).contains(*v)).count();
+            assert!(lung > 64 * 64 / 100, "{case}, slice {z}: {lung} pixels of lung");
+            let slice = truth.labels.index_axis(Axis(0), z);
+            assert!(slice.iter().all(|&id| id == 0), "{case}, slice {z}, is not free of disease");
+        }
+    }
+    // A second run reads what is there and declares the same.
+    assert_eq!(write(with.path(), settings, false).unwrap().1, 0);
+    assert!(contents(with.path()) == with_files);
+}
+
+#[test]
+fn a_healthy_patient_has_lungs_and_no_disease() {
+    let size = [30, 96, 96];
+    for index in 0..3 {
+        let healthy = generate_healthy(2024, index, size);
+        let Voxels::I16(hu) = &healthy.ct.voxels else { panic!("expected whole HU") };
+        let lung = |values: &mut dyn Iterator<Item = &i16>| {
+            values.filter(|v| (-940..-700).contains(*v)).count()
+        };
+        let share = lung(&mut hu.iter()) as f64 / hu.len() as f64;
+        assert!((0.06..0.35).contains(&share), "lung {share}");
+        assert!(healthy.truth.ids().is_empty() && healthy.classes.is_empty());
+    }
+}
+
+#[test]
 fn data_samples_are_what_their_command_makes() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-samples"));
     let settings: serde_json::Value =
@@ -244,8 +322,10 @@ fn data_samples_are_what_their_command_makes() {
         let case = format!("phantom_{:03}", index + 1);
         let ct = read_volume(&folder.join(format!("imagesTr/{case}_0000.nii.gz"))).unwrap();
         let label = read_label_map(&folder.join(format!("labelsTr/{case}.nii.gz"))).unwrap();
+        let truth = read_label_map(&folder.join(format!("truthTr/{case}.nii.gz"))).unwrap();
         assert!(ct.voxels == made.ct.voxels, "{case}: other HU");
         assert!(label.labels == made.label.labels, "{case}: other labels");
+        assert!(truth.labels == made.truth.labels, "{case}: another truth");
         // The header holds 32-bit floats.
         assert!(ct.geometry.corner_distance_mm(&made.ct.geometry) < 1e-3, "{case}: another grid");
     }

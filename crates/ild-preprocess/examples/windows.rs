@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use ild_io::{Images, Voxels, phantom, picture, read_volume};
+use ild_io::{Images, Voxels, picture, read_volume};
 use ild_preprocess::{PRESETS, Scaling, Windowing, bounds_hu, window_ct};
 use ndarray::{Array3, Axis, s};
 
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
 
 /// The slice of the second synthetic patient that shows most disease.
 fn synthetic_slice() -> (Voxels, usize) {
-    let patient = phantom::generate(2024, 1, [60, 256, 256]);
+    let patient = ild_phantom::generate(2024, 1, [60, 256, 256]);
     let diseased = |z: &usize| {
         patient.label.labels.index_axis(Axis(0), *z).iter().filter(|&&id| id > 0).count()
     };
