@@ -10,11 +10,13 @@ mod cohort;
 mod compare;
 mod error;
 mod overlap;
+mod presence;
 mod quantify;
 pub mod report;
 pub mod statistics;
 mod surface;
 pub mod tables;
+mod whole;
 
 pub use cohort::aligned::Aligned;
 pub use cohort::annotated_case::AnnotatedCase;
@@ -24,7 +26,7 @@ pub use cohort::pairing::{CaseFiles, case_files};
 pub use cohort::prediction::{Labels, Prediction};
 pub use cohort::provenance::Provenance;
 pub use cohort::settings::{Annotated, EvaluateSettings, NamedFolder};
-pub use cohort::{Cohort, Headline, Outcome, ScoredCase, Summary, System};
+pub use cohort::{Cohort, Headline, Outcome, Role, ScoredCase, Summary, System};
 pub use compare::comparison::Comparison;
 pub use compare::{CompareSettings, Compared, ComparedRow};
 pub use error::{Error, Result};
@@ -32,6 +34,8 @@ pub use overlap::confusion::Confusion;
 pub use overlap::lesion_wise::{LesionScores, STRATA_ML, lesion_scores};
 pub use overlap::mask::{Extent, Mask};
 pub use overlap::pair_scan::PairScan;
+pub use overlap::taken_for::{TakenFor, added_up};
+pub use presence::calibration::{Calibration, CalibrationBin, PresenceStatement};
 pub use quantify::{
     ClassVolume, Lung, LungFacts, Quantification, QuantifyInput, QuantifySettings, RIM_MM,
     RegionCounts, RegionVolumes, SideRule, printed_quantification, write_quantification,
@@ -47,3 +51,7 @@ pub use tables::output::{NamedChart, charts, write_evaluation};
 pub use tables::parity::write_parity;
 pub use tables::printed::printed;
 pub use tables::summary::summary;
+pub use whole::case::{WholeCase, WholeClass, WholeSlice};
+pub use whole::healthy::{HealthyCase, HealthySystem};
+pub use whole::numbers::{WholeClassNumbers, WholeNumbers};
+pub use whole::{WholeCt, WholeSystem};

@@ -29,7 +29,7 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    Evaluate(EvaluateSettings),
+    Evaluate(Box<EvaluateSettings>),
     Compare(CompareSettings),
     Quantify(QuantifySettings),
 }
@@ -55,7 +55,7 @@ fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> 
     for path in write_evaluation(&evaluation, settings, &provenance)? {
         report.output(&path);
     }
-    ild_cli::say(printed(&evaluation))?;
+    ild_cli::say(printed(&evaluation, &provenance))?;
     ild_cli::say(settings.output.display())?;
     report.set("provenance", &provenance);
     report.write(common.report.as_deref())?;

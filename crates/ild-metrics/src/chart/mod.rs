@@ -6,6 +6,7 @@
 
 mod canvas;
 mod lines;
+mod matrix;
 mod palette;
 mod rows;
 
@@ -15,6 +16,7 @@ use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, DrawingBackend};
 
 pub use lines::Series;
+pub use matrix::Matrix;
 pub use palette::series_color;
 pub use rows::{Bar, BoxGroup};
 
@@ -53,6 +55,8 @@ pub enum Marks {
         /// The rows.
         groups: Vec<BoxGroup>,
     },
+    /// A cell for each row and column.
+    Cells(Matrix),
 }
 
 impl Chart {
@@ -65,6 +69,7 @@ impl Chart {
             Marks::Boxes { series, groups } => {
                 rows::size_px(groups.len(), series.len(), series.len())
             }
+            Marks::Cells(matrix) => matrix::size_px(matrix),
         }
     }
 
@@ -116,8 +121,17 @@ impl Chart {
             Marks::Lines(series) => lines::draw(area, self, series),
             Marks::Bars { bars, mean_line } => rows::draw_bars(area, self, bars, *mean_line),
             Marks::Boxes { series, groups } => rows::draw_boxes(area, self, series, groups),
+            Marks::Cells(matrix) => matrix::draw(area, self, matrix),
         }
     }
+}
+
+/// A name cut to `most` characters.
+fn shortened(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// Saves a chart of lines (a loss curve) to `path`, PNG or SVG. Points that are not finite are left
@@ -218,6 +232,26 @@ mod tests {
             &[BoxGroup { name: "g".into(), values: vec![vec![]] }],
         )
         .unwrap();
+    }
+
+    #[test]
+    fn a_matrix_shows_every_number_and_its_share_of_the_row() {
+        let matrix = Matrix {
+            rows: vec!["Reticulation".into(), "no lesion".into()],
+            columns: vec!["Reticulation".into(), "no lesion".into()],
+            values: vec![vec![Some(30.0), Some(10.0)], vec![Some(2.5), None]],
+        };
+        let chart = Chart {
+            title: "t".into(),
+            x_label: "prediction".into(),
+            y_label: "truth".into(),
+            marks: Marks::Cells(matrix),
+        };
+        let text = chart.svg().unwrap();
+        for word in ["75 %", "25 %", "100 %", "2.5", "prediction", "truth"] {
+            assert!(text.contains(word), "{word} is missing");
+        }
+        assert!(!chart.png().unwrap().is_empty());
     }
 
     #[test]

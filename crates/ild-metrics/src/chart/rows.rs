@@ -42,10 +42,7 @@ pub(super) fn size_px(rows: usize, series: usize, legend: usize) -> (u32, u32) {
 }
 
 fn shortened(name: &str) -> String {
-    if name.chars().count() <= NAME_CHARS {
-        return name.to_owned();
-    }
-    name.chars().take(NAME_CHARS - 1).chain(['…']).collect()
+    super::shortened(name, NAME_CHARS)
 }
 
 /// The upper end of the value axis: 1 for scores, else a little above the largest value.

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::overlap::lesion_wise::{LesionScores, lesion_scores};
+use crate::overlap::taken_for::TakenFor;
 use crate::statistics::mean;
 use crate::{Aligned, BorderDistances, Confusion, Mask, PairScan, SurfelDistances};
 
@@ -89,6 +90,8 @@ pub struct CaseScores {
     /// Voxels on annotated slices, all classes taken for one: whether disease was found, whatever
     /// it was called.
     pub any_class: Confusion,
+    /// Which class was taken for which.
+    pub taken_for: Vec<TakenFor>,
     /// Counts of each annotated slice, by its index in the CT.
     pub slices: BTreeMap<usize, BTreeMap<u8, Confusion>>,
     /// Slices of the CT that were not annotated and that the prediction covers.
@@ -115,6 +118,7 @@ impl CaseScores {
         });
         Self {
             any_class: any_class(pair, &scans),
+            taken_for: taken_for(pair, &scans),
             slices: slices.collect(),
             slices_elsewhere: pair.slices_elsewhere,
             classes,
@@ -124,7 +128,10 @@ impl CaseScores {
 
 /// The pass over both maps that tells about each class; one pass for all when the prediction is one
 /// map.
-fn scans(pair: &Aligned, wanted: &BTreeSet<u8>) -> BTreeMap<u8, std::sync::Arc<PairScan>> {
+pub(crate) fn scans(
+    pair: &Aligned,
+    wanted: &BTreeSet<u8>,
+) -> BTreeMap<u8, std::sync::Arc<PairScan>> {
     let empty = ndarray::Array3::zeros(pair.reference.dim());
     let mut scans = BTreeMap::new();
     let mut add = |predicted, only: Option<u8>| {
@@ -148,7 +155,7 @@ fn scans(pair: &Aligned, wanted: &BTreeSet<u8>) -> BTreeMap<u8, std::sync::Arc<P
     scans
 }
 
-fn lesions(
+pub(crate) fn lesions(
     pair: &Aligned,
     scans: &BTreeMap<u8, std::sync::Arc<PairScan>>,
     overlap: f64,
@@ -170,16 +177,48 @@ fn lesions(
     }
 }
 
+/// Which class was taken for which. Where the masks of several classes overlap, a voxel counts once
+/// for each of them.
+fn taken_for(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>) -> Vec<TakenFor> {
+    let mut voxels: BTreeMap<(u8, u8), u64> = BTreeMap::new();
+    match &pair.predicted {
+        crate::Labels::One(_) => {
+            voxels.extend(scans.values().next().iter().flat_map(|scan| scan.taken_for.clone()));
+        }
+        crate::Labels::PerClass(maps) => {
+            for scan in maps.keys().filter_map(|id| scans.get(id)) {
+                voxels.extend(scan.taken_for.iter().filter(|((_, p), _)| *p != 0));
+            }
+            let any = PairScan::new(pair.reference.view(), any_mask(pair, maps).view());
+            voxels.extend(any.taken_for.into_iter().filter(|((_, p), _)| *p == 0));
+        }
+    }
+    let in_ml = |((reference, predicted), voxels)| TakenFor {
+        reference,
+        predicted,
+        ml: voxels as f64 * pair.voxel_ml,
+    };
+    voxels.into_iter().map(in_ml).collect()
+}
+
+/// Where any class is predicted.
+fn any_mask(pair: &Aligned, maps: &BTreeMap<u8, ndarray::Array3<u8>>) -> ndarray::Array3<u8> {
+    let mut any = ndarray::Array3::<u8>::zeros(pair.reference.dim());
+    maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id));
+    any
+}
+
 /// Ground truth against prediction with every class above 0 taken for the same.
-fn any_class(pair: &Aligned, scans: &BTreeMap<u8, std::sync::Arc<PairScan>>) -> Confusion {
+pub(crate) fn any_class(
+    pair: &Aligned,
+    scans: &BTreeMap<u8, std::sync::Arc<PairScan>>,
+) -> Confusion {
     match &pair.predicted {
         crate::Labels::One(_) => {
             scans.values().next().map_or(Confusion::default(), |scan| scan.any_class)
         }
         crate::Labels::PerClass(maps) => {
-            let mut any = ndarray::Array3::<u8>::zeros(pair.reference.dim());
-            maps.values().for_each(|map| any.zip_mut_with(map, |any, &id| *any |= id));
-            PairScan::new(pair.reference.view(), any.view()).any_class
+            PairScan::new(pair.reference.view(), any_mask(pair, maps).view()).any_class
         }
     }
 }

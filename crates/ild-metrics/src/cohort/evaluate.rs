@@ -8,10 +8,12 @@ use ild_io::cohort::{Beside, CasePatients, LabelNames, Patients, shown};
 use rayon::prelude::*;
 
 use crate::cohort::pairing::{CaseFiles, case_files};
-use crate::cohort::{Cohort, Outcome, ScoredCase, System, classes_of};
+use crate::cohort::{Cohort, Outcome, Role, ScoredCase, System, classes_of};
+use crate::presence::calibration::PresenceStatement;
+use crate::presence::presence_statements;
 use crate::{
-    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, NamedFolder,
-    Prediction, Result, ScoreSettings,
+    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, HealthySystem,
+    NamedFolder, Prediction, Result, ScoreSettings, WholeCt,
 };
 
 /// A scored cohort, and what could not be scored.
@@ -22,6 +24,12 @@ pub struct Evaluation {
     pub refused_references: Vec<(PathBuf, String)>,
     /// For each system the predictions without ground truth.
     pub unmatched: Vec<(String, Vec<String>)>,
+    /// The whole CT, where `--truth` knows it.
+    pub whole: Option<WholeCt>,
+    /// What was found in healthy patients.
+    pub healthy: Vec<HealthySystem>,
+    /// For each system what it says about the presence of classes, where it does.
+    pub presence: Vec<(String, Vec<PresenceStatement>)>,
 }
 
 impl Evaluation {
@@ -38,10 +46,10 @@ impl Evaluation {
         let folders = folders(settings)?;
         let files: Vec<CaseFiles> = folders
             .iter()
-            .map(|folder| case_files(&folder.path, &settings.pred_name_suffix))
+            .map(|(_, folder)| case_files(&folder.path, &settings.pred_name_suffix))
             .collect::<Result<_>>()?;
         let mut notes = Vec::new();
-        for (folder, predicted) in folders.iter().zip(&files) {
+        for ((_, folder), predicted) in folders.iter().zip(&files) {
             notes.extend(names_beside(folder, predicted, &references)?);
         }
         let given_table = LabelNames::of_folder(settings.labels.as_deref(), &settings.gt)?.table;
@@ -66,7 +74,12 @@ impl Evaluation {
         let mut refused_references = Vec::new();
         let mut systems: Vec<System> = folders
             .into_iter()
-            .map(|folder| System { name: folder.name, folder: folder.path, cases: Vec::new() })
+            .map(|(role, folder)| System {
+                name: folder.name,
+                role,
+                folder: folder.path,
+                cases: Vec::new(),
+            })
             .collect();
         let mut table = given_table.unwrap_or_else(|| LabelTable::new(BTreeMap::new()));
         for (job, scored) in scored {
@@ -96,7 +109,10 @@ impl Evaluation {
         let bootstrap = Bootstrap::new(&patient_of, settings.bootstrap, seed);
         let unmatched = unmatched(&systems, &files, &references);
         let cohort = Cohort { classes: classes_of(&systems, &table), systems, table, bootstrap };
-        Ok(Self { cohort, refused_references, unmatched })
+        let whole = WholeCt::measure(&cohort, settings)?;
+        let healthy = HealthySystem::read_all(settings, &cohort.table)?;
+        let presence = presence_statements(&cohort, whole.as_ref());
+        Ok(Self { cohort, refused_references, unmatched, whole, healthy, presence })
     }
 
     /// Whether everything that was there could be read; decides the exit code.
@@ -113,14 +129,24 @@ impl Evaluation {
     }
 }
 
-/// The evaluated folder first, then the baselines; names are unique.
-fn folders(settings: &EvaluateSettings) -> Result<Vec<NamedFolder>> {
+/// The evaluated folder first, then the automatic one, the experiments with boxes and the
+/// baselines; names are unique.
+fn folders(settings: &EvaluateSettings) -> Result<Vec<(Role, NamedFolder)>> {
     let main = NamedFolder { name: settings.name.clone(), path: settings.pred.clone() };
-    let all: Vec<NamedFolder> =
-        std::iter::once(main).chain(settings.baseline.iter().cloned()).collect();
+    let optional = [
+        (Role::Automatic, "automatic", &settings.automatic),
+        (Role::OtherBox, "another lesion's box", &settings.other_box),
+        (Role::EmptyBox, "a box that holds nothing", &settings.empty_box),
+    ];
+    let optional = optional.into_iter().filter_map(|(role, name, path)| {
+        Some((role, NamedFolder { name: name.to_owned(), path: path.clone()? }))
+    });
+    let baselines = settings.baseline.iter().map(|folder| (Role::Baseline, folder.clone()));
+    let all: Vec<(Role, NamedFolder)> =
+        std::iter::once((Role::Evaluated, main)).chain(optional).chain(baselines).collect();
     let mut seen = BTreeSet::new();
-    match all.iter().find(|folder| !seen.insert(folder.name.clone())) {
-        Some(twice) => {
+    match all.iter().find(|(_, folder)| !seen.insert(folder.name.clone())) {
+        Some((_, twice)) => {
             let found = format!("`{}` twice", twice.name);
             Err(Error::rejected(
                 &twice.path,

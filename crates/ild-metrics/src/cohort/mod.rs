@@ -16,7 +16,7 @@ use ild_io::LabelTable;
 use serde::Serialize;
 
 use crate::statistics::{mean, median, percentile, standard_deviation};
-use crate::{Bootstrap, CaseScores, Metric};
+use crate::{Bootstrap, CaseScores, LesionScores, Metric};
 
 /// What became of a prediction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +31,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether there was a prediction that could be read.
+    #[must_use]
+    pub fn is_scored(&self) -> bool {
+        *self == Self::Scored
+    }
+
     /// The word in tables.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -59,11 +65,29 @@ pub struct ScoredCase {
     pub scores: CaseScores,
 }
 
+/// What a set of predictions is in the evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// What `--pred` names: the first headline.
+    Evaluated,
+    /// Made without any prompt: the second headline.
+    Automatic,
+    /// Each lesion was prompted with the box of another one.
+    OtherBox,
+    /// Each lesion was prompted with a box that holds nothing.
+    EmptyBox,
+    /// Anything to compare with.
+    Baseline,
+}
+
 /// One set of predictions for all cases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct System {
     /// What it is called.
     pub name: String,
+    /// What it is.
+    pub role: Role,
     /// Where it came from.
     pub folder: PathBuf,
     /// One entry per case, in the same order for every system.
@@ -147,7 +171,8 @@ impl Cohort {
         )
     }
 
-    fn summary_of(&self, values: &[Option<f64>]) -> Summary {
+    /// Summary of one value by case.
+    pub(crate) fn summary_of(&self, values: &[Option<f64>]) -> Summary {
         let mut present: Vec<f64> = values.iter().copied().flatten().collect();
         present.sort_unstable_by(f64::total_cmp);
         let at = |q| percentile(&present, q);
@@ -185,6 +210,24 @@ impl Cohort {
                 .patients(|case| by_class.iter().any(|values| values[case].is_some())),
             values: by_class.iter().flatten().flatten().count(),
         }
+    }
+
+    /// The system with this role; the first of several.
+    #[must_use]
+    pub fn with_role(&self, role: Role) -> Option<&System> {
+        self.systems.iter().find(|system| system.role == role)
+    }
+
+    /// Lesions of a class, or of all, in all cases together.
+    #[must_use]
+    pub fn lesions(&self, system: &System, class: Option<u8>) -> LesionScores {
+        let of_case = |case: &ScoredCase| {
+            let wanted = case.scores.classes.iter();
+            wanted
+                .filter(|(id, _)| class.is_none_or(|class| class == **id))
+                .fold(LesionScores::default(), |sum, (_, scores)| sum.plus(&scores.lesions))
+        };
+        system.cases.iter().map(of_case).fold(LesionScores::default(), |sum, one| sum.plus(&one))
     }
 
     /// Slices (of all cases) where a class is in ground truth or prediction, and the mean of their

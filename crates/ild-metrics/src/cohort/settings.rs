@@ -27,6 +27,30 @@ pub struct EvaluateSettings {
     #[arg(long, alias = "compare", value_name = "NAME=DIR", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub baseline: Vec<NamedFolder>,
+    /// Predictions of the same cases made without any prompt: the second headline, never mixed with
+    /// the first.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<PathBuf>,
+    /// The experiment `ild-infer --prompt gt-other`: each lesion prompted with the box of another
+    /// one. If the box matters, this scores low.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_box: Option<PathBuf>,
+    /// The experiment `ild-infer --prompt gt-empty`: each lesion prompted with a box that holds
+    /// nothing.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty_box: Option<PathBuf>,
+    /// Label maps `<case>.nii.gz` in which every slice of the CT is known, as `ild-phantom` writes
+    /// them to truthTr: measures the slices that nobody annotated too.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<PathBuf>,
+    /// Predictions of patients who are known to have no disease: whatever is in them is false.
+    #[arg(long, value_name = "NAME=DIR", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub healthy: Vec<NamedFolder>,
     /// Folder with the CT of each case for the report's pictures, NPZ or NIfTI [default: the images
     /// inside ground-truth NPZ].
     #[arg(long, value_name = "DIR")]

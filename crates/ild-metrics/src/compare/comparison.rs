@@ -50,11 +50,13 @@ impl Comparison {
         }
     }
 
-    /// The first system of the cohort against each other one, by volume DSC.
+    /// The first system of the cohort against each other one, by volume DSC; the experiments with
+    /// wrong boxes are no rivals.
     #[must_use]
     pub fn with_baselines(cohort: &Cohort) -> Vec<Self> {
         let Some((first, baselines)) = cohort.systems.split_first() else { return Vec::new() };
         let dice = metric("dice").unwrap_or(&METRICS[0]);
-        baselines.iter().map(|baseline| Self::new(cohort, first, baseline, dice)).collect()
+        let rivals = baselines.iter().filter(|system| !system.role.is_wrong_box());
+        rivals.map(|baseline| Self::new(cohort, first, baseline, dice)).collect()
     }
 }

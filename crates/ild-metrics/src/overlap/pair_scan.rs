@@ -16,6 +16,8 @@ pub struct PairScan {
     pub extents: BTreeMap<u8, Extent>,
     /// Counts with every class taken for the same.
     pub any_class: Confusion,
+    /// Voxels by label id in `reference` and in `predicted`; both 0 is left out.
+    pub taken_for: BTreeMap<(u8, u8), u64>,
 }
 
 impl PairScan {
@@ -30,12 +32,14 @@ impl PairScan {
             (reference.as_standard_layout(), predicted.as_standard_layout());
         let (mut slices, mut any_class) = (Vec::new(), Confusion::default());
         let mut extents = vec![None; 256];
+        let mut taken_for = vec![0u64; 256 * 256];
         for (z, (r, p)) in reference.outer_iter().zip(predicted.outer_iter()).enumerate() {
             let mut counts = vec![Confusion::default(); 256];
             for (y, (r, p)) in r.outer_iter().zip(p.outer_iter()).enumerate() {
                 if let (Some(r), Some(p)) = (r.as_slice(), p.as_slice()) {
                     runs(r, p, |x0, x1, a, b| {
                         let n = (x1 - x0) as u64;
+                        taken_for[usize::from(a) * 256 + usize::from(b)] += n;
                         match (a != 0, b != 0) {
                             (true, true) => any_class.tp += n,
                             (true, false) => any_class.fn_ += n,
@@ -66,7 +70,12 @@ impl PairScan {
             .enumerate()
             .filter_map(|(id, extent)| Some((id as u8, extent?)))
             .collect();
-        Self { slices, extents, any_class }
+        let taken_for = (0..=u16::MAX)
+            .zip(taken_for)
+            .filter(|(_, voxels)| *voxels > 0)
+            .map(|(pair, voxels)| (((pair >> 8) as u8, (pair & 255) as u8), voxels))
+            .collect();
+        Self { slices, extents, any_class, taken_for }
     }
 
     /// Counts of a class over all slices.
@@ -122,6 +131,9 @@ mod tests {
         // a 2.
         assert_eq!(scan.any_class, Confusion { tp: 30, fp: 32, fn_: 30 });
         assert_eq!(scan.total(7), Confusion { tp: 0, fp: 2, fn_: 0 });
+        // Row 1 of class 2 was missed but for column 5, which was called 7; row 3 was invented.
+        let expected = [((0, 2), 31), ((0, 7), 1), ((2, 0), 30), ((2, 2), 29), ((2, 7), 1)];
+        assert_eq!(scan.taken_for, BTreeMap::from(expected));
         assert_eq!(scan.slices[0].keys().copied().collect::<Vec<_>>(), [7]);
         assert!(scan.slices[2].is_empty());
         assert_eq!(scan.extents[&2], Extent { start: [1, 1, 5], end: [2, 4, 36] });

@@ -1,13 +1,17 @@
 //! `report.html`: the evaluation for a person who has never seen the project.
 
+mod boxes;
 pub mod page;
 mod pictures;
+mod presence;
+pub(crate) mod taken_for;
+pub(crate) mod whole;
 mod words;
 
 pub(crate) use pictures::{png_picture, windowed};
 
 use crate::chart::series_color;
-use crate::cohort::{Cohort, Outcome, System};
+use crate::cohort::{Cohort, Outcome, Role, System};
 use crate::tables::printed::{interval, score};
 use crate::{
     Better, Comparison, EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, charts,
@@ -30,6 +34,15 @@ pub fn report(
     let cohort = &evaluation.cohort;
     let system = &cohort.systems[0];
     let comparisons = Comparison::with_baselines(cohort);
+    let (headlines, others): (Vec<_>, Vec<_>) = cohort
+        .systems
+        .iter()
+        .enumerate()
+        .filter(|(_, system)| !system.role.is_wrong_box())
+        .partition(|(_, system)| matches!(system.role, Role::Evaluated | Role::Automatic));
+    let tiles = |systems: Vec<(usize, &System)>| {
+        systems.into_iter().map(|(i, system)| tile(cohort, i, system, provenance)).collect()
+    };
     let mut svgs = charts(cohort)
         .into_iter()
         .map(|named| named.chart.inline_svg())
@@ -37,18 +50,27 @@ pub fn report(
         .into_iter();
     let overview = svgs.next().unwrap_or_default();
     let charts: Vec<String> = svgs.collect();
-    let mut tables = vec![overlap_table(cohort, system), distance_table(cohort, system)];
+    let mut tables = vec![overlap_table(cohort, system)];
+    tables.extend(cohort.with_role(Role::Automatic).map(|found| overlap_table(cohort, found)));
     if !comparisons.is_empty() {
         tables.push(comparison_table(cohort, &comparisons));
     }
-    tables.push(lesion_table(cohort, system));
+    tables.extend(boxes::table(cohort));
+    tables.push(lesion_table(cohort));
+    tables.extend(whole::tables(evaluation, provenance));
+    tables.push(distance_table(cohort, system));
+    tables.extend(cohort.with_role(Role::Automatic).map(|found| distance_table(cohort, found)));
+    let mut figures = vec![taken_for::figure(cohort)?];
+    figures.extend(presence::figure(evaluation)?);
     let page = Page {
         title: "How well do the segmentations match?".into(),
         subtitle: words::subtitle(cohort),
         lead: words::lead(cohort, &comparisons, provenance),
-        tiles: cohort.systems.iter().enumerate().map(|(i, system)| tile(cohort, i, system)).collect(),
+        headlines: tiles(headlines),
+        tiles: tiles(others),
         notices: words::notices(evaluation, provenance),
         tables,
+        figures,
         overview_title: "Every case".into(),
         overview,
         overview_note:
@@ -81,7 +103,7 @@ fn legend(cohort: &Cohort, class: u8) -> LegendEntry {
     LegendEntry { name: cohort.table.name(class), color: format!("rgb({r} {g} {b})") }
 }
 
-fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
+fn tile(cohort: &Cohort, index: usize, system: &System, provenance: &Provenance) -> Tile {
     let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
     let failures = system.cases.iter().filter(|case| case.outcome != Outcome::Scored).count();
     let spread = headline
@@ -92,6 +114,12 @@ fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
     } else {
         format!(", {failures} without a usable prediction")
     };
+    let told = match system.role {
+        Role::Automatic => "without any prompt · ",
+        _ if provenance.prompted_with_ground_truth(&system.name) => "boxes from ground truth · ",
+        _ => "",
+    };
+    let lesions = cohort.lesions(system, None).f1();
     Tile {
         name: system.name.clone(),
         number: score(headline.mean),
@@ -99,8 +127,13 @@ fn tile(cohort: &Cohort, index: usize, system: &System) -> Tile {
         at: headline.mean.map(|mean| 100.0 * mean),
         span: headline.interval.map(|[low, high]| [100.0 * low, 100.0 * (high - low)]),
         note: format!(
-            "mean DSC · {spread} · n {} patients, {} cases, {} classes, {} values{failed}",
-            headline.patients, headline.cases, headline.classes, headline.values
+            "{told}mean DSC by class · {spread} · n {} patients, {} cases, {} classes, {} values{failed} · all classes as one {} · lesion F1 {}",
+            headline.patients,
+            headline.cases,
+            headline.classes,
+            headline.values,
+            score(cohort.any_class_dice(system).mean),
+            score(lesions)
         ),
     }
 }
@@ -239,35 +272,39 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     }
 }
 
-fn lesion_table(cohort: &Cohort, system: &System) -> Table {
-    let row = |&class: &u8| {
-        let lesions = system
-            .cases
-            .iter()
-            .filter_map(|case| case.scores.classes.get(&class))
-            .map(|c| c.lesions);
-        let all = lesions.fold(crate::LesionScores::default(), |sum, one| sum.plus(&one));
-        let share = |part: u64, of: u64| {
-            if of == 0 { Cell::new("–") } else { Cell::new(format!("{part} of {of}")) }
+/// Lesions of the two headlines, class by class.
+fn lesion_table(cohort: &Cohort) -> Table {
+    let headlines = [Role::Evaluated, Role::Automatic];
+    let systems: Vec<&System> =
+        headlines.into_iter().filter_map(|role| cohort.with_role(role)).collect();
+    let mut rows = Vec::new();
+    for system in &systems {
+        let of_class = |&class: &u8| {
+            let name = Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class));
+            lesion_row(name.with_note(&system.name), &cohort.lesions(system, Some(class)))
         };
-        let mut cells = vec![
-            Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class)),
-            share(all.found, all.reference),
-        ];
-        cells.extend(all.strata.iter().map(|[of, found]| share(*found, *of)));
-        cells.push(share(all.predicted - all.true_predicted, all.predicted));
-        cells.push(Cell::new(score(all.f1())));
-        cells
-    };
-    let heads = ["Class", "found", "below 1 mL", "1 to 10 mL", "above 10 mL", "invented", "F1 ↑"]
-        .map(str::to_owned)
-        .to_vec();
+        rows.extend(cohort.classes.iter().map(of_class));
+        let all = Cell::new("All classes").with_note(&system.name);
+        rows.push(lesion_row(all, &cohort.lesions(system, None)));
+    }
+    let heads = ["Class", "found", "below 1 mL", "1 to 10 mL", "above 10 mL", "invented", "F1 ↑"];
     Table {
-        title: format!("Lesions found, {}", system.name),
+        title: "Lesions found".into(),
         note: "A lesion is a connected region of one class on the annotated slices; all cases are counted together. It counts as found when enough of it is \
                covered (see the settings below); a predicted lesion that overlaps too little ground truth counts as invented."
             .into(),
-        heads,
-        rows: cohort.classes.iter().map(row).collect(),
+        heads: heads.map(str::to_owned).to_vec(),
+        rows,
     }
+}
+
+fn lesion_row(name: Cell, lesions: &crate::LesionScores) -> Vec<Cell> {
+    let share = |part: u64, of: u64| {
+        if of == 0 { Cell::new("–") } else { Cell::new(format!("{part} of {of}")) }
+    };
+    let mut cells = vec![name, share(lesions.found, lesions.reference)];
+    cells.extend(lesions.strata.iter().map(|[of, found]| share(*found, *of)));
+    cells.push(share(lesions.predicted - lesions.true_predicted, lesions.predicted));
+    cells.push(Cell::new(score(lesions.f1())));
+    cells
 }

@@ -17,12 +17,16 @@ pub struct Page {
     pub subtitle: String,
     /// The result in plain words.
     pub lead: Vec<String>,
-    /// The few large numbers.
+    /// The one or two numbers that the page is about.
+    pub headlines: Vec<Tile>,
+    /// The other large numbers.
     pub tiles: Vec<Tile>,
     /// What must not be overlooked.
     pub notices: Vec<String>,
     /// Tables.
     pub tables: Vec<Table>,
+    /// Charts that need a heading and an explanation of their own.
+    pub figures: Vec<Figure>,
     /// Heading of the main chart.
     pub overview_title: String,
     /// The main chart, an SVG element.
@@ -66,6 +70,17 @@ pub struct Tile {
     pub span: Option<[f64; 2]>,
     /// Under it.
     pub note: String,
+}
+
+/// A chart under a heading.
+#[derive(Debug, Serialize)]
+pub struct Figure {
+    /// Heading.
+    pub title: String,
+    /// How to read it.
+    pub note: String,
+    /// SVG elements.
+    pub svgs: Vec<String>,
 }
 
 /// A table.

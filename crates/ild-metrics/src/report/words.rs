@@ -1,6 +1,6 @@
 //! The sentences of the report.
 
-use crate::cohort::{Cohort, Outcome};
+use crate::cohort::{Cohort, Outcome, Role};
 use crate::tables::printed::{interval, score};
 use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Provenance, metric};
 
@@ -43,6 +43,15 @@ pub(super) fn lead(
         system.name,
         score(headline.mean)
     )];
+    if let Some(automatic) = cohort.with_role(Role::Automatic) {
+        out.push(format!(
+            "Without any prompt, the program found, named and outlined lesions by itself: “{}” reaches {} by class, and {} when every lesion that was found \
+             counts whatever it was called.",
+            automatic.name,
+            score(cohort.headline(automatic, metric("dice").unwrap_or(&METRICS[0])).mean),
+            score(cohort.any_class_dice(automatic).mean)
+        ));
+    }
     for comparison in comparisons {
         out.extend(compared(cohort, comparison));
     }
@@ -151,6 +160,22 @@ pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<S
         out.push(format!(
             "{system}: {} without ground truth, not scored: {}.",
             count(cases.len(), "prediction"),
+            listed(&cases)
+        ));
+    }
+    let automatic = evaluation.cohort.with_role(Role::Automatic);
+    if let Some(found) = automatic.filter(|s| provenance.prompted_with_ground_truth(&s.name)) {
+        out.push(format!(
+                "{}: these predictions were said to be made without any prompt, and their own record says that ground truth prompted them. The second \
+                 headline is not what it says.",
+                found.folder.display()
+            ));
+    }
+    if let Some(whole) = evaluation.whole.as_ref().filter(|whole| !whole.without_truth.is_empty()) {
+        let cases: Vec<&str> = whole.without_truth.iter().map(String::as_str).collect();
+        out.push(format!(
+            "{} without a full truth, in no number of the whole CT: {}.",
+            count(cases.len(), "case"),
             listed(&cases)
         ));
     }

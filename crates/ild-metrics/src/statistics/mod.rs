@@ -1,5 +1,6 @@
 //! Plain descriptive statistics; of nothing there is no value.
 
+pub(crate) mod auroc;
 pub(crate) mod bootstrap;
 pub(crate) mod paired;
 

@@ -14,7 +14,7 @@ use polars::prelude::{CsvWriter, DataFrame, QuoteStyle, SerWriter};
 
 use crate::cohort::{Cohort, ScoredCase, System};
 use crate::tables::columns::{counts, frame, numbers, text};
-use crate::{METRICS, Metric, Result, metric};
+use crate::{Evaluation, METRICS, Metric, Result, added_up, metric};
 
 /// Writes a table as CSV beside its final name and renames it; a missing value is an empty field.
 ///
@@ -121,6 +121,44 @@ pub fn slices(cohort: &Cohort) -> Result<DataFrame> {
         counts("tp", rows.iter().map(|row| row.4.tp)),
         counts("fp", rows.iter().map(|row| row.4.fp)),
         counts("fn", rows.iter().map(|row| row.4.fn_)),
+    ])
+}
+
+/// `taken_for.csv`: one row per system and pair of classes, mL on the annotated slices of all cases.
+///
+/// # Errors
+/// None that are known.
+pub fn taken_for(cohort: &Cohort) -> Result<DataFrame> {
+    let mut rows = Vec::new();
+    for system in &cohort.systems {
+        let sums = added_up(system.cases.iter().flat_map(|case| &case.scores.taken_for));
+        rows.extend(sums.into_iter().map(|sum| (system.name.as_str(), sum)));
+    }
+    let name = |id: u8| if id == 0 { "no lesion".to_owned() } else { cohort.table.name(id) };
+    frame(vec![
+        text("system", rows.iter().map(|row| row.0)),
+        text("ground_truth", rows.iter().map(|row| name(row.1.reference))),
+        text("prediction", rows.iter().map(|row| name(row.1.predicted))),
+        numbers("ml", rows.iter().map(|row| Some(row.1.ml))),
+    ])
+}
+
+/// `presence.csv`: one row per system, case and class whose presence was stated.
+///
+/// # Errors
+/// None that are known.
+pub fn presence(evaluation: &Evaluation) -> Result<DataFrame> {
+    let rows: Vec<_> = evaluation
+        .presence
+        .iter()
+        .flat_map(|(system, statements)| statements.iter().map(move |s| (system.as_str(), s)))
+        .collect();
+    frame(vec![
+        text("system", rows.iter().map(|row| row.0)),
+        text("case", rows.iter().map(|row| row.1.case.as_str())),
+        text("class", rows.iter().map(|row| evaluation.cohort.table.name(row.1.class))),
+        numbers("presence", rows.iter().map(|row| Some(row.1.presence))),
+        counts("present", rows.iter().map(|row| u64::from(row.1.present))),
     ])
 }
 

@@ -9,6 +9,10 @@
 //! slices.csv           every annotated slice
 //! metric_summary.csv   distribution of every metric
 //! summary.json         nnU-Net's shape, and everything else under `ild`
+//! taken_for.csv        which class was taken for which, mL
+//! whole_ct.csv         with --truth: every case and class over the whole CT
+//! healthy.csv          with --healthy: what was invented in healthy patients, mL
+//! presence.csv         stated presence of each class beside the truth, where predictions state it
 //! plots/               one DSC chart per class and an overview, PNG and SVG
 //! parity/              with --parity: the older script's tables
 //! ```
@@ -17,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::chart::{Bar, BoxGroup, Chart, Marks};
 use crate::cohort::{Cohort, System};
+use crate::whole::table::{healthy, whole_ct};
 use crate::{
     EvaluateSettings, Evaluation, METRICS, Metric, Provenance, Result, metric, report, summary,
     tables, write_parity,
@@ -51,7 +56,21 @@ pub fn write_evaluation(
     files.add("metric_summary.csv", |path| {
         tables::write_csv(path, tables::metric_summary(cohort)?)
     })?;
-    let charts = charts(cohort);
+    files.add("taken_for.csv", |path| tables::write_csv(path, tables::taken_for(cohort)?))?;
+    if let Some(whole) = &evaluation.whole {
+        let write = |path: &Path| tables::write_csv(path, whole_ct(cohort, whole)?);
+        files.add("whole_ct.csv", write)?;
+    }
+    if !evaluation.healthy.is_empty() {
+        let write = |path: &Path| tables::write_csv(path, healthy(cohort, &evaluation.healthy)?);
+        files.add("healthy.csv", write)?;
+    }
+    if !evaluation.presence.is_empty() {
+        let write = |path: &Path| tables::write_csv(path, tables::presence(evaluation)?);
+        files.add("presence.csv", write)?;
+    }
+    let mut charts = charts(cohort);
+    charts.extend(report::taken_for::charts(cohort));
     for NamedChart { file, chart } in &charts {
         for ending in ["png", "svg"] {
             files.add(&format!("plots/{file}.{ending}"), |path| chart.save(path))?;
@@ -98,15 +117,14 @@ pub fn charts(cohort: &Cohort) -> Vec<NamedChart> {
 }
 
 fn overview(cohort: &Cohort, dice: &Metric) -> Chart {
+    let shown = || cohort.systems.iter().filter(|system| !system.role.is_wrong_box());
     let group = |&class: &u8| BoxGroup {
         name: cohort.table.name(class),
-        values: cohort
-            .systems
-            .iter()
+        values: shown()
             .map(|system| cohort.values(system, class, dice).into_iter().flatten().collect())
             .collect(),
     };
-    let series = cohort.systems.iter().map(|system| system.name.clone()).collect();
+    let series = shown().map(|system| system.name.clone()).collect();
     Chart {
         title: "DSC of each case, by class".into(),
         x_label: "DSC of the whole volume".into(),

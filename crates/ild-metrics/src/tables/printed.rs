@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use crate::cohort::{Cohort, Outcome, System};
-use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, metric};
+use crate::report::whole::unprompted;
+use crate::{
+    Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, Provenance, WholeNumbers, metric,
+};
 
 /// Three decimals, or a dash where there is no value.
 #[must_use]
@@ -19,7 +22,7 @@ pub(crate) fn interval(bounds: Option<[f64; 2]>) -> String {
 
 /// The tables and sentences that end a run.
 #[must_use]
-pub fn printed(evaluation: &Evaluation) -> String {
+pub fn printed(evaluation: &Evaluation, provenance: &Provenance) -> String {
     let cohort = &evaluation.cohort;
     let mut text = format!("{}\n\n{}\n", classes(cohort, &cohort.systems[0]), systems(cohort));
     for comparison in Comparison::with_baselines(cohort) {
@@ -36,6 +39,23 @@ pub fn printed(evaluation: &Evaluation) -> String {
                 .map_or(String::new(), |bounds| format!(" ({})", interval(Some(bounds)))),
             paired.larger,
             paired.n
+        );
+    }
+    for numbers in unprompted(evaluation, provenance) {
+        let _ = writeln!(text, "{}", whole_ct(&numbers));
+    }
+    if let Some(whole) = evaluation.whole.as_ref().filter(|w| !w.without_truth.is_empty()) {
+        let cases = whole.without_truth.join(", ");
+        let _ = writeln!(text, "without a full truth, in no number of the whole CT: {cases}");
+    }
+    for system in &evaluation.healthy {
+        let with_any = system.cases.iter().filter(|case| case.total_ml() > 0.0).count();
+        let _ = writeln!(
+            text,
+            "healthy patients, {}: {:.1} mL invented a patient, anything in {with_any} of {}",
+            system.name,
+            system.mean_total_ml().unwrap_or(0.0),
+            system.cases.len()
         );
     }
     let patients =
@@ -61,6 +81,22 @@ pub fn printed(evaluation: &Evaluation) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+fn whole_ct(n: &WholeNumbers) -> String {
+    format!(
+        "whole CT, {}: DSC by class {} ({} of classes that are there), all classes as one {}, lesion F1 {}; {:.1} mL a patient on slices without \
+         disease, {} of {} absent classes reported, slice AUROC {}",
+        n.name,
+        score(n.mean_dice),
+        score(n.mean_dice_where_present),
+        score(n.any_class.mean),
+        score(n.lesions.f1()),
+        n.free_slices_ml.mean.unwrap_or(0.0),
+        n.absent_pairs[0],
+        n.absent_pairs[1],
+        score(n.slice_auroc)
+    )
 }
 
 fn classes(cohort: &Cohort, system: &System) -> impl std::fmt::Display {
@@ -105,6 +141,7 @@ fn systems(cohort: &Cohort) -> impl std::fmt::Display {
         "cases",
         "values",
         "DSC, all classes as one",
+        "lesion F1",
     ]);
     for system in &cohort.systems {
         let headline = cohort.headline(system, metric("dice").unwrap_or(&METRICS[0]));
@@ -117,6 +154,7 @@ fn systems(cohort: &Cohort) -> impl std::fmt::Display {
             headline.cases.to_string(),
             headline.values.to_string(),
             score(cohort.any_class_dice(system).mean),
+            score(cohort.lesions(system, None).f1()),
         ]);
     }
     table

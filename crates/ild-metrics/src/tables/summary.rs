@@ -9,8 +9,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cohort::{Cohort, ScoredCase, System};
+use crate::report::whole::unprompted;
 use crate::statistics::mean;
-use crate::{ClassScores, Comparison, Evaluation, METRICS, Provenance, metric};
+use crate::{
+    Calibration, ClassScores, Comparison, Evaluation, HealthySystem, METRICS, Provenance, added_up,
+    metric,
+};
 
 type Column = (&'static str, fn(&ClassScores) -> Option<f64>);
 
@@ -50,6 +54,10 @@ pub fn summary(evaluation: &Evaluation, provenance: &Provenance) -> Value {
             "mean_volume_dsc": "mean over the classes of the mean over cases of the DSC of the whole volume",
             "systems": cohort.systems.iter().map(|system| of_system(cohort, system)).collect::<Vec<_>>(),
             "comparisons": Comparison::with_baselines(cohort),
+            "whole_ct": unprompted(evaluation, provenance),
+            "without_full_truth": evaluation.whole.as_ref().map(|whole| &whole.without_truth),
+            "healthy": evaluation.healthy.iter().map(of_healthy).collect::<Vec<_>>(),
+            "presence": evaluation.presence.iter().map(|(system, statements)| json!({ "system": system, "calibration": Calibration::new(statements) })).collect::<Vec<_>>(),
             "refused_ground_truth": evaluation.refused_references.iter().map(|(path, why)| json!({ "path": shown(path), "reason": why })).collect::<Vec<_>>(),
             "predictions_without_ground_truth": evaluation.unmatched,
             "definitions": METRICS.iter().map(|m| (m.key.to_owned(), m.meaning.into())).collect::<Map<String, Value>>(),
@@ -95,6 +103,10 @@ fn per_case(cohort: &Cohort, case: &ScoredCase) -> Value {
     })
 }
 
+fn of_healthy(system: &HealthySystem) -> Value {
+    json!({ "name": system.name, "mean_invented_ml": system.mean_total_ml(), "cases": system.cases })
+}
+
 fn of_system(cohort: &Cohort, system: &System) -> Value {
     #[derive(Serialize)]
     struct Failure<'a> {
@@ -118,7 +130,11 @@ fn of_system(cohort: &Cohort, system: &System) -> Value {
         .collect();
     json!({
         "name": system.name,
+        "role": system.role,
         "folder": shown(&system.folder),
+        "lesions": cohort.lesions(system, None),
+        "lesion_f1": cohort.lesions(system, None).f1(),
+        "taken_for": added_up(system.cases.iter().flat_map(|case| &case.scores.taken_for)),
         "mean_volume_dsc": metric("dice").map(|dice| cohort.headline(system, dice)),
         "all_classes_as_one_dsc": cohort.any_class_dice(system),
         "failures": failures,
