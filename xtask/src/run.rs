@@ -106,6 +106,8 @@ impl Plan {
         let (name, sub) = stage.command.split_first().context("a stage without a program")?;
         let mut shared = settings.table(SHARED);
         shared.remove("output");
+        // A stage's own word wins, e.g. another seed.
+        table.keys().for_each(|key| drop(shared.remove(key)));
         shared.extend(typed(common));
         let mut flags = sub.to_vec();
         flags.extend(flags_of_table(&shared)?);

@@ -82,12 +82,15 @@ impl Settings {
         }
     }
 
-    /// One table with `{output}` and `{table.key}` filled in; keys with an empty value, or that
+    /// One table with `{output}` and `{table.key}` filled in; keys with an empty value or list, or that
     /// stand for a setting that is not there, are left out (that is how a default is switched off).
     pub fn table(&self, name: &str) -> Table {
         let raw = self.tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
         let filled = raw.into_iter().map(|(key, value)| (key, self.filled(value, MOST_STEPS)));
-        filled.filter(|(_, value)| value.as_str() != Some("")).collect()
+        let says_something = |value: &Value| {
+            value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty())
+        };
+        filled.filter(|(_, value)| says_something(value)).collect()
     }
 
     fn filled(&self, value: Value, steps: usize) -> Value {

@@ -10,7 +10,7 @@ const STAGES: &str = include_str!("../pipeline/stages.toml");
 
 /// One row of `stages.toml`.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Stage {
     /// Name, and table of its settings.
     pub table: String,
@@ -20,6 +20,12 @@ pub struct Stage {
     pub says: String,
     reads: Vec<String>,
     writes: Vec<String>,
+    /// Keys of paths that are left out where nothing makes them. One that is not in `reads` too
+    /// makes no stage run.
+    #[serde(default)]
+    if_made: Vec<String>,
+    /// Runs only where this stage runs.
+    with: Option<String>,
     /// Files worth naming at the end of a run.
     #[serde(default)]
     pub shows: Vec<String>,
@@ -49,6 +55,12 @@ pub fn of_task(task: &str) -> anyhow::Result<Vec<Stage>> {
 impl Stage {
     /// Paths the stage reads under these settings.
     pub fn reads(&self, settings: &Table) -> Vec<PathBuf> {
+        let optional = self.if_made.iter().filter(|key| !self.reads.contains(key));
+        self.reads.iter().chain(optional).flat_map(|key| paths(settings.get(key))).collect()
+    }
+
+    /// Of those, paths that another stage has to make.
+    fn calls_for(&self, settings: &Table) -> Vec<PathBuf> {
         self.reads.iter().flat_map(|key| paths(settings.get(key))).collect()
     }
 
@@ -68,23 +80,48 @@ fn paths(value: Option<&Value>) -> Vec<PathBuf> {
     }
 }
 
-/// Leaves out the stages whose outputs no later stage reads; the last stage is what is wanted.
+/// Leaves out the stages whose outputs no later stage reads, and settings that name what no stage
+/// makes; the last stage is what is wanted.
 pub fn needed(stages: Vec<(Stage, Table)>) -> Vec<(Stage, Table)> {
+    let all = stages.clone();
     let mut kept: Vec<(Stage, Table)> = Vec::new();
     let mut wanted: Vec<PathBuf> = Vec::new();
     for (stage, settings) in stages.into_iter().rev() {
-        let writes = stage.writes(&settings);
-        if kept.is_empty()
-            || wanted.iter().any(|path| {
-                writes.iter().any(|made| path.starts_with(made) || made.starts_with(path))
-            })
-        {
-            wanted.extend(stage.reads(&settings));
+        let is_wanted = wanted.iter().any(|path| makes((&stage, &settings), path));
+        if kept.is_empty() || is_wanted {
+            wanted.extend(stage.calls_for(&settings));
             kept.push((stage, settings));
         }
     }
     kept.reverse();
+    let running: Vec<String> = kept.iter().map(|(stage, _)| stage.table.clone()).collect();
+    let in_task = |name: &String| all.iter().any(|(stage, _)| stage.table == *name);
+    kept.retain(|(stage, settings)| match &stage.with {
+        Some(name) if in_task(name) => running.contains(name),
+        // A task that begins later, over what an earlier one left.
+        Some(_) => stage.reads(settings).iter().any(|path| path.exists()),
+        None => true,
+    });
+    let makers = kept.clone();
+    for (stage, settings) in &mut kept {
+        for key in &stage.if_made {
+            if !paths(settings.get(key)).iter().all(|path| is_there(path, &makers, &all)) {
+                settings.remove(key);
+            }
+        }
+    }
     kept
+}
+
+/// Whether a stage writes what is at `path`.
+fn makes((stage, settings): (&Stage, &Table), path: &Path) -> bool {
+    stage.writes(settings).iter().any(|made| path.starts_with(made) || made.starts_with(path))
+}
+
+/// Whether `path` is made by a stage that runs, or lies there and is no business of this task.
+fn is_there(path: &Path, running: &[(Stage, Table)], all: &[(Stage, Table)]) -> bool {
+    let made_by = |stages: &[(Stage, Table)]| stages.iter().any(|(s, t)| makes((s, t), path));
+    made_by(running) || (!made_by(all) && path.exists())
 }
 
 /// Every file below `path` (or `path` itself), sorted, so that its state can be compared later.
@@ -108,6 +145,10 @@ mod tests {
     use crate::settings::Settings;
 
     fn plan(sets: &[&str]) -> Vec<String> {
+        planned(sets).into_iter().map(|(stage, _)| stage.table).collect()
+    }
+
+    fn planned(sets: &[&str]) -> Vec<(Stage, Table)> {
         let settings =
             Settings::load(None, &sets.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .unwrap();
@@ -116,23 +157,36 @@ mod tests {
             .into_iter()
             .map(|stage| (stage.clone(), settings.table(&stage.table)))
             .collect();
-        needed(all).into_iter().map(|(stage, _)| stage.table).collect()
+        needed(all)
     }
 
     #[test]
     fn the_sample_runs_every_stage() {
-        assert_eq!(plan(&[]).len(), 9);
+        assert_eq!(plan(&[]).len(), 11);
     }
 
     #[test]
     fn own_images_need_no_synthetic_ones() {
         let stages = plan(&["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"]);
-        assert!(!stages.contains(&"phantom".to_owned()) && stages.len() == 8, "{stages:?}");
+        assert!(!stages.iter().any(|stage| stage.starts_with("phantom")), "{stages:?}");
+        assert!(!stages.contains(&"infer-healthy".to_owned()) && stages.len() == 8, "{stages:?}");
+    }
+
+    #[test]
+    fn the_full_truth_is_asked_for_only_where_it_is_made() {
+        let evaluate = |sets: &[&str]| {
+            planned(sets).into_iter().find(|(stage, _)| stage.table == "evaluate").unwrap().1
+        };
+        let sample = evaluate(&[]);
+        assert!(sample.contains_key("truth") && sample.contains_key("healthy"), "{sample}");
+        let own = evaluate(&["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"]);
+        assert!(!own.contains_key("truth") && !own.contains_key("healthy"), "{own}");
+        assert!(own.contains_key("automatic"), "{own}");
     }
 
     #[test]
     fn a_comparison_nobody_asks_for_is_left_out() {
-        let stages = plan(&["evaluate.baseline=[]"]);
+        let stages = plan(&["evaluate.baseline=[]", "evaluate.automatic=", "evaluate.healthy=[]"]);
         assert!(!stages.iter().any(|stage| stage.starts_with("infer-")), "{stages:?}");
     }
 }
