@@ -36,13 +36,16 @@ fn folders(at: &Path) {
     let stamp = |path: &str, value: Value| {
         std::fs::write(at.join(path), value.to_string()).unwrap();
     };
-    stamp("pred/a.json", json!({ "prompt": "boxes from ground truth", "ground_truth_used": true }));
-    let class = |id: u8, presence: f64| json!({ "id": id, "present": true, "presence": presence });
-    let classes = json!([class(2, 0.9), class(4, 0.6), class(5, 0.8)]);
-    stamp(
-        "auto/a.json",
-        json!({ "prompt": "automatic", "ground_truth_used": false, "classes": classes }),
-    );
+    let prompted = json!({
+        "kind": "ground-truth", "stamp": "prompt from ground truth", "ground_truth_used": true,
+    });
+    stamp("pred/a.json", json!({ "prompt": prompted }));
+    let class = |label: u8, probability: f64| json!({ "label": label, "probability": probability });
+    let presence = json!([class(2, 0.9), class(4, 0.6), class(5, 0.8)]);
+    let found = json!({
+        "kind": "automatic", "stamp": "automatic", "ground_truth_used": false, "presence": presence,
+    });
+    stamp("auto/a.json", json!({ "prompt": found }));
 }
 
 const ALL: &[&str] = &[
