@@ -228,19 +228,20 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
             paired.larger
         ))
     };
+    let shown = || cohort.systems.iter().filter(|system| !system.role.is_wrong_box());
     let mut heads = vec!["Class".to_owned()];
-    heads.extend(cohort.systems.iter().map(|system| format!("{} ↑", system.name)));
+    heads.extend(shown().map(|system| format!("{} ↑", system.name)));
     heads.extend(comparisons.iter().map(|c| format!("difference to {}", c.baseline)));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (i, &class) in cohort.classes.iter().enumerate() {
         let mut row =
             vec![Cell::new(cohort.table.name(class)).with_color(cohort.table.color(class))];
-        row.extend(cohort.systems.iter().map(|system| cell(cohort, system, class, dice, 3)));
+        row.extend(shown().map(|system| cell(cohort, system, class, dice, 3)));
         row.extend(comparisons.iter().map(|c| difference(&c.by_class[i].1)));
         rows.push(row);
     }
     let mut last = vec![Cell::new("Mean over classes")];
-    last.extend(cohort.systems.iter().map(|system| {
+    last.extend(shown().map(|system| {
         let headline = cohort.headline(system, dice);
         Cell::new(score(headline.mean)).with_note(format!(
             "{}\nn {} patients",
@@ -251,7 +252,7 @@ fn comparison_table(cohort: &Cohort, comparisons: &[Comparison]) -> Table {
     last.extend(comparisons.iter().map(|c| difference(&c.over_classes)));
     rows.push(last);
     let mut blind = vec![Cell::new("All classes as one")];
-    blind.extend(cohort.systems.iter().map(|system| {
+    blind.extend(shown().map(|system| {
         let summary = cohort.any_class_dice(system);
         Cell::new(score(summary.mean)).with_note(format!(
             "{} · n {}",

@@ -57,7 +57,7 @@ pub(super) fn lead(
     }
     if provenance.prompted_with_ground_truth(&system.name) {
         out.push(
-            "The program was told where to start: each lesion class got one box taken from the ground truth. So the score says how well lesions are \
+            "The program was told where to start: lesions got boxes taken from the ground truth. So the score says how well lesions are \
              outlined once somebody has pointed at them, not how well they are found."
                 .into(),
         );
