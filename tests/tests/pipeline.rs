@@ -30,7 +30,7 @@ fn from_ct_to_report_and_only_what_changed_is_done_again() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("run");
     let said = run(&output, &[]);
-    assert_eq!(stages_that_ran(&said), 11, "{said}");
+    assert_eq!(stages_that_ran(&said), 13, "{said}");
 
     let truth = output.join("npz/npz_test/CT_ILD");
     let table = output.join("evaluation/mean_dsc.csv");

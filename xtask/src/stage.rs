@@ -162,14 +162,14 @@ mod tests {
 
     #[test]
     fn the_sample_runs_every_stage() {
-        assert_eq!(plan(&[]).len(), 11);
+        assert_eq!(plan(&[]).len(), 13);
     }
 
     #[test]
     fn own_images_need_no_synthetic_ones() {
         let stages = plan(&["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"]);
         assert!(!stages.iter().any(|stage| stage.starts_with("phantom")), "{stages:?}");
-        assert!(!stages.contains(&"infer-healthy".to_owned()) && stages.len() == 8, "{stages:?}");
+        assert!(!stages.contains(&"infer-healthy".to_owned()) && stages.len() == 10, "{stages:?}");
     }
 
     #[test]
@@ -186,7 +186,13 @@ mod tests {
 
     #[test]
     fn a_comparison_nobody_asks_for_is_left_out() {
-        let stages = plan(&["evaluate.baseline=[]", "evaluate.automatic=", "evaluate.healthy=[]"]);
+        let stages = plan(&[
+            "evaluate.baseline=[]",
+            "evaluate.automatic=",
+            "evaluate.other-box=",
+            "evaluate.empty-box=",
+            "evaluate.healthy=[]",
+        ]);
         assert!(!stages.iter().any(|stage| stage.starts_with("infer-")), "{stages:?}");
     }
 }
