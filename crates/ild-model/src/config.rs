@@ -63,6 +63,10 @@ pub struct Sam2Config {
     /// those: a model trained from random weights has nothing in them.
     #[serde(default = "default_dynamic_multimask_via_stability")]
     pub dynamic_multimask_via_stability: bool,
+    /// Whether boxes and clicks are also drawn on the image's tokens. SAM 2 does not; a model that
+    /// starts from random weights learns sooner what a box means.
+    #[serde(default)]
+    pub drawn_prompts: bool,
 }
 
 fn default_image_size() -> usize {

@@ -237,8 +237,10 @@ impl Sam2 {
                 found: boxes.dims().to_vec(),
             });
         }
-        let prompt = self.sam_prompt_encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
-        choose(&self.decode(features, &prompt)?, self.mode(mode))
+        let encoder = &self.sam_prompt_encoder;
+        let prompt = encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
+        let drawn = self.drawn(|| encoder.draw_boxes(boxes))?;
+        choose(&self.decode_drawn(features, &prompt, drawn.as_ref())?, self.mode(mode))
     }
 
     /// A mask for each set of points.
@@ -270,8 +272,18 @@ impl Sam2 {
                 found: labels.dims().to_vec(),
             });
         }
-        let prompt = self.sam_prompt_encoder.embed_points(points, labels)?;
-        choose(&self.decode(features, &prompt)?, self.mode(mode))
+        let encoder = &self.sam_prompt_encoder;
+        let prompt = encoder.embed_points(points, labels)?;
+        let drawn = self.drawn(|| encoder.draw_points(points, labels))?;
+        choose(&self.decode_drawn(features, &prompt, drawn.as_ref())?, self.mode(mode))
+    }
+
+    /// The prompt on the image's tokens, for models that want it there.
+    fn drawn(
+        &self,
+        draw: impl FnOnce() -> candle_core::Result<Tensor>,
+    ) -> candle_core::Result<Option<Tensor>> {
+        self.config.drawn_prompts.then(draw).transpose()
     }
 
     fn mode(&self, asked: DecodeMode) -> DecodeMode {
@@ -286,6 +298,16 @@ impl Sam2 {
     /// # Errors
     /// [`Error::Shape`] where features and prompts are not equally many.
     pub fn decode(&self, features: &ImageFeatures, prompt: &Tensor) -> Result<AllMasks> {
+        self.decode_drawn(features, prompt, None)
+    }
+
+    /// The same with the prompt drawn on the image's tokens: `drawn` is `[b, h·w, d]`.
+    fn decode_drawn(
+        &self,
+        features: &ImageFeatures,
+        prompt: &Tensor,
+        drawn: Option<&Tensor>,
+    ) -> Result<AllMasks> {
         let (images, prompts) = (features.batch()?, prompt.dim(0)?);
         let repeated =
             if images == 1 && prompts > 1 { Some(features.repeat(prompts)?) } else { None };
@@ -301,6 +323,7 @@ impl Sam2 {
                 encoder.dense_pe(),
                 prompt,
                 encoder.no_mask_embed(),
+                drawn,
             )
         };
         Ok(self.in_pool(predict)?)

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::cohort::pairs::Sources;
 use crate::cohort::placing::SplitChoice;
 use crate::labels::dust::DustLimits;
+use crate::labels::healthy::Healthy;
 use crate::picture::grey_level::Scaling;
 use crate::picture::window::{PRESETS, Windowing};
 use crate::stages::case::{CaseSettings, Modality};
@@ -59,6 +60,12 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_name = "FILE.json")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
+
+    /// Cases and slices that a person declared free of disease; they teach "no lesion here". JSON:
+    /// {"cases": ["id"], "slices": {"id": [z]}}, z counted from 0.
+    #[arg(long, value_name = "FILE.json")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<PathBuf>,
 
     /// Window by name: soft (40/400), lung (-600/1500), lung-wide (-1000..500 HU), medsam-lung
     /// (-160/1500), or rgb (lung,
@@ -174,6 +181,7 @@ impl NiiToNpzFlags {
                 min_pixels_2d: self.min_pixels_2d,
             },
             label_table,
+            healthy: self.healthy.as_deref().map(Healthy::read).transpose()?.unwrap_or_default(),
             save_nii: self.save_nii,
         };
         Ok(NiiToNpz {

@@ -23,6 +23,7 @@ pub use cohort::splits_file::read_splits;
 pub use error::{Error, Result, one_line};
 pub use ild_io::{Components, LabelRuns, Neighbours, Run};
 pub use labels::dust::{DustLimits, keep_large, remove_dust};
+pub use labels::healthy::Healthy;
 pub use labels::instances::{TooManyInstances, reference_first_id, split_instances};
 pub use picture::flattened::{Flattened, LUNG_HU};
 pub use picture::grey_level::Scaling;

@@ -5,9 +5,12 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use ild_model::{Weights, lesion_head};
+use candle_core::{Device, Tensor};
+use ild_model::{
+    DecodeMode, Sam2, Sam2Config, Weights, image_to_input, lesion_head, logits_to_probability,
+};
 use ild_train::{
-    Augmentation, Callback, Declared, Error, Position, Purpose, Questions, Recipe, Result,
+    Augmentation, Callback, Declared, Error, Given, Position, Purpose, Questions, Recipe, Result,
     RunFolder, Setup, SliceDataset, StepRecord, Trainer, Warp, read_state_weights, stream,
 };
 use ndarray::{Array2, Array3};
@@ -126,4 +129,79 @@ fn a_slice_declared_free_of_disease_is_asked_about_nothing_and_a_label_to_ignore
     let wrong = Declared { healthy: ["a".to_owned()].into(), ignored: None };
     let error = SliceDataset::open_declared(&part, &wrong).unwrap_err().to_string();
     assert!(error.contains("declared free of disease"), "{error}");
+}
+
+/// Two bright squares of one label on each slice.
+fn write_pairs(npy: &Path, part: &str, n: usize) {
+    for i in 0..n {
+        let (top, left) = (20 + 29 * i % 60, 15 + 41 * i % 60);
+        let inside = |y: usize, x: usize| {
+            let one = (top..top + 60).contains(&y) && (left..left + 55).contains(&x);
+            let (top, left) = (top + 95, left + 90);
+            one || ((top..top + 65).contains(&y) && (left..left + 60).contains(&x))
+        };
+        let label = Array2::from_shape_fn((256, 256), |(y, x)| u8::from(inside(y, x)));
+        let image = Array3::from_shape_fn((64, 64, 3), |(y, x, _)| {
+            if inside(4 * y, 4 * x) { 190 } else { 40 + ((y * 31 + x * 17 + i) % 23) as u8 }
+        });
+        write_slice(npy, part, &format!("case-{i:03}"), &image, &label);
+    }
+}
+
+/// Mean overlap of the answers with the lesion that was asked for, and with the other one.
+fn right_and_wrong(folder: &Path, weights: &Weights) -> [f64; 2] {
+    let config = Sam2Config::from_name_or_file(folder.join("mini.toml").to_str().unwrap()).unwrap();
+    let (model, _) = Sam2::load(&config, weights, &Device::Cpu).unwrap();
+    let data = SliceDataset::open(&folder.join("npy/valid")).unwrap();
+    let questions = Questions { count: 1, bbox_shift: 2, image_size: 64, ignored: None };
+    let mut sums = [0.0; 2];
+    let mut n = 0.0;
+    for i in 0..data.slices().len() {
+        let mut rng = stream(1, Purpose::Item, 0, i);
+        let sample = data.asked(i, &questions, &Warp::IDENTITY, true, &mut rng).unwrap();
+        let input = image_to_input(data.image(i).unwrap().view(), 64).into_raw_vec_and_offset().0;
+        let input = Tensor::from_vec(input, (1, 3, 64, 64), &Device::Cpu).unwrap();
+        let features = model.encode_image(&input).unwrap();
+        for (asked, other) in [(0, 1), (1, 0)] {
+            let Given::Box(sides) = sample.prompts[asked].given else { panic!("no box") };
+            let sides = Tensor::new(&[sides], &Device::Cpu).unwrap();
+            let mask = model.decode_box(&features, &sides, DecodeMode::Eval).unwrap();
+            let side = config.mask_size();
+            let logits = mask.logits.flatten_all().unwrap().to_vec1().unwrap();
+            let logits = Array2::from_shape_vec((side, side), logits).unwrap();
+            let found = logits_to_probability(logits.view(), 256, 256).mapv(|p| p > 0.5);
+            for (sum, which) in sums.iter_mut().zip([asked, other]) {
+                *sum += dice(&found, &sample.prompts[which].mask);
+            }
+            n += 1.0;
+        }
+    }
+    sums.map(|sum| sum / n)
+}
+
+fn dice(found: &Array2<bool>, mask: &Array2<u8>) -> f64 {
+    let count = |both: bool| {
+        let pixels = found.iter().zip(mask);
+        pixels.filter(|&(&p, &t)| if both { p && t == 1 } else { p }).count() as f64
+    };
+    let truth = mask.iter().filter(|&&t| t == 1).count() as f64;
+    2.0 * count(true) / (count(false) + truth)
+}
+
+/// Enough for the small model to tell two squares apart.
+const EPOCHS: usize = 25;
+
+#[test]
+fn another_lesions_box_gives_another_mask() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = format!("{}drawn_prompts = true\n", support::MINI);
+    std::fs::write(folder.path().join("mini.toml"), model).unwrap();
+    write_pairs(&folder.path().join("npy"), "train", 24);
+    write_pairs(&folder.path().join("npy"), "valid", 5);
+    let recipe = Recipe { epochs: EPOCHS, ema_decay: 0.0, head_weight: 0.0, ..mixed() };
+    let ours = right_and_wrong(folder.path(), &train(folder.path(), "ours", recipe.clone()));
+    assert!(ours[0] > 0.7 && ours[1] < 0.3, "right box {}, other box {}", ours[0], ours[1]);
+    let one_box = Recipe { parity: true, ..recipe };
+    let theirs = right_and_wrong(folder.path(), &train(folder.path(), "theirs", one_box));
+    assert!(theirs[1] > 0.4, "one box around everything teaches everything: {theirs:?}");
 }

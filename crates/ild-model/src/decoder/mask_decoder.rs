@@ -173,7 +173,8 @@ impl MaskDecoder {
     ///
     /// # Shapes
     /// - `features`: of `b` images (see [`ImageFeatures`]), `image_pe`: `[1, h·w, d]`, `prompt`:
-    ///   `[b, t, d]`, `no_mask`: `[d]`, added to every token of the image; returns `4h × 4w` logits
+    ///   `[b, t, d]`, `no_mask`: `[d]`, added to every token of the image, `drawn`: `[b, h·w, d]`,
+    ///   added as well; returns `4h × 4w` logits
     ///
     /// # Errors
     /// Shapes other than these.
@@ -183,9 +184,14 @@ impl MaskDecoder {
         image_pe: &Tensor,
         prompt: &Tensor,
         no_mask: &Tensor,
+        drawn: Option<&Tensor>,
     ) -> Result<AllMasks> {
         let (b, h, w, d) = features.image_embed.dims4()?;
         let image = ops::add_position(&features.image_embed, no_mask)?.reshape((b, h * w, d))?;
+        let image = match drawn {
+            Some(drawn) => (image + drawn)?,
+            None => image,
+        };
         let (tokens, image) = self.transformer.forward(&image, image_pe, &self.tokens(prompt)?)?;
         let up =
             self.output_upscaling.forward(&image.reshape((b, h, w, d))?, &features.high_res)?;

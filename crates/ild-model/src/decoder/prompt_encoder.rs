@@ -106,6 +106,71 @@ impl PromptEncoder {
         self.embed_points(&boxes.reshape((b, 2, 2))?, &labels)
     }
 
+    /// Boxes drawn on the image's tokens: the share of each token inside its box times the sum of
+    /// the corners' embeddings. No tensor of its own is needed.
+    ///
+    /// # Shapes
+    /// - `boxes`: `[b, 4]` x0, y0, x1, y1 in pixels of the `s`×`s` input; returns `[b, h·w, d]`
+    ///
+    /// # Errors
+    /// Shapes other than these.
+    pub fn draw_boxes(&self, boxes: &Tensor) -> Result<Tensor> {
+        let side = self.side()?;
+        let token = self.image_size as f32 / side as f32;
+        let mut shares = Vec::new();
+        for row in boxes.to_dtype(DType::F32)?.to_vec2::<f32>()? {
+            // The last pixel of a box lies inside.
+            let [x0, y0, x1, y1] = [row[0], row[1], row[2] + 1.0, row[3] + 1.0].map(|v| v / token);
+            let share = |at: usize, from: f32, to: f32| {
+                (to.min(at as f32 + 1.0) - from.max(at as f32)).max(0.0)
+            };
+            let places =
+                (0..side * side).map(|i| share(i / side, y0, y1) * share(i % side, x0, x1));
+            shares.extend(places);
+        }
+        let shares = Tensor::from_vec(shares, (boxes.dim(0)?, side * side, 1), boxes.device())?;
+        let corners = (self.kind(label::TOP_LEFT)? + self.kind(label::BOTTOM_RIGHT)?)?;
+        shares.broadcast_mul(&corners)
+    }
+
+    /// Clicks drawn on the image's tokens: at each the embedding of its kind.
+    ///
+    /// # Shapes
+    /// - `points`: `[b, n, 2]`, `labels`: `[b, n]`, as of [`PromptEncoder::embed_points`]; returns
+    ///   `[b, h·w, d]`
+    ///
+    /// # Errors
+    /// Shapes other than these.
+    pub fn draw_points(&self, points: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let (b, n, _) = points.dims3()?;
+        let side = self.side()?;
+        let token = self.image_size as f32 / side as f32;
+        let places = points.to_dtype(DType::F32)?.reshape((b * n, 2))?.to_vec2::<f32>()?;
+        let kinds = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
+        let mut drawn = [vec![0f32; b * side * side], vec![0f32; b * side * side]];
+        for (i, (place, kind)) in places.iter().zip(&kinds).enumerate() {
+            let at = |v: f32| (((v + 0.5) / token).max(0.0) as usize).min(side - 1);
+            let place = i / n * side * side + at(place[1]) * side + at(place[0]);
+            if let Some(drawn) = usize::try_from(*kind).ok().and_then(|kind| drawn.get_mut(kind)) {
+                drawn[place] = 1.0;
+            }
+        }
+        let [outside, inside] =
+            drawn.map(|drawn| Tensor::from_vec(drawn, (b, side * side, 1), points.device()));
+        let outside = outside?.broadcast_mul(&self.kind(label::OUTSIDE)?)?;
+        outside + inside?.broadcast_mul(&self.kind(label::INSIDE)?)?
+    }
+
+    /// Rows and columns of the image's tokens.
+    fn side(&self) -> Result<usize> {
+        Ok(self.dense_pe.dim(1)?.isqrt())
+    }
+
+    /// What stands for a kind of point: `[1, 1, d]`.
+    fn kind(&self, label: i64) -> Result<Tensor> {
+        self.kinds.narrow(0, (label + 1) as usize, 1)?.unsqueeze(0)
+    }
+
     /// Position of every token of the image embedding, row by row.
     ///
     /// # Shapes

@@ -7,9 +7,7 @@ use crate::layers::{LayerNorm, Linear};
 use ild_ops as ops;
 
 use super::EPS;
-
-/// Each pixel with its eight neighbours, zeros beyond the edge.
-const NEIGHBOURS: usize = 9;
+use super::neighbours::{NEIGHBOURS, neighbourhoods};
 
 /// `x + project(gelu(convolve(norm(x))))`.
 #[derive(Debug, Clone)]
@@ -38,18 +36,6 @@ impl ConvBlock {
     }
 }
 
-/// The 3×3 neighbourhood of each pixel as its channels, row by row.
-///
-/// # Shapes
-/// - `x`: `[b, h, w, c]`; returns `[b, h, w, 9c]`
-fn neighbourhoods(x: &Tensor) -> Result<Tensor> {
-    let (_, h, w, _) = x.dims4()?;
-    let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
-    let shifted = |i: usize| padded.narrow(1, i / 3, h)?.narrow(2, i % 3, w);
-    let shifted = (0..NEIGHBOURS).map(shifted).collect::<Result<Vec<_>>>()?;
-    Tensor::cat(&shifted, 3)
-}
-
 /// Each 2×2 block of pixels as one pixel with four times the channels.
 ///
 /// # Shapes
@@ -65,14 +51,6 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-
-    #[test]
-    fn neighbourhoods_are_rows_of_three_with_zeros_beyond_the_edge() {
-        let x = Tensor::arange(1f32, 5.0, &Device::Cpu).unwrap().reshape((1, 2, 2, 1)).unwrap();
-        let found = neighbourhoods(&x).unwrap().reshape((4, 9)).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(found[0], [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 3.0, 4.0]);
-        assert_eq!(found[3], [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
-    }
 
     #[test]
     fn merging_keeps_a_block_together() {

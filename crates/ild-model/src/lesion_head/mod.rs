@@ -13,6 +13,7 @@
 
 mod blocks;
 mod maps;
+mod neighbours;
 mod pyramid;
 mod stem;
 

@@ -64,6 +64,7 @@ pub fn small_config() -> Sam2Config {
         d_model: 32,
         mlp_dim: 2048,
         dynamic_multimask_via_stability: true,
+        drawn_prompts: false,
     }
 }
 

@@ -34,6 +34,9 @@ pub struct DatasetPart {
     pub slices: usize,
     /// Slices that hold each label id.
     pub slices_per_label: BTreeMap<u8, usize>,
+    /// Names of the slices declared free of disease.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub healthy_slices: Vec<String>,
     /// Slices left out because every label of theirs vanished at the label size.
     pub vanished_slices: usize,
 }

@@ -142,12 +142,26 @@ impl Placing {
                 labels,
             })
             .collect();
+        // Patients without any lesion are drawn on their own: the others go where they would go
+        // without them.
+        let ill: BTreeSet<String> = candidates
+            .iter()
+            .filter(|case| !case.labels.is_empty())
+            .map(|case| case.patient.clone())
+            .collect();
+        let (ill, free): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|case| ill.contains(&case.patient));
+        let groups = [ill, free].into_iter().filter(|group| !group.is_empty());
+        groups.flat_map(|group| self.draw(&group)).collect()
+    }
+
+    fn draw(&self, candidates: &[Candidate]) -> BTreeMap<String, Place> {
         if let SplitChoice::Folds(folds) = self.choice {
             let kept = self.folds.as_ref().map(|kept| kept.place_of.clone()).unwrap_or_default();
-            let drawn = draw_folds(&candidates, folds, self.drawn.seed, &kept);
+            let drawn = draw_folds(candidates, folds, self.drawn.seed, &kept);
             return drawn.into_iter().map(|(case, fold)| (case, Place::Fold(fold))).collect();
         }
-        let drawn = draw(&candidates, self.ratios(), self.drawn.seed, &self.kept_parts());
+        let drawn = draw(candidates, self.ratios(), self.drawn.seed, &self.kept_parts());
         drawn.into_iter().map(|(case, part)| (case, Place::Part(part))).collect()
     }
 

@@ -1,6 +1,6 @@
 //! One patient: label file and CT in, stack of windowed slices out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ild_io::{
     Geometry, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, Voxels,
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cohort::pairs::Pair;
 use crate::labels::dust::{DustLimits, remove_dust};
+use crate::labels::healthy::Healthy;
 use crate::labels::instances::{reference_first_id, split_instances};
 use crate::picture::flattened::Flattened;
 use crate::picture::grey_level::Scaling;
@@ -67,6 +68,9 @@ pub struct CaseSettings {
     pub limits: DustLimits,
     /// Names of the ids.
     pub label_table: LabelTable,
+    /// What was declared free of disease.
+    #[serde(skip_serializing_if = "Healthy::is_empty")]
+    pub healthy: Healthy,
     /// Also write image and labels as NIfTI.
     pub save_nii: bool,
 }
@@ -97,6 +101,9 @@ pub struct CaseLabels {
     pub geometry: Geometry,
 }
 
+/// The label that teaches nothing.
+const IGNORE: &str = "ignore";
+
 /// A window that flattens more than this share of the lung is warned about.
 const FLATTENED_WARNING: f64 = 0.5;
 
@@ -112,6 +119,33 @@ impl CaseSettings {
     fn read_labels(&self, pair: &Pair) -> Result<LabelMap> {
         let read = if self.as_stored { read_label_map_as_stored } else { read_label_map };
         Ok(read(&pair.label)?)
+    }
+
+    /// The id named `ignore`, nnU-Net's word for voxels that teach nothing.
+    #[must_use]
+    pub fn ignored(&self) -> Option<u8> {
+        let mut ids = self.label_table.0.iter();
+        ids.find(|(_, label)| label.name == IGNORE).map(|(id, _)| *id)
+    }
+
+    /// Slices to show: those with a lesion, and those declared free of disease.
+    fn shown(&self, pair: &Pair, runs: &LabelRuns) -> Result<Vec<usize>> {
+        let ignored = self.ignored();
+        let lesions = runs.filtered(|i| Some(runs.all()[i].label) != ignored).labelled_slices();
+        let mut shown: BTreeSet<usize> = lesions.iter().copied().collect();
+        let refuse = |found: String| {
+            let expected = format!("what --healthy declares of case {}", pair.case);
+            Error::refused(&pair.label, expected, found, "correct the file, or the label")
+        };
+        let [depth, ..] = runs.shape_zyx();
+        let healthy = self.healthy.slices_of(&pair.case, depth);
+        let healthy = healthy
+            .map_err(|z| refuse(format!("no slice {z}: the CT has {depth}, counted from 0")))?;
+        if let Some(z) = healthy.iter().find(|z| !runs.slice(**z).is_empty()) {
+            return Err(refuse(format!("a label on slice {z}")));
+        }
+        shown.extend(healthy);
+        Ok(shown.into_iter().collect())
     }
 
     fn read_image(&self, pair: &Pair) -> Result<Volume> {
@@ -139,7 +173,8 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
             )
         })?;
     }
-    Ok(CaseLabels { runs: remove_dust(&runs, settings.limits), geometry: map.geometry })
+    let runs = remove_dust(&runs, settings.limits, settings.ignored());
+    Ok(CaseLabels { runs, geometry: map.geometry })
 }
 
 /// Reads the CT of a case and puts its labelled slices together.
@@ -176,7 +211,7 @@ pub fn build_stack(
         }
     }
     let labels = moved.as_ref().unwrap_or(labels);
-    let slices = labels.runs.labelled_slices();
+    let slices = settings.shown(pair, &labels.runs)?;
     let mut facts = label_facts(&labels.runs, &slices, settings);
     facts.notes.extend(notes);
     facts.notes.extend(volume.geometry.notes.iter().map(ToString::to_string));

@@ -119,6 +119,11 @@ impl NiiToNpz {
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         notes.extend(output.strangers(&rows)?);
         notes.extend(absent_cases(&placing, &found));
+        let there = found.pairs.iter().map(|pair| pair.case.as_str()).collect();
+        let absent = self.settings.healthy.absent(&there).into_iter();
+        notes.extend(absent.map(|case| {
+            format!("{case}: declared free of disease, but there is no such pair of files")
+        }));
         Ok(Summary {
             cases: rows,
             labels_without_image: found.labels_alone,
@@ -194,7 +199,9 @@ impl NiiToNpz {
         }
         let labels = clean_labels(pair, &self.settings)
             .map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
-        if labels.runs.all().is_empty() {
+        let ignored = self.settings.ignored();
+        let lesion = labels.runs.all().iter().any(|run| Some(run.label) != ignored);
+        if !lesion && !self.settings.healthy.names(&pair.case) {
             return Err(Box::new(output.skipped(&pair.case, self.nothing_left(pair))));
         }
         let ids = (0..=255u8)

@@ -48,6 +48,9 @@ pub struct SliceFacts {
     pub slices: Vec<String>,
     /// Slices whose labels all vanished at the label size.
     pub vanished: Vec<String>,
+    /// Slices without any label, which were declared free of disease.
+    #[serde(default)]
+    pub healthy: Vec<String>,
     /// Slices that hold each label id.
     pub slices_per_label: BTreeMap<u8, usize>,
     /// How the CT became grey, as far as the NPZ says.
@@ -184,7 +187,10 @@ pub(crate) fn write_slices(
         let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
         let ids = ids_in(&small);
-        if ids.is_empty() {
+        // Stage 1 puts a slice without any label into an NPZ only where it was declared free of
+        // disease.
+        let healthy = label.iter().all(|&id| id == 0);
+        if ids.is_empty() && !healthy {
             tracing::warn!("{name}: left out, its labels vanish at {LABEL_SIZE} × {LABEL_SIZE}");
             facts.vanished.push(name);
             continue;
@@ -193,6 +199,9 @@ pub(crate) fn write_slices(
         write_npy_u8(&folder.image(&name), picture.view().into_dyn())?;
         write_npy_u8(&folder.label(&name), small.view().into_dyn())?;
         ids.into_iter().for_each(|id| *facts.slices_per_label.entry(id).or_default() += 1);
+        if healthy {
+            facts.healthy.push(name.clone());
+        }
         facts.slices.push(name);
     }
     let files: Vec<PathBuf> = facts
@@ -270,6 +279,7 @@ fn dataset(rows: &[NpyRow]) -> Dataset {
             sum.cases.push(row.case.clone());
             sum.slices += facts.slices.len();
             sum.vanished_slices += facts.vanished.len();
+            sum.healthy_slices.extend(facts.healthy.iter().cloned());
             facts
                 .slices_per_label
                 .iter()

@@ -5,9 +5,9 @@
 
 use candle_core::{D, Result, Tensor};
 use ild_model::LesionMaps;
-use ild_ops::mask_sums;
 
 use crate::data::dense::Dense;
+use crate::optimiser::mask_sums::mask_sums;
 use crate::optimiser::prompt_loss::{binary_cross_entropy, only_known};
 
 /// Weight of the class loss and of the presence loss beside the lesion loss.

@@ -33,14 +33,20 @@ pub struct Loss {
 pub fn dice_and_cross_entropy(logits: &Tensor, masks: &Tensor) -> Result<Loss> {
     let (_, _, height, width) = masks.dims4()?;
     let logits = ild_ops::upsample_bilinear(logits, height, width)?;
-    let sums = ild_ops::mask_sums(&logits, masks)?;
-    let sum = |i: usize| sums.narrow(1, i, 1)?.squeeze(1); // [b]
-    let size = (sum(1)? + sum(2)?)?;
-    let dice = (1.0 - (((sum(0)? * 2.0)? + SMOOTH)? / (size + SMOOTH)?)?)?; // [b]
-    let bce = (sum(3)? / (height * width) as f64)?; // [b]
+    Loss::of(&ild_ops::mask_sums(&logits, masks)?, height * width)
+}
 
-    let total = (&dice + &bce)?.mean_all()?;
-    Ok(Loss { total, dice, bce })
+impl Loss {
+    /// From the sums of [`ild_ops::mask_sums`] over masks of so many pixels.
+    pub(crate) fn of(sums: &Tensor, pixels: usize) -> Result<Self> {
+        let sum = |i: usize| sums.narrow(1, i, 1)?.squeeze(1); // [b]
+        let size = (sum(1)? + sum(2)?)?;
+        let dice = (1.0 - (((sum(0)? * 2.0)? + SMOOTH)? / (size + SMOOTH)?)?)?; // [b]
+        let bce = (sum(3)? / pixels as f64)?; // [b]
+
+        let total = (&dice + &bce)?.mean_all()?;
+        Ok(Self { total, dice, bce })
+    }
 }
 
 #[cfg(test)]

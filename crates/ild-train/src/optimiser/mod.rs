@@ -5,5 +5,6 @@ pub(crate) mod dense_loss;
 pub(crate) mod ema;
 pub(crate) mod gradients;
 pub(crate) mod loss;
+pub(crate) mod mask_sums;
 pub(crate) mod prompt_loss;
 pub(crate) mod schedule;

@@ -1,10 +1,11 @@
 //! The loss of answers to prompts: masks, and in our own recipe whether there is anything at all.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use ild_model::MaskPrediction;
 
 use crate::data::batch::Asked;
 use crate::optimiser::loss::{Loss, dice_and_cross_entropy};
+use crate::optimiser::mask_sums::mask_sums;
 
 /// What a logit is set to where nobody knows the answer: its probability and loss are 0.
 const NEVER: f64 = 30.0;
@@ -13,8 +14,8 @@ const SCORES: f64 = 0.05;
 
 /// Loss of the masks of `predicted` against `asked`.
 ///
-/// An empty answer has no Dice: there the cross-entropy alone counts, and `dice` of the result is 0.
-/// With `scores`, object score and predicted IoU are taught as well.
+/// With `scores`, as our own recipe has it, object score and predicted IoU are taught as well, and
+/// an empty answer has no Dice: there the cross-entropy alone counts, and `dice` is 0.
 ///
 /// # Errors
 /// When the shapes do not fit together.
@@ -23,17 +24,19 @@ pub fn prompt_loss<T>(predicted: &MaskPrediction, asked: &Asked<T>, scores: bool
         None => predicted.logits.clone(),
         Some(known) => only_known(&predicted.logits, known)?,
     };
-    let mut loss = dice_and_cross_entropy(&logits, &asked.masks)?;
+    if !scores {
+        return dice_and_cross_entropy(&logits, &asked.masks);
+    }
+    let (n, _, height, width) = asked.masks.dims4()?;
+    let logits = ild_ops::upsample_bilinear(&logits, height, width)?;
+    let sums = mask_sums(&logits, &asked.masks)?;
+    let mut loss = Loss::of(&sums, height * width)?;
     if asked.filled.contains(&0.0) {
-        let n = asked.filled.len();
         let filled = Tensor::from_slice(&asked.filled, n, logits.device())?;
         loss.dice = (&loss.dice * filled)?;
         loss.total = (&loss.dice + &loss.bce)?.mean_all()?;
     }
-    if scores {
-        let taught = score_loss(predicted, &logits, asked)?;
-        loss.total = (loss.total + (taught * SCORES)?)?;
-    }
+    loss.total = (loss.total + (score_loss(predicted, &sums.detach(), asked)? * SCORES)?)?;
     Ok(loss)
 }
 
@@ -49,18 +52,13 @@ pub fn only_known(logits: &Tensor, known: &Tensor) -> Result<Tensor> {
 }
 
 /// Cross-entropy of the object score plus squared error of the predicted IoU where there is
-/// something.
-fn score_loss<T>(predicted: &MaskPrediction, logits: &Tensor, asked: &Asked<T>) -> Result<Tensor> {
-    let (n, _, height, width) = asked.masks.dims4()?;
-    let filled = Tensor::from_slice(&asked.filled, (n, 1), logits.device())?;
+/// something; the true one is that of the probabilities.
+fn score_loss<T>(predicted: &MaskPrediction, sums: &Tensor, asked: &Asked<T>) -> Result<Tensor> {
+    let filled = Tensor::from_slice(&asked.filled, (asked.filled.len(), 1), sums.device())?;
     let object = binary_cross_entropy(&predicted.object_score, &filled)?.mean_all()?;
-    let inside = ild_ops::upsample_bilinear(&logits.detach(), height, width)?
-        .gt(0.0)?
-        .to_dtype(DType::F32)?;
-    let count = |t: &Tensor| t.sum(D::Minus1)?.sum(D::Minus1); // [n, 1]
-    let both = count(&(&inside * &asked.masks)?)?;
-    let either = ((count(&inside)? + count(&asked.masks)?)? - &both)?;
-    let iou = (both / (either + 1.0)?)?;
+    let sum = |i: usize| sums.narrow(1, i, 1); // [n, 1]
+    let either = ((sum(1)? + sum(2)?)? - sum(0)?)?;
+    let iou = (sum(0)? / (either + 1.0)?)?;
     let missed = ((&predicted.iou - iou)?.sqr()? * filled)?.mean_all()?;
     object + missed
 }

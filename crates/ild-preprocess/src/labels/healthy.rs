@@ -1,0 +1,98 @@
+//! What a person declared free of disease: `{"cases": ["id"], "slices": {"id": [z, …]}}`.
+//!
+//! A slice without a label says nothing by itself: most were never looked at. Only what this file
+//! names is shown to training as "no lesion here".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Cases and slices declared free of disease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Healthy {
+    /// Cases of which every slice is.
+    #[serde(default)]
+    pub cases: BTreeSet<String>,
+    /// Case → slices of the CT, counted from 0.
+    #[serde(default)]
+    pub slices: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl Healthy {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something else.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = ild_io::read_text(path)?;
+        serde_json::from_str(&text).map_err(|error| {
+            Error::refused(
+                path,
+                "{\"cases\": [\"id\"], \"slices\": {\"id\": [z]}}",
+                error.to_string(),
+                "docs/data-format.md describes the file",
+            )
+        })
+    }
+
+    /// Whether nothing is declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty() && self.slices.is_empty()
+    }
+
+    /// Whether anything is declared of a case.
+    #[must_use]
+    pub fn names(&self, case: &str) -> bool {
+        self.cases.contains(case) || self.slices.get(case).is_some_and(|slices| !slices.is_empty())
+    }
+
+    /// Slices of a case of `depth` slices that are declared free of disease.
+    ///
+    /// # Errors
+    /// Names a slice that the CT does not have.
+    pub fn slices_of(
+        &self,
+        case: &str,
+        depth: usize,
+    ) -> std::result::Result<BTreeSet<usize>, usize> {
+        if self.cases.contains(case) {
+            return Ok((0..depth).collect());
+        }
+        let slices = self.slices.get(case).cloned().unwrap_or_default();
+        match slices.last() {
+            Some(&last) if last >= depth => Err(last),
+            _ => Ok(slices),
+        }
+    }
+
+    /// Cases that are named here and not among `there`.
+    pub fn absent<'a>(&'a self, there: &BTreeSet<&str>) -> Vec<&'a str> {
+        let named = self.cases.iter().chain(self.slices.keys()).map(String::as_str);
+        named.filter(|case| !there.contains(case)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_and_slices_are_read_and_anything_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("healthy.json");
+        std::fs::write(&path, r#"{"cases": ["b"], "slices": {"a": [3, 1]}}"#).unwrap();
+        let healthy = Healthy::read(&path).unwrap();
+        assert_eq!(healthy.slices_of("b", 2), Ok([0, 1].into()));
+        assert_eq!(healthy.slices_of("a", 4), Ok([1, 3].into()));
+        assert_eq!(healthy.slices_of("a", 3), Err(3));
+        assert_eq!(healthy.slices_of("c", 3), Ok([].into()));
+        assert_eq!(healthy.absent(&["a"].into()), ["b"]);
+        std::fs::write(&path, r#"{"case": ["b"]}"#).unwrap();
+        assert!(Healthy::read(&path).unwrap_err().is_rejection());
+    }
+}
