@@ -21,6 +21,8 @@ pub struct Evidence {
     pub gate: Vec<f32>,
     /// Of each slice, the probability of each class.
     pub present: Vec<Vec<f32>>,
+    /// Slices that the finder looked at.
+    pub seen: Vec<bool>,
 }
 
 /// Where the slices of a stack lie along z.
@@ -47,6 +49,7 @@ impl Evidence {
             class: Array4::zeros((classes.len(), n, 0, 0)),
             gate: vec![0.0; n],
             present: vec![vec![0.0; classes.len()]; n],
+            seen: vec![false; n],
             classes,
         };
         finder.look(&mut |slice, found| {
@@ -67,15 +70,21 @@ impl Evidence {
         self.lesion.index_axis_mut(Axis(0), z).assign(&found.lesion.mapv(|p| gate * p));
         self.class.slice_mut(s![.., z, .., ..]).assign(&found.class);
         self.gate[z] = gate;
+        self.seen[z] = true;
         self.present[z] = found.present;
     }
 
-    /// Mixes neighbouring slices, `sigma_mm` wide.
+    /// Mixes neighbouring slices, `sigma_mm` wide; nothing reaches a slice that was not looked at.
     pub fn smooth(&mut self, heights: &Heights, sigma_mm: f64) {
         let Heights { z_mm, breaks } = heights;
         smooth_z(self.lesion.view_mut(), z_mm, breaks, sigma_mm);
         for class in self.class.outer_iter_mut() {
             smooth_z(class, z_mm, breaks, sigma_mm);
+        }
+        for (mut lesion, _) in
+            self.lesion.outer_iter_mut().zip(&self.seen).filter(|(_, seen)| !**seen)
+        {
+            lesion.fill(0.0);
         }
     }
 

@@ -20,6 +20,8 @@ pub struct FindSettings {
     pub smallest_ml: f64,
     /// Smaller parts of another class than what they touch take its class, mL.
     pub part_ml: f64,
+    /// Classes whose presence is below this on every slice give no lesion its name.
+    pub presence: f32,
 }
 
 /// A lesion.
@@ -75,7 +77,8 @@ const LUNG_SHARE: f64 = 0.1;
 /// The lesions in `evidence`.
 #[must_use]
 pub fn find(evidence: &Evidence, place: &Place, settings: &FindSettings) -> Found {
-    let mut search = Search { evidence, place, settings, rejected: Vec::new() };
+    let candidates = candidates(evidence, settings.presence);
+    let mut search = Search { evidence, place, settings, candidates, rejected: Vec::new() };
     let mut channels = search.channels(); // 1 + class channel, 0 elsewhere
     search.keep_sure_ones_in_the_lung(&mut channels);
     search.absorb_small_parts(&mut channels);
@@ -87,7 +90,17 @@ struct Search<'a> {
     evidence: &'a Evidence,
     place: &'a Place<'a>,
     settings: &'a FindSettings,
+    /// Class channels that may give a lesion its name.
+    candidates: Vec<usize>,
     rejected: Vec<Rejected>,
+}
+
+/// The class channels that are present anywhere; all of them where none is.
+fn candidates(evidence: &Evidence, least: f32) -> Vec<usize> {
+    let presence = evidence.presence();
+    let all = 0..presence.len();
+    let there: Vec<usize> = all.clone().filter(|&c| presence[c] >= least).collect();
+    if there.is_empty() { all.collect() } else { there }
 }
 
 impl Search<'_> {
@@ -112,7 +125,7 @@ impl Search<'_> {
         }
         let lesion = self.evidence.lesion_on(slice, self.size());
         let mut best = Array2::<f32>::zeros(lesion.dim());
-        for c in 0..self.evidence.classes.len() {
+        for &c in &self.candidates {
             let class = self.evidence.class_on(c, slice, self.size());
             Zip::from(&mut out).and(&mut best).and(&class).and(&lesion).for_each(
                 |out, best, &q, &p| {
@@ -208,8 +221,8 @@ impl Search<'_> {
                 labels.push(0);
                 continue;
             }
-            let (channel, confidence) = votes.winner();
-            let label = self.evidence.classes[channel];
+            let (candidate, confidence) = votes.winner();
+            let label = self.evidence.classes[self.candidates[candidate]];
             labels.push(label);
             let lesion = lesion / piece.voxels as f64;
             let piece = Piece { label, ..piece.clone() };
@@ -221,13 +234,14 @@ impl Search<'_> {
 
     /// Of each piece the votes for its class, and the sum of `S·p`.
     fn votes(&self, pieces: &Pieces) -> Vec<(Votes, f64)> {
-        let k = self.evidence.classes.len();
+        let k = self.candidates.len();
         let mut votes = vec![(Votes::new(k), 0.0); pieces.all.len()];
         let mut here: Option<(StackIndex, Array2<f32>, Vec<Array2<f32>>)> = None;
         pieces.for_each_run(|piece, _, slice, y, columns| {
             if here.as_ref().is_none_or(|(at, ..)| *at != slice) {
                 let size = self.size();
-                let class = (0..k).map(|c| self.evidence.class_on(c, slice, size)).collect();
+                let of = |&c: &usize| self.evidence.class_on(c, slice, size);
+                let class = self.candidates.iter().map(of).collect();
                 here = Some((slice, self.evidence.lesion_on(slice, size), class));
             }
             let Some((_, lesion, class)) = &here else { return };
@@ -257,7 +271,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: FindSettings =
-        FindSettings { high: 0.6, low: 0.4, smallest_ml: 0.3, part_ml: 0.2 };
+        FindSettings { high: 0.6, low: 0.4, smallest_ml: 0.3, part_ml: 0.2, presence: 0.5 };
 
     /// 6 slices of 30 × 40; two classes, labels 3 and 5; nothing found yet.
     fn nothing() -> Evidence {
@@ -266,7 +280,8 @@ mod tests {
             lesion: Array3::zeros((6, 30, 40)),
             class: Array4::from_elem((2, 6, 30, 40), 0.5),
             gate: vec![1.0; 6],
-            present: vec![vec![0.9, 0.1]; 6],
+            present: vec![vec![0.9, 0.6]; 6],
+            seen: vec![true; 6],
         }
     }
 
@@ -310,6 +325,15 @@ mod tests {
         let found = found(&evidence);
         assert_eq!(found.lesions.len(), 1);
         assert_eq!(found.lesions[0].piece.voxels, 200);
+    }
+
+    #[test]
+    fn a_class_that_no_slice_holds_gives_no_lesion_its_name() {
+        let mut evidence = nothing();
+        put(&mut evidence, 4, 0.9, 0.4);
+        assert_eq!(found(&evidence).lesions[0].label, 5);
+        evidence.present = vec![vec![0.9, 0.3]; 6];
+        assert_eq!(found(&evidence).lesions[0].label, 3);
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Context<'_> {
         evidence: &Evidence,
         found: &Found,
     ) -> Result<(Merger, Vec<Track>)> {
-        let mut merger = self.merger(session.scan());
+        // Probabilities are the head's, whoever draws the masks.
+        let mut merger = Merger::new(session.scan().stack_shape(), false);
         let by_head = Head { evidence, found, scan: session.scan() };
         if self.settings.flags.save_probabilities {
             by_head.probabilities(&mut merger);
@@ -174,14 +175,12 @@ impl Head<'_> {
         }
     }
 
-    /// The probabilities of all classes on all slices, claiming nothing.
+    /// The probabilities of all classes on all slices.
     fn probabilities(&self, merger: &mut Merger) {
         for &label in &self.evidence.classes {
-            for slice in (0..self.evidence.gate.len()).map(StackIndex) {
-                let p = self.probability(label, slice);
-                let nothing = Array2::from_elem(p.dim(), false);
-                merger.claim(label, slice, nothing, p.view());
-            }
+            let slices = (0..self.evidence.gate.len()).map(StackIndex);
+            let all = slices.map(|slice| (slice, self.probability(label, slice)));
+            merger.per_label.entry(label).or_default().probabilities = all.collect();
         }
     }
 }

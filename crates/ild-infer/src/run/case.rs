@@ -104,7 +104,7 @@ impl Context<'_> {
         Ok(Segmented { scan, merger, dropped: vec![], provenance, lung: None, encoded })
     }
 
-    pub(super) fn merger(&self, scan: &Scan) -> Merger {
+    fn merger(&self, scan: &Scan) -> Merger {
         Merger::new(scan.stack_shape(), self.settings.flags.save_probabilities)
     }
 

@@ -115,8 +115,11 @@ pub struct Settings {
     #[arg(long, default_value_t = 0.3, value_name = "ML", value_parser = not_negative)]
     pub auto_smallest_ml: f64,
     /// `auto`: smaller parts of another class than what they touch take its class, mL.
-    #[arg(long, default_value_t = 1.0, value_name = "ML", value_parser = not_negative)]
+    #[arg(long, default_value_t = 8.0, value_name = "ML", value_parser = not_negative)]
     pub auto_part_ml: f64,
+    /// `auto`: classes less probable than this on every slice of a case name no lesion in it.
+    #[arg(long, default_value_t = 0.5, value_name = "0..1", value_parser = share)]
+    pub auto_presence: f32,
     /// `heuristic`: candidates are dropped when less than this share of the mask on their start slice is
     /// stable, that is stays when the threshold moves from probability 0.27 to 0.73 (SAM's
     /// stability score).
