@@ -20,6 +20,8 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
         .into_iter()
         .map(|stage| (stage.clone(), settings.table(&stage.table)))
         .collect();
+    let (stages, left_out) = stage::possible(stages, |table, key| settings.text(table, key));
+    left_out.iter().for_each(|why| tracing::warn!("{why}"));
     let stages = stage::needed(stages);
     let programs = cargo::build_programs()?;
     let folder = PathBuf::from(settings.output());
@@ -171,7 +173,7 @@ impl Plan {
             "--report={}",
             folder.join("reports").join(format!("{}.json", self.stage.table)).display()
         ));
-        if force || state == State::Stale {
+        if force || (state == State::Stale && !self.stage.keeps_records) {
             command.arg("--force");
         }
         let started = Instant::now();

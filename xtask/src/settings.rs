@@ -124,6 +124,11 @@ impl Settings {
         Value::String(text)
     }
 
+    /// One setting, if it is a text.
+    pub fn text(&self, table: &str, key: &str) -> Option<String> {
+        self.table(table).get(key).and_then(Value::as_str).map(str::to_owned)
+    }
+
     /// The folder of the run.
     pub fn output(&self) -> String {
         self.tables

@@ -1,5 +1,6 @@
 //! What a stage is: a program, its settings, and which of them are paths that it reads or writes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -26,6 +27,13 @@ pub struct Stage {
     if_made: Vec<String>,
     /// Runs only where this stage runs.
     with: Option<String>,
+    /// Whether the program sees by itself what of its output is still true, so that it need not be
+    /// told to start over when an input has changed.
+    #[serde(default)]
+    pub keeps_records: bool,
+    /// `TABLE.KEY` → values with which the stage cannot work and is left out.
+    #[serde(default)]
+    not_with: BTreeMap<String, Vec<String>>,
     /// Files worth naming at the end of a run.
     #[serde(default)]
     pub shows: Vec<String>,
@@ -53,6 +61,16 @@ pub fn of_task(task: &str) -> anyhow::Result<Vec<Stage>> {
 }
 
 impl Stage {
+    /// The setting that this stage cannot work with, in words; `get` finds a setting.
+    pub fn left_out(&self, get: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
+        self.not_with.iter().find_map(|(setting, values)| {
+            let (table, key) = setting.split_once('.')?;
+            let value = get(table, key)?;
+            let meets = values.iter().any(|unfit| unfit.eq_ignore_ascii_case(&value));
+            meets.then(|| format!("{setting} is {value}"))
+        })
+    }
+
     /// Paths the stage reads under these settings.
     pub fn reads(&self, settings: &Table) -> Vec<PathBuf> {
         let optional = self.if_made.iter().filter(|key| !self.reads.contains(key));
@@ -78,6 +96,34 @@ fn paths(value: Option<&Value>) -> Vec<PathBuf> {
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(one).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Leaves out the stages that cannot work with these settings, and takes what they would have
+/// written from the lists of the others; says which those are.
+pub fn possible(
+    stages: Vec<(Stage, Table)>,
+    get: impl Fn(&str, &str) -> Option<String>,
+) -> (Vec<(Stage, Table)>, Vec<String>) {
+    let (mut kept, mut said, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for (stage, settings) in stages {
+        match stage.left_out(&get) {
+            Some(why) => {
+                gone.extend(stage.writes(&settings));
+                said.push(format!("stage {} is left out: {why}", stage.table));
+            }
+            None => kept.push((stage, settings)),
+        }
+    }
+    let is_gone = |value: &Value| paths(Some(value)).iter().any(|path| gone.contains(path));
+    for (_, settings) in &mut kept {
+        settings.retain(|_, value| !value.is_str() || !is_gone(value));
+        for (_, value) in settings.iter_mut() {
+            if let Value::Array(items) = value {
+                items.retain(|item| !is_gone(item));
+            }
+        }
+    }
+    (kept, said)
 }
 
 /// Leaves out the stages whose outputs no later stage reads, and settings that name what no stage
@@ -182,6 +228,19 @@ mod tests {
         let own = evaluate(&["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"]);
         assert!(!own.contains_key("truth") && !own.contains_key("healthy"), "{own}");
         assert!(own.contains_key("automatic"), "{own}");
+    }
+
+    #[test]
+    fn a_stage_that_cannot_work_with_a_setting_is_left_out_and_said() {
+        let sets = ["nii-to-npz.modality=mr".to_owned()];
+        let settings = Settings::load(None, &sets).unwrap();
+        let all = of_task("pipeline").unwrap().into_iter();
+        let all = all.map(|stage| (stage.clone(), settings.table(&stage.table))).collect();
+        let (kept, said) = possible(all, |table, key| settings.text(table, key));
+        assert_eq!(said, ["stage infer-auto is left out: nii-to-npz.modality is mr"]);
+        let (_, evaluate) = kept.last().unwrap();
+        let baselines = evaluate["baseline"].to_string();
+        assert!(!evaluate.contains_key("automatic") && baselines.contains("infer-box-fill"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Scan {
             id: id.to_owned(),
             pictures: Pictures::Stack(stack.images),
             placement: stack.placement,
-            truth: stack.labels,
+            truth: stack.labels.map(|truth| label_table.only_classes(truth)),
             label_table,
             windowing,
             notes,
@@ -83,7 +83,7 @@ impl Scan {
         let ct = read_volume(path)?;
         let label = truth.map(read_label_map).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
-        let truth = case.label.map(|label| label.labels);
+        let truth = case.label.map(|label| table.only_classes(label.labels));
         Ok(Self { truth, ..Self::of_ct(id, case.ct, windowing, table) })
     }
 

@@ -255,3 +255,38 @@ fn wrong_usage_is_exit_code_2() {
     assert_eq!(ild_io(&["info".as_ref()]).status.code(), Some(2));
     assert_eq!(ild_io(&["convert".as_ref(), "only-one".as_ref()]).status.code(), Some(2));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reader_that_leaves_is_no_fault_and_a_full_disk_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ct.nii.gz");
+    write_volume(&path, &ct([4, 20, 20])).unwrap();
+    let program = env!("CARGO_BIN_EXE_ild-io");
+    for args in [vec!["info".as_ref(), path.as_os_str(), path.as_os_str()], vec!["--help".as_ref()]]
+    {
+        let mut child = Command::new(program).args(&args).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}");
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let out = Command::new(program).args(&args).stdout(full).output().unwrap();
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {}", text(&out.stderr));
+    }
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let out = Command::new(program).args(["info", "absent.nii"]).stderr(full).output().unwrap();
+    assert_eq!(
+        out.status.code(),
+        Some(3),
+        "words that stderr cannot take are lost, the code is not"
+    );
+}
+
+#[test]
+fn a_table_that_no_program_reads_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("a.toml");
+    fs::write(&config, "[training]\nlr = 3e-4\n").unwrap();
+    let out = ild_io(&["info".as_ref(), "--config".as_ref(), &config, "x".as_ref()]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("did you mean [train]?"), "{}", text(&out.stderr));
+}

@@ -84,7 +84,7 @@ fn run(pair: &Aligned, request: &str) -> anyhow::Result<f64> {
 }
 
 fn serve(cli: &Cli) -> anyhow::Result<()> {
-    let truth = AnnotatedCase::read(&cli.reference, Annotated::All)?;
+    let truth = AnnotatedCase::read(&cli.reference, Annotated::All, None)?;
     let prediction = Prediction::read(&cli.predicted, &ild_io::LabelTable::default())?;
     let pair = Aligned::new(&truth, Some(&prediction), &cli.predicted)?;
     ild_cli::serve_timings(|request| run(&pair, request))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::{Array, Dimension};
 use serde::{Deserialize, Serialize};
 
 /// nnU-Net's name for voxels that nobody annotated.
@@ -82,6 +83,15 @@ impl LabelTable {
         id != 0 && Some(id) != self.1
     }
 
+    /// `labels` without the voxels that nobody annotated: they become background.
+    #[must_use]
+    pub fn only_classes<D: Dimension>(&self, labels: Array<u8, D>) -> Array<u8, D> {
+        match self.1 {
+            Some(ignored) => labels.mapv_into(|id| if id == ignored { 0 } else { id }),
+            None => labels,
+        }
+    }
+
     /// Name of `id`, or `label <id>` when the table does not know it.
     #[must_use]
     pub fn name(&self, id: u8) -> String {
@@ -140,6 +150,7 @@ mod tests {
         let made = table(&[(1, "GGO"), (3, "ignore")]);
         assert_eq!((made.0.len(), made.ignored(), made.name(3)), (1, Some(3), "ignore".to_owned()));
         assert!(made.is_class(1) && !made.is_class(3) && !made.is_class(0) && made.is_class(2));
+        assert_eq!(made.only_classes(ndarray::arr1(&[0u8, 1, 3, 7])), ndarray::arr1(&[0, 1, 0, 7]));
         let text = serde_json::to_string(&made).unwrap();
         assert_eq!(serde_json::from_str::<LabelTable>(&text).unwrap(), made);
     }

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ild_cli::Refusal;
 use ild_io::{LabelMap, SAME_GRID_MM, same_grid};
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, Axis, Zip};
 
 use crate::{AnnotatedCase, Error, Labels, Prediction, Result};
 
@@ -32,6 +33,8 @@ pub struct Aligned {
     pub predicted_elsewhere: BTreeMap<u8, u64>,
     /// How many slices that are, 0 when the prediction covers only annotated slices.
     pub slices_elsewhere: usize,
+    /// Voxels on annotated slices that nobody annotated and that are in no count.
+    pub left_out: u64,
 }
 
 impl Aligned {
@@ -71,11 +74,13 @@ impl Aligned {
             voxel_ml: truth.placement.geometry().voxel_volume_ml(),
             predicted_elsewhere: BTreeMap::new(),
             slices_elsewhere: 0,
+            left_out: 0,
         };
         if let Some(prediction) = prediction {
             let turned = in_order_of(truth, prediction, path);
             let prediction = turned.as_ref().unwrap_or(prediction);
             let whole = covers_whole_ct(truth, prediction, path)?;
+            same_slices(truth, prediction, path)?;
             let slice_of = |i: usize| if whole { z_index[i] } else { i };
             aligned.predicted = prediction.labels.map(|stack| block(stack, &slice_of));
             if whole {
@@ -83,6 +88,26 @@ impl Aligned {
             }
         }
         Ok(aligned)
+    }
+
+    /// Leaves out the voxels that nobody annotated, on both sides; a prediction of `ignored` itself
+    /// is none.
+    #[must_use]
+    pub fn without(mut self, ignored: u8) -> Self {
+        let unknown = self.reference.mapv(|id| id == ignored);
+        self.left_out = unknown.iter().filter(|&&unknown| unknown).count() as u64;
+        let clear = |map: &mut Array3<u8>| {
+            Zip::from(map).and(&unknown).for_each(|id, &unknown| {
+                *id = if unknown || *id == ignored { 0 } else { *id };
+            });
+        };
+        clear(&mut self.reference);
+        match &mut self.predicted {
+            Labels::One(map) => clear(map),
+            Labels::PerClass(maps) => maps.values_mut().for_each(clear),
+        }
+        self.predicted_elsewhere.remove(&ignored);
+        self
     }
 
     fn count_elsewhere(&mut self, truth: &AnnotatedCase, labels: &Labels) {
@@ -122,6 +147,7 @@ fn in_order_of(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> O
         shape_zyx: map.geometry.shape_zyx,
         geometry: Some(map.geometry),
         labels: Labels::One(map.labels),
+        ..prediction.clone()
     })
 }
 
@@ -154,6 +180,28 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
         None => {}
     }
     Ok(fits_whole)
+}
+
+/// Refuses a stack that says of itself that it holds other slices than were annotated.
+fn same_slices(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) -> Result<()> {
+    let wanted = truth.placement.z_index();
+    match &prediction.z_index {
+        Some(found) if truth.placement.knows_slices() && found.as_slice() != wanted => {
+            let [wanted, found] =
+                [wanted, found].map(|slices| match (slices.first(), slices.last()) {
+                    (Some(first), Some(last)) => {
+                        format!("{} slices from {first} to {last}", slices.len())
+                    }
+                    _ => "no slices".to_owned(),
+                });
+            Err(Refusal::of(path)
+                .expected(format!("`z_index` of the annotated slices, {wanted}"))
+                .found(found)
+                .next("predict the annotated slices, or the whole CT as NIfTI")
+                .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// All that can be compared when the ground truth does not know where it lies.

@@ -21,13 +21,14 @@ pub struct AnnotatedCase {
 }
 
 impl AnnotatedCase {
-    /// Reads an NPZ (its `gts` are the annotated slices) or a NIfTI label map.
+    /// Reads an NPZ (its `gts` are the annotated slices) or a NIfTI label map. A slice of which
+    /// only `ignored` is known was not annotated.
     ///
     /// # Errors
     /// When the file is refused or cannot be read, and for an NPZ without `gts`.
-    pub fn read(path: &Path, annotated: Annotated) -> Result<Self> {
+    pub fn read(path: &Path, annotated: Annotated, ignored: Option<u8>) -> Result<Self> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-        if is_npz { Self::from_npz(path) } else { Self::from_nifti(path, annotated) }
+        if is_npz { Self::from_npz(path) } else { Self::from_nifti(path, annotated, ignored) }
     }
 
     fn from_npz(path: &Path) -> Result<Self> {
@@ -48,10 +49,11 @@ impl AnnotatedCase {
         })
     }
 
-    fn from_nifti(path: &Path, annotated: Annotated) -> Result<Self> {
+    fn from_nifti(path: &Path, annotated: Annotated, ignored: Option<u8>) -> Result<Self> {
         let map = read_label_map(path)?;
+        let is_class = |id: &u8| *id != 0 && Some(*id) != ignored;
         let labelled =
-            |slice: ArrayView2<u8>| annotated == Annotated::All || slice.iter().any(|&id| id != 0);
+            |slice: ArrayView2<u8>| annotated == Annotated::All || slice.iter().any(is_class);
         let z_index: Vec<usize> = map
             .labels
             .outer_iter()

@@ -227,7 +227,8 @@ fn class_scores(pair: &Aligned, id: u8, scan: &PairScan, settings: ScoreSettings
     let confusion = scan.total(id);
     let slice_dice = scan.slices.iter().filter_map(|slice| slice.get(&id)?.dice()).collect();
     let [_, height, width]: [usize; 3] = pair.reference.dim().into();
-    let voxels = (pair.annotated.iter().filter(|a| **a).count() * height * width) as u64;
+    let voxels =
+        (pair.annotated.iter().filter(|a| **a).count() * height * width) as u64 - pair.left_out;
     let elsewhere = pair.predicted_elsewhere.get(&id).copied().unwrap_or(0);
     let mut scores = ClassScores {
         confusion,

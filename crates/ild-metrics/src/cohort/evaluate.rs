@@ -12,7 +12,7 @@ use crate::cohort::{Cohort, Outcome, Role, ScoredCase, System, classes_of};
 use crate::presence::calibration::PresenceStatement;
 use crate::presence::presence_statements;
 use crate::{
-    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, HealthySystem,
+    Aligned, AnnotatedCase, Bootstrap, CaseScores, Error, EvaluateSettings, HealthySystem, Labels,
     NamedFolder, Prediction, Result, ScoreSettings, WholeCt,
 };
 
@@ -216,26 +216,35 @@ struct Scored {
 
 impl CaseJob<'_> {
     fn score(&self, settings: &EvaluateSettings, table: Option<&LabelTable>) -> Result<Scored> {
-        let truth = AnnotatedCase::read(self.reference, settings.annotated)?;
+        let ignored = table.and_then(LabelTable::ignored);
+        let truth = AnnotatedCase::read(self.reference, settings.annotated, ignored)?;
         if truth.placement.z_index().is_empty() {
             tracing::warn!(
                 "{}: no slice holds a label, so none counts as annotated; --annotated all takes them all",
                 self.reference.display()
             );
         }
-        let table = table.cloned().or_else(|| truth.label_table.clone()).unwrap_or_default();
+        let named = table.cloned().or_else(|| truth.label_table.clone());
+        // Nobody named the labels: masks may still be filed under the names of the ILD classes, but
+        // another disease's label map gets numbers.
+        let for_masks = named.clone().unwrap_or_default();
+        let mut table = named.unwrap_or_else(|| LabelTable::new(BTreeMap::new()));
         let wanted: BTreeSet<u8> = table.0.keys().copied().collect();
+        let scored = |pair: Aligned| match table.ignored() {
+            Some(ignored) => pair.without(ignored),
+            None => pair,
+        };
         let settings = ScoreSettings {
             nsd_tolerance_mm: settings.nsd_tolerance_mm,
             lesion_overlap: settings.lesion_overlap,
         };
-        let one = |file: &Option<&PathBuf>| -> Result<(Outcome, CaseScores)> {
+        let one = |file: &Option<&PathBuf>| -> Result<(Outcome, CaseScores, Vec<u8>)> {
             let (outcome, pair) = match file {
                 None => {
                     tracing::warn!("{}: no prediction, counted as a failure", self.case);
                     (Outcome::Missing, Aligned::new(&truth, None, Path::new(""))?)
                 }
-                Some(path) => match Prediction::read(path, &table)
+                Some(path) => match Prediction::read(path, &for_masks)
                     .and_then(|prediction| Aligned::new(&truth, Some(&prediction), path))
                 {
                     Ok(pair) => (Outcome::Scored, pair),
@@ -245,9 +254,26 @@ impl CaseJob<'_> {
                     }
                 },
             };
-            Ok((outcome, CaseScores::new(&pair, &wanted, settings)))
+            let pair = scored(pair);
+            let of_masks = match &pair.predicted {
+                Labels::PerClass(maps) => maps.keys().copied().collect(),
+                Labels::One(_) => Vec::new(),
+            };
+            Ok((outcome, CaseScores::new(&pair, &wanted, settings), of_masks))
         };
-        Ok(Scored { by_system: self.predictions.iter().map(one).collect::<Result<_>>()?, table })
+        let mut by_system = Vec::new();
+        let mut filed = BTreeSet::new();
+        for file in &self.predictions {
+            let (outcome, scores, of_masks) = one(file)?;
+            by_system.push((outcome, scores));
+            filed.extend(of_masks);
+        }
+        for id in filed {
+            if let Some(label) = for_masks.0.get(&id) {
+                table.0.entry(id).or_insert_with(|| label.clone());
+            }
+        }
+        Ok(Scored { by_system, table })
     }
 
     fn scored_case(

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ild_io::cohort::alike;
 use ild_io::{Geometry, LabelTable, NpyArray, NpzFile, read_label_map};
 use ndarray::{Array3, ArrayView3, Axis, Ix3};
 
 use crate::{Error, Result};
+
+/// Arrays of an NPZ that are no masks.
+const NO_MASKS: [&str; 8] =
+    ["imgs", "gts", "spacing", "z_index", "affine", "shape", "window", "label_table"];
 
 /// Label ids `[z, y, x]`, in one map or in one map per class when classes overlap.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +53,8 @@ pub struct Prediction {
     pub geometry: Option<Geometry>,
     /// Number of slices, rows and columns.
     pub shape_zyx: [usize; 3],
+    /// Which slices of the CT an NPZ holds, when it says so.
+    pub z_index: Option<Vec<usize>>,
 }
 
 impl Prediction {
@@ -65,50 +72,71 @@ impl Prediction {
             shape_zyx: map.geometry.shape_zyx,
             geometry: Some(map.geometry),
             labels: Labels::One(map.labels),
+            z_index: None,
         })
     }
 
     fn from_npz(path: &Path, table: &LabelTable) -> Result<Self> {
         let mut npz = NpzFile::open(path)?;
+        let z_index = npz.get("z_index")?.map(|array| slices(&array, path)).transpose()?;
         if let Some(array) = npz.get("segs")? {
             let map = volume(array, "segs", path)?;
-            return Ok(Self { shape_zyx: shape(&map), geometry: None, labels: Labels::One(map) });
+            let (shape_zyx, labels) = (shape(&map), Labels::One(map));
+            return Ok(Self { shape_zyx, geometry: None, labels, z_index });
         }
         let mut maps = BTreeMap::new();
-        for (&id, label) in &table.0 {
-            if let Some(array) = npz.get(&label.name)? {
-                let map = volume(array, &label.name, path)?;
-                maps.insert(id, map.mapv_into(|inside| if inside == 0 { 0 } else { id }));
-            }
-        }
-        let keys = npz.keys();
-        let unknown: Vec<&String> =
-            keys.iter().filter(|key| !table.0.values().any(|label| label.name == **key)).collect();
-        if !unknown.is_empty() {
-            tracing::debug!(
-                "{}: arrays that are no label of the table are left out: {unknown:?}",
-                path.display()
-            );
+        let keys: Vec<String> =
+            npz.keys().into_iter().filter(|key| !NO_MASKS.contains(&key.as_str())).collect();
+        for key in &keys {
+            let Some(id) = table.id(key) else { return Err(no_label(key, table, path)) };
+            let Some(array) = npz.get(key)? else { continue };
+            let map = volume(array, key, path)?;
+            maps.insert(id, map.mapv_into(|inside| if inside == 0 { 0 } else { id }));
         }
         let shapes: Vec<[usize; 3]> = maps.values().map(shape).collect();
         match shapes.first() {
             Some(&shape_zyx) if shapes.iter().all(|s| *s == shape_zyx) => {
-                Ok(Self { labels: Labels::PerClass(maps), geometry: None, shape_zyx })
+                Ok(Self { labels: Labels::PerClass(maps), geometry: None, shape_zyx, z_index })
             }
             Some(_) => Err(Error::rejected(path, "masks of one shape", format!("{shapes:?}"), "")),
-            None => {
-                let names: Vec<&str> = table.0.values().map(|label| label.name.as_str()).collect();
-                let wanted =
-                    format!("an array `segs`, or one per label name ({})", names.join(", "));
-                Err(Error::rejected(
-                    path,
-                    wanted,
-                    format!("{keys:?}"),
-                    "name the labels with --labels",
-                ))
-            }
+            None => Err(Error::rejected(
+                path,
+                format!("an array `segs`, or one per label name ({})", names(table).join(", ")),
+                format!("{keys:?}"),
+                "name the labels with --labels",
+            )),
         }
     }
+}
+
+fn names(table: &LabelTable) -> Vec<&str> {
+    table.0.values().map(|label| label.name.as_str()).collect()
+}
+
+/// A mask under a name that is no label's would be a class that nobody predicted, in silence.
+fn no_label(key: &str, table: &LabelTable, path: &Path) -> Error {
+    let names = names(table);
+    let near = names.iter().copied().find(|name| alike(key, name));
+    let next = near.map_or_else(
+        || "name the labels with --labels, or leave the array out".to_owned(),
+        |near| format!("did you mean `{near}`? the name counts to the letter"),
+    );
+    Error::rejected(
+        path,
+        format!("arrays called like labels ({})", names.join(", ")),
+        format!("one called `{key}`"),
+        next,
+    )
+}
+
+/// Slice numbers of a stack.
+fn slices(array: &NpyArray, path: &Path) -> Result<Vec<usize>> {
+    let values = array.to_f64();
+    let whole = |v: &f64| v.fract() == 0.0 && (0.0..65536.0).contains(v);
+    if values.iter().all(whole) {
+        return Ok(values.into_iter().map(|v| v as usize).collect());
+    }
+    Err(Error::rejected(path, "`z_index` of slice numbers", format!("{values:?}"), ""))
 }
 
 fn shape(map: &Array3<u8>) -> [usize; 3] {

@@ -334,5 +334,12 @@ impl Table {
 /// A column as text; an empty field is an empty string.
 fn strings(frame: &DataFrame, name: &str) -> Option<Vec<String>> {
     let column = frame.column(name).ok()?.cast(&DataType::String).ok()?;
-    Some(column.str().ok()?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
+    Some(
+        column
+            .str()
+            .ok()?
+            .iter()
+            .map(|value| columns::uncell(value.unwrap_or_default()).to_owned())
+            .collect(),
+    )
 }

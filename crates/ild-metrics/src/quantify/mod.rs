@@ -244,6 +244,8 @@ impl QuantifyInput {
         };
         let case = settings.case();
         let table = LabelNames::of_mask(settings.labels.as_deref(), &settings.mask, &case)?;
-        Ok(Self { case, map, lung, ct, table: table.or_numbers() })
+        let table = table.or_numbers();
+        let map = LabelMap { labels: table.only_classes(map.labels), ..map };
+        Ok(Self { case, map, lung, ct, table })
     }
 }

@@ -110,7 +110,7 @@ pub fn charts(cohort: &Cohort) -> Vec<NamedChart> {
         vec![NamedChart { file: "dsc_overview".to_owned(), chart: overview(cohort, dice) }];
     let system = &cohort.systems[0];
     charts.extend(cohort.classes.iter().map(|&class| NamedChart {
-        file: format!("dsc_{}", file_name(&cohort.table.name(class))),
+        file: format!("dsc_{}", cohort.table.file_name(class)),
         chart: of_class(cohort, system, class, dice),
     }));
     charts
@@ -147,9 +147,4 @@ fn of_class(cohort: &Cohort, system: &System, class: u8, dice: &Metric) -> Chart
         y_label: String::new(),
         marks: Marks::Bars { bars, mean_line: true },
     }
-}
-
-/// A class's name as part of a file name.
-fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }

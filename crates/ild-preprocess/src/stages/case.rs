@@ -97,12 +97,11 @@ pub struct CaseFacts {
 pub struct CaseLabels {
     /// Where they are.
     pub runs: LabelRuns,
+    /// Where nobody annotated; no dust is taken away there.
+    pub ignored: Option<LabelRuns>,
     /// Grid of the label file.
     pub geometry: Geometry,
 }
-
-/// The label that teaches nothing.
-const IGNORE: &str = "ignore";
 
 /// A window that flattens more than this share of the lung is warned about.
 const FLATTENED_WARNING: f64 = 0.5;
@@ -124,8 +123,7 @@ impl CaseSettings {
     /// The id named `ignore`, nnU-Net's word for voxels that teach nothing.
     #[must_use]
     pub fn ignored(&self) -> Option<u8> {
-        let mut ids = self.label_table.0.iter();
-        ids.find(|(_, label)| label.name == IGNORE).map(|(id, _)| *id)
+        self.label_table.ignored()
     }
 
     /// Slices to show: those with a lesion, and those declared free of disease.
@@ -155,9 +153,16 @@ impl CaseSettings {
 }
 
 fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
-    let mut runs = LabelRuns::new(map.labels.view(), &settings.removed_ids);
+    let no_class = settings.label_table.ignored();
+    let removed: Vec<u8> = settings.removed_ids.iter().copied().chain(no_class).collect();
+    let mut runs = LabelRuns::new(map.labels.view(), &removed);
+    let ignored = no_class.map(|no_class| {
+        let others: Vec<u8> = (1..=255).filter(|id| *id != no_class).collect();
+        LabelRuns::new(map.labels.view(), &others)
+    });
     if let Some(tumor_id) = settings.tumor_id {
-        let table_max = settings.label_table.0.keys().max().copied().unwrap_or(0);
+        let known = settings.label_table.0.keys().copied().chain(no_class);
+        let table_max = known.max().unwrap_or(0);
         let case_max = runs.all().iter().map(|run| run.label).max().unwrap_or(0);
         let first_id = if settings.reference_instance_ids {
             reference_first_id(&runs, tumor_id)
@@ -173,8 +178,8 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
             )
         })?;
     }
-    let runs = remove_dust(&runs, settings.limits, settings.ignored());
-    Ok(CaseLabels { runs, geometry: map.geometry })
+    let runs = remove_dust(&runs, settings.limits, no_class);
+    Ok(CaseLabels { runs, ignored, geometry: map.geometry })
 }
 
 /// Reads the CT of a case and puts its labelled slices together.
@@ -237,8 +242,11 @@ pub fn build_stack(
     drop(volume.voxels);
     let [_, height, width] = labels.runs.shape_zyx();
     let mut gts = Array3::zeros((slices.len(), height, width));
-    for (slice, &z) in gts.outer_iter_mut().zip(&slices) {
-        labels.runs.paint(z, slice);
+    for (mut slice, &z) in gts.outer_iter_mut().zip(&slices) {
+        labels.runs.paint(z, slice.view_mut());
+        if let Some(ignored) = &labels.ignored {
+            ignored.paint(z, slice);
+        }
     }
     let stack = SliceStack {
         images,

@@ -186,7 +186,8 @@ pub(crate) fn write_slices(
     for (i, label) in labels.outer_iter().enumerate() {
         let name = if stack.is_2d { case.to_owned() } else { format!("{case}-{i:03}") };
         let small = resize_nearest(label, LABEL_SIZE, LABEL_SIZE);
-        let ids = ids_in(&small);
+        let is_class = |id: &u8| stack.label_table.as_ref().is_none_or(|table| table.is_class(*id));
+        let ids: Vec<u8> = ids_in(&small).into_iter().filter(is_class).collect();
         // Stage 1 puts a slice without any label into an NPZ only where it was declared free of
         // disease.
         let healthy = label.iter().all(|&id| id == 0);
