@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::NiftiBytes;
 use ild_io::{
-    Geometry, Images, LabelTable, Placement, SliceStack, Volume, Voxels, Window, read_label_map,
-    read_volume, write_npz, write_volume,
+    Geometry, Images, LabelTable, Placement, SliceStack, Volume, Voxels, Window,
+    read_label_map_as_stored, read_volume, read_volume_as_stored, write_npz, write_volume,
 };
 use ndarray::Array3;
 
@@ -118,10 +118,13 @@ fn info_of_a_case_names_labels_and_gaps_in_json() {
     let out = ild_io(&["info".as_ref(), "--json".as_ref(), &path]);
     let list: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(list[0]["shape"], serde_json::json!([3, 6, 5]));
+    let label = &list[0]["labels"][0];
     assert_eq!(
-        list[0]["labels"],
-        serde_json::json!([{"id": 2, "name": "Reticulation", "voxels": 1, "volume_ml": 0.00675}])
+        (&label["id"], &label["name"], &label["voxels"]),
+        (&2.into(), &"Reticulation".into(), &1.into())
     );
+    // The volume is the determinant of the affine.
+    assert!((label["volume_ml"].as_f64().unwrap() - 0.00675).abs() < 1e-12, "{label}");
     assert_eq!(list[0]["window"]["level_hu"], 40.0);
     let warnings = list[0]["warnings"].to_string();
     assert!(
@@ -187,8 +190,8 @@ fn the_slices_of_a_case_go_to_their_places() {
     write_npz(&npz, &case).unwrap();
     assert_eq!(ild_io(&["convert".as_ref(), &npz, &out]).status.code(), Some(0));
     let (volume, labels) = (
-        read_volume(&out).unwrap(),
-        read_label_map(&folder.path().join("look_gts.nii.gz")).unwrap(),
+        read_volume_as_stored(&out).unwrap(),
+        read_label_map_as_stored(&folder.path().join("look_gts.nii.gz")).unwrap(),
     );
     let Voxels::U8(voxels) = &volume.voxels else { panic!("uint8 expected") };
     assert_eq!(voxels.dim(), (9, 6, 5));
@@ -224,13 +227,14 @@ fn a_killed_run_leaves_nothing_half_written() {
         run.kill().unwrap();
         run.wait().unwrap();
         if to.exists() {
-            assert_eq!(read_volume(&to).unwrap().voxels, volume.voxels, "killed after {after} ms");
+            let read = read_volume_as_stored(&to).unwrap();
+            assert_eq!(read.voxels, volume.voxels, "killed after {after} ms");
             fs::remove_file(&to).unwrap();
         }
     }
     assert!(killed >= 3, "only {killed} runs were killed while they worked");
     assert_eq!(ild_io(&["convert".as_ref(), &from, &to]).status.code(), Some(0));
-    assert_eq!(read_volume(&to).unwrap().voxels, volume.voxels);
+    assert_eq!(read_volume_as_stored(&to).unwrap().voxels, volume.voxels);
 }
 
 /// A file-size limit stands for a full disk: the write fails in the middle.

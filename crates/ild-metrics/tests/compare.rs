@@ -4,10 +4,11 @@ mod made;
 
 use std::path::Path;
 
-use made::{grid, run, shifted, truth, write_map};
+use made::{grid, name_labels, run, shifted, truth, write_map};
 
 /// Ground truth, perfect predictions, and others shifted by 2, 4 and 0 columns.
 fn three_cases(at: &Path) {
+    name_labels(at);
     for (case, columns) in [("a", 2), ("b", 4), ("c", 0)] {
         write_map(&at.join(format!("gt/{case}.nii.gz")), truth(), grid());
         write_map(&at.join(format!("pred/{case}.nii.gz")), truth(), grid());

@@ -9,7 +9,7 @@ use ild_io::{Geometry, Images, Placement, SliceStack, write_npz};
 use ndarray::{Array3, s};
 use serde_json::Value;
 
-use made::{SHAPE, VOXEL_ML, grid, near, shifted, truth, write_map};
+use made::{SHAPE, VOXEL_ML, grid, name_labels, near, shifted, truth, write_map};
 
 fn evaluate(folder: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ild-metrics"))
@@ -32,6 +32,7 @@ fn metric(summary: &Value, system: usize, class: &str, metric: &str) -> Value {
 fn a_perfect_a_shifted_and_an_empty_prediction_score_as_counted_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    name_labels(at);
     write_map(&at.join("gt/a.nii.gz"), truth(), grid());
     write_map(&at.join("pred/a.nii.gz"), truth(), grid());
     write_map(&at.join("shifted/a.nii.gz"), shifted(&truth(), 2), grid());
@@ -118,6 +119,7 @@ fn a_prediction_on_another_grid_is_refused_in_mm_and_the_others_go_on() {
 fn a_prediction_stored_in_another_order_scores_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    name_labels(at);
     for codes in ["LPS", "RAS", "SPL", "ASR"] {
         let (gt, pred) =
             (at.join(format!("gt/{codes}.nii.gz")), at.join(format!("pred/{codes}.nii.gz")));

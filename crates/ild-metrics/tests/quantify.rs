@@ -5,7 +5,7 @@ mod made;
 use std::path::Path;
 
 use ild_io::{Affine, Geometry, Volume, Voxels, write_volume};
-use made::{grid, near, run, truth, write_map};
+use made::{grid, name_labels, near, run, truth, write_map};
 use ndarray::{Array3, s};
 use serde_json::Value;
 
@@ -46,6 +46,7 @@ fn json(path: &Path) -> Value {
 fn volumes_shares_and_regions_are_those_counted_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    name_labels(at);
     write_map(&at.join("mask.nii.gz"), lesions(), body());
     write_map(&at.join("lung.nii.gz"), lungs(), body());
     let (code, text) =

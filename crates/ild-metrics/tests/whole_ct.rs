@@ -7,11 +7,12 @@ use std::path::Path;
 use ndarray::{Array3, s};
 use serde_json::{Value, json};
 
-use made::{SHAPE, VOXEL_ML, grid, near, run, truth, write_map};
+use made::{SHAPE, VOXEL_ML, grid, name_labels, near, run, truth, write_map};
 
 /// Only slices 2 and 3 were outlined. The automatic prediction misses a column of class 2 on slice 5
 /// and invents ten voxels of class 4 on slice 7, which shows no disease.
 fn folders(at: &Path) {
+    name_labels(at);
     let mut outlined = truth();
     outlined.slice_mut(s![4.., .., ..]).fill(0);
     let mut automatic = truth();

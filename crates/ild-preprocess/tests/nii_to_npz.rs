@@ -62,7 +62,7 @@ fn another_split_moves_files_and_leaves_none_behind() {
     let cohort = Cohort::of(10);
     expect(&mut cohort.nii_to_npz("npz"), 0);
     let first = cohort.names("npz");
-    let (table, _) = expect(cohort.nii_to_npz("npz").args(["--seed", "5"]), 0);
+    let (table, _) = expect(cohort.nii_to_npz("npz").args(["--seed", "5", "--redraw"]), 0);
     assert!(table.contains("0 written, 10 unchanged"), "{table}");
     let second = cohort.names("npz");
     assert_ne!(first, second);

@@ -99,7 +99,7 @@ mod tests {
     fn an_answer_wholly_outside_its_box_is_told_and_one_that_touches_it_is_not() {
         assert_eq!(note(8..12), Vec::<String>::new());
         let text = note(9..12).join("");
-        assert!(text.contains("outside the start box of Honeycombing on slice 1"), "{text}");
-        assert!(note(0..0).join("").contains("nothing at the start prompt of Honeycombing"));
+        assert!(text.contains("outside the start box of: Honeycombing on slice 1"), "{text}");
+        assert!(note(0..0).join("").contains("nothing at the start prompt of: Honeycombing"));
     }
 }

@@ -37,6 +37,13 @@ pub fn write_map(path: &Path, labels: Array3<u8>, affine: Affine) {
     .unwrap();
 }
 
+/// Names for the ids, where every program looks for them: above the folders of the masks.
+pub fn name_labels(folder: &Path) {
+    let names = r#"{"1": "ILD1", "2": "Reticulation", "3": "GGO-reticulation", "4": "ILD4",
+        "5": "Honeycombing"}"#;
+    std::fs::write(folder.join("labels.json"), names).unwrap();
+}
+
 pub fn grid() -> Affine {
     Affine::from_spacing_xyz_mm(SPACING_XYZ_MM)
 }

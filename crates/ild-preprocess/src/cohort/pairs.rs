@@ -115,6 +115,9 @@ fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
             .filter_map(|path| path.file_name())
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
+        if names.is_empty() {
+            return "none".to_owned();
+        }
         shown(&names.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let any = |folder: &Path| {

@@ -15,6 +15,8 @@ const SAME_SPACING_RELATIVE: f64 = 1e-3;
 /// Steps between slices may differ by this share of a step: positions are rounded, tables stop a
 /// little early or late.
 const EVEN_STEP_RELATIVE: f64 = 0.05;
+/// Or by this much: positions rounded to a tenth of a millimetre move a step by up to a tenth, mm.
+const ROUNDED_STEP_MM: f64 = 0.1001;
 /// Steps that each pass may together move a slice this far from its place on the even grid, mm.
 const DRIFT_MM: f64 = 0.5;
 /// Two slices closer than this are at the same place.
@@ -135,9 +137,9 @@ fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()>
     let mut sorted = steps.clone();
     sorted.sort_by(f64::total_cmp);
     let Some(&usual) = sorted.get(sorted.len() / 2) else { return Ok(()) };
-    let uneven: Vec<usize> = (0..steps.len())
-        .filter(|&i| (steps[i] - usual).abs() > EVEN_STEP_RELATIVE * usual)
-        .collect();
+    let allowed = (EVEN_STEP_RELATIVE * usual).max(ROUNDED_STEP_MM);
+    let uneven: Vec<usize> =
+        (0..steps.len()).filter(|&i| (steps[i] - usual).abs() > allowed).collect();
     let Some(&i) = uneven.first() else { return Ok(()) };
     let between = format!("between {} and {}", slices[i].name(), slices[i + 1].name());
     let times = steps[i] / usual;
