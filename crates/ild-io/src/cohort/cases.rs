@@ -119,12 +119,13 @@ fn add(found: &mut Files, paths: &[PathBuf], folder: &Path, wanted: &Wanted) -> 
     for path in paths.iter().filter(|path| !is_hidden(path)) {
         let Some(name) = path.file_name() else { continue };
         let Some(text) = name.to_str() else {
-            if case_of(&name.to_string_lossy(), wanted).is_some() && path.is_file() {
+            if case_of(&name.to_string_lossy(), wanted).is_some() {
                 found.unnameable.push(path.clone());
             }
             continue;
         };
-        let Some(case) = case_of(text, wanted).filter(|_| path.is_file()) else { continue };
+        // Whatever has a case's name is one; a reader refuses what is no file, in words.
+        let Some(case) = case_of(text, wanted) else { continue };
         if is_for_looking(path, text) {
             continue;
         }
