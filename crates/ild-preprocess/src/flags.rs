@@ -1,6 +1,7 @@
 //! The flags of both stages, and what they mean to the library.
 #![allow(
     rustdoc::invalid_html_tags,
+    rustdoc::broken_intra_doc_links,
     reason = "the flags' docs are help texts: a terminal shows `<case>` as it is"
 )]
 
