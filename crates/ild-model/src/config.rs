@@ -118,7 +118,7 @@ impl Sam2Config {
     /// A named size (`t`, `s`, `b+`, `l`, `nano`) or the description in a TOML file.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] for a word that is neither; [`Error::Rejected`] for a file that does
+    /// [`Error::UnknownModel`] for a word that is neither; [`Error::Refused`] for a file that does
     /// not describe a model.
     pub fn from_name_or_file(model: &str) -> Result<Self> {
         if let Some((name, toml)) = NAMED.iter().find(|(name, _)| *name == model) {

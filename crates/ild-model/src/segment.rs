@@ -80,7 +80,7 @@ fn write_npy<T: WritableElement, D: ndarray::Dimension>(
 /// Reads a slice: `(H, W, 3)` or `(H, W)` of `uint8`; a grey slice becomes three equal channels.
 ///
 /// # Errors
-/// [`Error::Rejected`] for any other array, [`Error::Io`] for a file that cannot be read.
+/// [`Error::Refused`] for any other array, [`Error::Io`] for a file that cannot be read.
 pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
     let refuse = |found: String| {
         Error::rejected(

@@ -13,7 +13,7 @@ impl Weights {
     /// Label ids of the lesion head's class channels; `None` for weights without a head.
     ///
     /// # Errors
-    /// [`Error::Rejected`] when there are tensors of a head and no such list, or the list is none.
+    /// [`Error::Refused`] when there are tensors of a head and no such list, or the list is none.
     pub fn lesion_classes(&self) -> Result<Option<Vec<u8>>> {
         let has_tensors = self.names().any(|name| name.starts_with(lesion_head::PREFIX));
         let refuse = |found: String| {

@@ -68,7 +68,7 @@ impl Weights {
     /// PyTorch's `.pt` and `.pth`.
     ///
     /// # Errors
-    /// [`Error::Rejected`] or [`Error::Checkpoint`] for a file that is no checkpoint, [`Error::Io`]
+    /// [`Error::Refused`] or [`Error::Checkpoint`] for a file that is no checkpoint, [`Error::Io`]
     /// for one that cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(Self { origin: Some(path.to_owned()), ..Self::read_content(path)? })
