@@ -51,6 +51,30 @@ fn a_declared_slice_with_a_label_is_refused() {
     assert!(log.contains("no slice 8: the CT has 8, counted from 0"), "{log}");
 }
 
+/// The numbers are those a viewer shows. A CT stored from head to foot is turned when it is read, and
+/// what was declared of its slices with it.
+#[test]
+fn slices_are_counted_as_the_file_stores_them() {
+    let (from_feet, from_head) = (Cohort::new(), Cohort::new());
+    from_feet.add("case00", &lesions());
+    let mut turned = lesions();
+    turned.invert_axis(ndarray::Axis(0));
+    let mut grid = common::geometry(SHAPE);
+    grid.affine.0[2][2] *= -1.0;
+    from_head.add_on("case00", &turned, Array3::from_elem(SHAPE, -800), grid);
+    let shown = |cohort: &Cohort, z: usize| {
+        let file = cohort.path("healthy.json");
+        fs::write(&file, format!(r#"{{"slices": {{"case00": [{z}]}}}}"#)).unwrap();
+        let out = format!("npz{z}");
+        let flags = ["--ratios", "1,0,0"];
+        expect(cohort.nii_to_npz(&out).arg("--healthy").arg(&file).args(flags), 0);
+        let case = read_npz(&cohort.path(&format!("{out}/npz_train/CT_ILD/case00.npz"))).unwrap();
+        case.placement.z_index().to_vec()
+    };
+    assert_eq!(shown(&from_feet, 7), [2, 3, 4, 6, 7]);
+    assert_eq!(shown(&from_head, 0), [2, 3, 4, 6, 7]);
+}
+
 #[test]
 fn voxels_to_ignore_are_no_dust_and_no_reason_to_keep_a_slice() {
     let cohort = Cohort::new();

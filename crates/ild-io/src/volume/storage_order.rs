@@ -174,6 +174,18 @@ impl Geometry {
         })
     }
 
+    /// The slice of the array that slice `z` of the file is; `None` where the file has no such slice,
+    /// or its slices are not axial.
+    #[must_use]
+    pub fn array_slice(&self, z: usize) -> Option<usize> {
+        let source = self.stored.order.0[2];
+        let last = self.shape_zyx[0].checked_sub(1)?;
+        if source.from != 2 || z > last {
+            return None;
+        }
+        Some(if source.flipped { last - z } else { z })
+    }
+
     /// Where voxel `(x, y, z)` of the array is in the file.
     #[must_use]
     pub fn file_xyz(&self, array_xyz: [f64; 3]) -> [f64; 3] {
@@ -244,6 +256,20 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn a_slice_of_the_file_is_found_in_the_array_where_both_are_axial() {
+        for file in stored(&lps()) {
+            let codes = file.affine.axis_codes();
+            let (axial, depth) = (file.axial(), file.shape_zyx[0]);
+            for z in 0..depth {
+                let at = axial.array_xyz([0.0, 0.0, z as f64])[2];
+                let expected = codes.ends_with(['S', 'I']).then_some(at as usize);
+                assert_eq!(axial.array_slice(z), expected, "{codes} {z}");
+            }
+            assert_eq!(axial.array_slice(depth), None);
+        }
     }
 
     #[test]

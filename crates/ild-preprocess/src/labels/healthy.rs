@@ -6,9 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ild_io::Geometry;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+/// Slices of an array, or what stands where one should be.
+type Declared = std::result::Result<BTreeSet<usize>, String>;
 
 /// Cases and slices declared free of disease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +21,7 @@ pub struct Healthy {
     /// Cases of which every slice is.
     #[serde(default)]
     pub cases: BTreeSet<String>,
-    /// Case → slices of the CT, counted from 0.
+    /// Case → slices of the CT's file, counted from 0 in the order in which it stores them.
     #[serde(default)]
     pub slices: BTreeMap<String, BTreeSet<usize>>,
 }
@@ -51,23 +55,23 @@ impl Healthy {
         self.cases.contains(case) || self.slices.get(case).is_some_and(|slices| !slices.is_empty())
     }
 
-    /// Slices of a case of `depth` slices that are declared free of disease.
+    /// Axial slices of a case that are declared free of disease, as they are in the array of its CT.
     ///
     /// # Errors
-    /// Names a slice that the CT does not have.
-    pub fn slices_of(
-        &self,
-        case: &str,
-        depth: usize,
-    ) -> std::result::Result<BTreeSet<usize>, usize> {
+    /// What was found instead of an axial slice of the CT, in words.
+    pub fn slices_of(&self, case: &str, ct: &Geometry) -> Declared {
         if self.cases.contains(case) {
-            return Ok((0..depth).collect());
+            return Ok((0..ct.shape_zyx[0]).collect());
         }
-        let slices = self.slices.get(case).cloned().unwrap_or_default();
-        match slices.last() {
-            Some(&last) if last >= depth => Err(last),
-            _ => Ok(slices),
-        }
+        let stored = ct.stored_codes();
+        let turned = |&z: &usize| match ct.array_slice(z) {
+            Some(at) => Ok(at),
+            None if stored.ends_with(['S', 'I']) => {
+                Err(format!("no slice {z}: the CT has {}, counted from 0", ct.shape_zyx[0]))
+            }
+            None => Err(format!("slice {z}, which is not axial: the CT is stored {stored}")),
+        };
+        self.slices.get(case).into_iter().flatten().map(turned).collect()
     }
 
     /// Cases that are named here and not among `there`.
@@ -79,6 +83,8 @@ impl Healthy {
 
 #[cfg(test)]
 mod tests {
+    use ild_io::Affine;
+
     use super::*;
 
     #[test]
@@ -87,10 +93,11 @@ mod tests {
         let path = folder.path().join("healthy.json");
         std::fs::write(&path, r#"{"cases": ["b"], "slices": {"a": [3, 1]}}"#).unwrap();
         let healthy = Healthy::read(&path).unwrap();
-        assert_eq!(healthy.slices_of("b", 2), Ok([0, 1].into()));
-        assert_eq!(healthy.slices_of("a", 4), Ok([1, 3].into()));
-        assert_eq!(healthy.slices_of("a", 3), Err(3));
-        assert_eq!(healthy.slices_of("c", 3), Ok([].into()));
+        let ct = |depth| Geometry::new([depth, 5, 5], Affine::from_spacing_xyz_mm([1.0; 3]));
+        assert_eq!(healthy.slices_of("b", &ct(2)), Ok([0, 1].into()));
+        assert_eq!(healthy.slices_of("a", &ct(4)), Ok([1, 3].into()));
+        assert!(healthy.slices_of("a", &ct(3)).unwrap_err().contains("no slice 3"));
+        assert_eq!(healthy.slices_of("c", &ct(3)), Ok([].into()));
         assert_eq!(healthy.absent(&["a"].into()), ["b"]);
         std::fs::write(&path, r#"{"case": ["b"]}"#).unwrap();
         assert!(Healthy::read(&path).unwrap_err().is_rejection());

@@ -127,7 +127,7 @@ impl CaseSettings {
     }
 
     /// Slices to show: those with a lesion, and those declared free of disease.
-    fn shown(&self, pair: &Pair, runs: &LabelRuns) -> Result<Vec<usize>> {
+    fn shown(&self, pair: &Pair, runs: &LabelRuns, ct: &Geometry) -> Result<Vec<usize>> {
         let ignored = self.ignored();
         let lesions = runs.filtered(|i| Some(runs.all()[i].label) != ignored).labelled_slices();
         let mut shown: BTreeSet<usize> = lesions.iter().copied().collect();
@@ -135,11 +135,9 @@ impl CaseSettings {
             let expected = format!("what --healthy declares of case {}", pair.case);
             Error::refused(&pair.label, expected, found, "correct the file, or the label")
         };
-        let [depth, ..] = runs.shape_zyx();
-        let healthy = self.healthy.slices_of(&pair.case, depth);
-        let healthy = healthy
-            .map_err(|z| refuse(format!("no slice {z}: the CT has {depth}, counted from 0")))?;
-        if let Some(z) = healthy.iter().find(|z| !runs.slice(**z).is_empty()) {
+        let healthy = self.healthy.slices_of(&pair.case, ct).map_err(refuse)?;
+        if let Some(&z) = healthy.iter().find(|z| !runs.slice(**z).is_empty()) {
+            let z = ct.file_xyz([0.0, 0.0, z as f64]).map(|at| at as usize)[2];
             return Err(refuse(format!("a label on slice {z}")));
         }
         shown.extend(healthy);
@@ -216,7 +214,7 @@ pub fn build_stack(
         }
     }
     let labels = moved.as_ref().unwrap_or(labels);
-    let slices = settings.shown(pair, &labels.runs)?;
+    let slices = settings.shown(pair, &labels.runs, &volume.geometry)?;
     let mut facts = label_facts(&labels.runs, &slices, settings);
     facts.notes.extend(notes);
     facts.notes.extend(volume.geometry.notes.iter().map(ToString::to_string));

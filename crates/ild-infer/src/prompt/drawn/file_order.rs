@@ -40,7 +40,9 @@ impl Entry {
         for point in entry.points.iter_mut().flatten() {
             [point.x, point.y, _] = at(point.x, point.y);
         }
-        let height = |z: usize| whole(grid.array_xyz([0.0, 0.0, z as f64])[2], z);
+        let height = |z: usize| {
+            grid.array_slice(z).ok_or_else(|| ("a slice of the CT".into(), format!("slice {z}")))
+        };
         entry.slice = Some(height(slice)?);
         if let Some(span) = self.span {
             let [a, b] = [height(span[0])?, height(span[1])?];
@@ -48,13 +50,6 @@ impl Entry {
         }
         Ok(entry)
     }
-}
-
-fn whole(at: f64, slice: usize) -> Result<usize, Mismatch> {
-    if at >= 0.0 {
-        return Ok(at as usize);
-    }
-    Err(("a slice of the CT".into(), format!("slice {slice}")))
 }
 
 #[cfg(test)]
