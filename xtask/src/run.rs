@@ -16,13 +16,10 @@ use crate::{cargo, child};
 /// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints
 /// the table.
 pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> anyhow::Result<()> {
-    let stages = stage::of_task(task)?
-        .into_iter()
-        .map(|stage| (stage.clone(), settings.table(&stage.table)))
-        .collect();
+    let stages = stage::with_settings(task, settings)?;
     let (stages, left_out) = stage::possible(stages, |table, key| settings.text(table, key));
     left_out.iter().for_each(|why| tracing::warn!("{why}"));
-    let stages = stage::needed(stages);
+    let stages = stage::needed(stages, &stage::with_settings("pipeline", settings)?);
     let programs = cargo::build_programs()?;
     let folder = PathBuf::from(settings.output());
 

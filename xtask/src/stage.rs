@@ -7,6 +7,8 @@ use anyhow::Context;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::settings::Settings;
+
 const STAGES: &str = include_str!("../pipeline/stages.toml");
 
 /// One row of `stages.toml`.
@@ -58,6 +60,15 @@ pub fn of_task(task: &str) -> anyhow::Result<Vec<Stage>> {
         .into_iter()
         .filter(|stage| names.iter().any(|name| name.as_str() == Some(&stage.table)))
         .collect())
+}
+
+/// The stages of a task with their tables of `settings`.
+pub fn with_settings(task: &str, settings: &Settings) -> anyhow::Result<Vec<(Stage, Table)>> {
+    let with_table = |stage: Stage| {
+        let table = settings.table(&stage.table);
+        (stage, table)
+    };
+    Ok(of_task(task)?.into_iter().map(with_table).collect())
 }
 
 impl Stage {
@@ -126,17 +137,17 @@ pub fn possible(
     (kept, said)
 }
 
-/// Leaves out the stages whose outputs no later stage reads, and settings that name what no stage
-/// makes; the last stage is what is wanted.
-pub fn needed(stages: Vec<(Stage, Table)>) -> Vec<(Stage, Table)> {
+/// Leaves out the stages whose outputs no later stage reads, and `if-made` settings that name what
+/// some stage of the `pipeline` would make and has not; the last stage is what is wanted.
+pub fn needed(stages: Vec<(Stage, Table)>, pipeline: &[(Stage, Table)]) -> Vec<(Stage, Table)> {
     let all = stages.clone();
     let mut kept: Vec<(Stage, Table)> = Vec::new();
     let mut wanted: Vec<PathBuf> = Vec::new();
-    for (stage, settings) in stages.into_iter().rev() {
-        let is_wanted = wanted.iter().any(|path| makes((&stage, &settings), path));
+    for stage in stages.into_iter().rev() {
+        let is_wanted = wanted.iter().any(|path| makes(&stage, path));
         if kept.is_empty() || is_wanted {
-            wanted.extend(stage.calls_for(&settings));
-            kept.push((stage, settings));
+            wanted.extend(stage.0.calls_for(&stage.1));
+            kept.push(stage);
         }
     }
     kept.reverse();
@@ -151,7 +162,11 @@ pub fn needed(stages: Vec<(Stage, Table)>) -> Vec<(Stage, Table)> {
     let makers = kept.clone();
     for (stage, settings) in &mut kept {
         for key in &stage.if_made {
-            if !paths(settings.get(key)).iter().all(|path| is_there(path, &makers, &all)) {
+            let keep = |path: &PathBuf| {
+                is_there(path, &makers, &all) || !pipeline.iter().any(|stage| makes(stage, path))
+            };
+            // What no stage makes is the user's own: its program says if it is missing.
+            if !paths(settings.get(key)).iter().all(keep) {
                 settings.remove(key);
             }
         }
@@ -160,13 +175,13 @@ pub fn needed(stages: Vec<(Stage, Table)>) -> Vec<(Stage, Table)> {
 }
 
 /// Whether a stage writes what is at `path`.
-fn makes((stage, settings): (&Stage, &Table), path: &Path) -> bool {
+fn makes((stage, settings): &(Stage, Table), path: &Path) -> bool {
     stage.writes(settings).iter().any(|made| path.starts_with(made) || made.starts_with(path))
 }
 
 /// Whether `path` is made by a stage that runs, or lies there and is no business of this task.
 fn is_there(path: &Path, running: &[(Stage, Table)], all: &[(Stage, Table)]) -> bool {
-    let made_by = |stages: &[(Stage, Table)]| stages.iter().any(|(s, t)| makes((s, t), path));
+    let made_by = |stages: &[(Stage, Table)]| stages.iter().any(|stage| makes(stage, path));
     made_by(running) || (!made_by(all) && path.exists())
 }
 
@@ -188,7 +203,6 @@ pub fn files_below(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
 
     fn plan(sets: &[&str]) -> Vec<String> {
         planned(sets).into_iter().map(|(stage, _)| stage.table).collect()
@@ -198,12 +212,8 @@ mod tests {
         let settings =
             Settings::load(None, &sets.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .unwrap();
-        let all = of_task("pipeline")
-            .unwrap()
-            .into_iter()
-            .map(|stage| (stage.clone(), settings.table(&stage.table)))
-            .collect();
-        needed(all)
+        let all = with_settings("pipeline", &settings).unwrap();
+        needed(all.clone(), &all)
     }
 
     #[test]
@@ -231,11 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_declared_healthy_goes_with_the_synthetic_patients_or_is_the_users_own() {
+        let healthy = |sets: &[&str]| {
+            let stages = planned(sets);
+            let (_, table) = stages.iter().find(|(stage, _)| stage.table == "nii-to-npz").unwrap();
+            table.get("healthy").and_then(Value::as_str).map(ToOwned::to_owned)
+        };
+        let own = ["nii-to-npz.img-path=a", "nii-to-npz.gt-path=b"];
+        assert_eq!(healthy(&[]).as_deref(), Some("runs/sample/data/healthy.json"));
+        assert_eq!(healthy(&own), None);
+        let named = [own[0], own[1], "nii-to-npz.healthy=c/healthy.json"];
+        assert_eq!(healthy(&named).as_deref(), Some("c/healthy.json"));
+    }
+
+    #[test]
     fn a_stage_that_cannot_work_with_a_setting_is_left_out_and_said() {
         let sets = ["nii-to-npz.modality=mr".to_owned()];
         let settings = Settings::load(None, &sets).unwrap();
-        let all = of_task("pipeline").unwrap().into_iter();
-        let all = all.map(|stage| (stage.clone(), settings.table(&stage.table))).collect();
+        let all = with_settings("pipeline", &settings).unwrap();
         let (kept, said) = possible(all, |table, key| settings.text(table, key));
         assert_eq!(said, ["stage infer-auto is left out: nii-to-npz.modality is mr"]);
         let (_, evaluate) = kept.last().unwrap();
