@@ -10,8 +10,14 @@ use ndarray::{Array2, Array3, s};
 const SLICES: usize = 12;
 const SIZE: usize = 64;
 const CLASSES: [u8; 2] = [3, 7];
-const RULES: FindSettings =
-    FindSettings { high: 0.6, low: 0.5, smallest_ml: 0.3, part_ml: 1.0, presence: 0.5 };
+const RULES: FindSettings = FindSettings {
+    high: 0.6,
+    low: 0.5,
+    smallest_ml: 0.3,
+    part_ml: 1.0,
+    class_ml: 0.0,
+    presence: 0.5,
+};
 
 /// A ball of class 7 on slices 3 to 8, and on slice `flicker` a patch that its neighbours know
 /// nothing of. Maps are half as fine as the slices.

@@ -20,6 +20,8 @@ pub struct FindSettings {
     pub smallest_ml: f64,
     /// Smaller parts of another class than what they touch take its class, mL.
     pub part_ml: f64,
+    /// Classes of which less is found in all are dropped, mL: diffuse disease is never this small.
+    pub class_ml: f64,
     /// Classes whose presence is below this on every slice give no lesion its name.
     pub presence: f32,
 }
@@ -210,23 +212,41 @@ impl Search<'_> {
         parts.relabel(channels, &new);
     }
 
-    /// Names the pieces and drops the small ones.
+    /// Names the pieces, drops the small ones, and then classes of which there is too little.
     fn lesions(mut self, pieces: Pieces, mut channels: Array3<u8>) -> Found {
-        let votes = self.votes(&pieces);
-        let mut labels = Vec::with_capacity(pieces.all.len());
-        let mut lesions = Vec::new();
-        for (piece, (votes, lesion)) in pieces.all.iter().zip(votes) {
-            if (piece.voxels as f64 * self.place.voxel_ml) < self.settings.smallest_ml {
-                self.reject("smaller than the smallest lesion", piece.voxels);
-                labels.push(0);
-                continue;
+        let ml = |voxels: u64| voxels as f64 * self.place.voxel_ml;
+        let names: Vec<Option<(usize, f64, f64)>> = self
+            .votes(&pieces)
+            .into_iter()
+            .zip(&pieces.all)
+            .map(|((votes, lesion), piece)| {
+                let (candidate, confidence) = votes.winner();
+                let large = ml(piece.voxels) >= self.settings.smallest_ml;
+                large.then_some((candidate, confidence, lesion / piece.voxels as f64))
+            })
+            .collect();
+        let mut of_class = vec![0u64; self.candidates.len()];
+        for (name, piece) in names.iter().zip(&pieces.all) {
+            if let Some((candidate, ..)) = name {
+                of_class[*candidate] += piece.voxels;
             }
-            let (candidate, confidence) = votes.winner();
-            let label = self.evidence.classes[self.candidates[candidate]];
-            labels.push(label);
-            let lesion = lesion / piece.voxels as f64;
-            let piece = Piece { label, ..piece.clone() };
-            lesions.push(FoundLesion { label, piece, confidence, lesion });
+        }
+        let enough: Vec<bool> = of_class.iter().map(|n| ml(*n) >= self.settings.class_ml).collect();
+        let mut labels = vec![0; pieces.all.len()];
+        let mut lesions = Vec::new();
+        for (i, (name, piece)) in names.into_iter().zip(&pieces.all).enumerate() {
+            match name {
+                None => self.reject("smaller than the smallest lesion", piece.voxels),
+                Some((candidate, ..)) if !enough[candidate] => {
+                    self.reject("too little of its class in all", piece.voxels);
+                }
+                Some((candidate, confidence, lesion)) => {
+                    let label = self.evidence.classes[self.candidates[candidate]];
+                    labels[i] = label;
+                    let piece = Piece { label, ..piece.clone() };
+                    lesions.push(FoundLesion { label, piece, confidence, lesion });
+                }
+            }
         }
         pieces.relabel(&mut channels, &labels);
         Found { lesions, labels: channels, rejected: self.rejected }
@@ -270,8 +290,14 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: FindSettings =
-        FindSettings { high: 0.6, low: 0.4, smallest_ml: 0.3, part_ml: 0.2, presence: 0.5 };
+    const SETTINGS: FindSettings = FindSettings {
+        high: 0.6,
+        low: 0.4,
+        smallest_ml: 0.3,
+        part_ml: 0.2,
+        class_ml: 0.0,
+        presence: 0.5,
+    };
 
     /// 6 slices of 30 × 40; two classes, labels 3 and 5; nothing found yet.
     fn nothing() -> Evidence {
@@ -334,6 +360,28 @@ mod tests {
         assert_eq!(found(&evidence).lesions[0].label, 5);
         evidence.present = vec![vec![0.9, 0.3]; 6];
         assert_eq!(found(&evidence).lesions[0].label, 3);
+    }
+
+    #[test]
+    fn a_class_of_which_there_is_too_little_in_all_is_dropped_with_all_its_lesions() {
+        let mut evidence = nothing();
+        put(&mut evidence, 4, 0.9, 0.9);
+        put(&mut evidence, 20, 0.9, 0.1);
+        evidence.lesion.slice_mut(s![2..4, 15..20, 20..30]).fill(0.0); // 1 mL is left
+        evidence.lesion.slice_mut(s![2..4, 23..27, 20..30]).fill(0.9);
+        evidence.class.slice_mut(s![0, 2..4, 23..27, 20..30]).fill(0.1);
+        evidence.class.slice_mut(s![1, 2..4, 23..27, 20..30]).fill(0.9);
+        let labels = |class_ml: f64| {
+            let place = Place { lung: &lung(), breaks: &[], voxel_ml: 0.01 };
+            let found = find(&evidence, &place, &FindSettings { class_ml, ..SETTINGS });
+            let left: Vec<u8> = found.lesions.iter().map(|lesion| lesion.label).collect();
+            (left, found.rejected)
+        };
+        assert_eq!(labels(1.7), (vec![3, 5, 5], vec![])); // 1 mL and 0.8 mL
+        let (left, rejected) = labels(1.9);
+        assert_eq!(left, [3]);
+        assert_eq!((rejected[0].why, rejected[0].pieces), ("too little of its class in all", 2));
+        assert!((rejected[0].volume_ml - 1.8).abs() < 1e-9);
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 0.6, value_name = "0..1", value_parser = share)]
     pub auto_high: f32,
     /// `auto`: … and is all that hangs together above this.
-    #[arg(long, default_value_t = 0.5, value_name = "0..1", value_parser = share)]
+    #[arg(long, default_value_t = 0.4, value_name = "0..1", value_parser = share)]
     pub auto_low: f32,
     /// `auto`: smaller lesions are dropped, mL.
     #[arg(long, default_value_t = 0.3, value_name = "ML", value_parser = not_negative)]
@@ -117,6 +117,9 @@ pub struct Settings {
     /// `auto`: smaller parts of another class than what they touch take its class, mL.
     #[arg(long, default_value_t = 8.0, value_name = "ML", value_parser = not_negative)]
     pub auto_part_ml: f64,
+    /// `auto`: classes of which less is found in a case, all lesions together, are dropped, mL.
+    #[arg(long, default_value_t = 10.0, value_name = "ML", value_parser = not_negative)]
+    pub auto_class_ml: f64,
     /// `auto`: classes less probable than this on every slice of a case name no lesion in it.
     #[arg(long, default_value_t = 0.5, value_name = "0..1", value_parser = share)]
     pub auto_presence: f32,

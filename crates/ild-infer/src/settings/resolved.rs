@@ -99,6 +99,7 @@ impl Settings {
                 low: self.auto_low,
                 smallest_ml: self.auto_smallest_ml,
                 part_ml: self.auto_part_ml,
+                class_ml: self.auto_class_ml,
                 presence: self.auto_presence,
             },
             window: self.typed_window(),

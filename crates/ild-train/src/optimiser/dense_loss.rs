@@ -13,6 +13,9 @@ use crate::optimiser::prompt_loss::{binary_cross_entropy, only_known};
 /// Weight of the class loss and of the presence loss beside the lesion loss.
 const CLASS: f64 = 0.5;
 const PRESENCE: f64 = 0.2;
+/// Weight of a slice without disease in the lesion loss: that there is none is for the presence
+/// loss to say, and too much "no" in the pixels takes consolidation away beside the diaphragm.
+const EMPTY: f64 = 0.25;
 /// Added above and below the fraction of the Dice loss.
 const SMOOTH: f64 = 1.0;
 
@@ -21,7 +24,8 @@ const SMOOTH: f64 = 1.0;
 pub struct DenseLoss {
     /// `lesion + 0.5·class + 0.2·present`.
     pub total: Tensor,
-    /// Cross-entropy plus Dice over the whole batch: a slice without disease has no Dice of its own.
+    /// Cross-entropy plus Dice over the whole batch: a slice without disease has no Dice of its own,
+    /// and weighs a quarter.
     pub lesion: Tensor,
     /// Cross-entropy of the class, mean over the slices and classes that are there, weighted by
     /// class; 0 in a batch without lesions.
@@ -55,7 +59,9 @@ fn lesion_loss(logits: &Tensor, target: &Dense) -> Result<Tensor> {
             (only_known(&logits, known)?, pixels.max(1.0))
         }
     };
-    let sums = mask_sums(&logits, &target.lesion)?.sum(0)?; // [4]
+    let any = target.present.narrow(1, 0, 1)?; // [b, 1]
+    let weight = any.affine(1.0 - EMPTY, EMPTY)?;
+    let sums = mask_sums(&logits, &target.lesion)?.broadcast_mul(&weight)?.sum(0)?; // [4]
     let sum = |i: usize| sums.get(i);
     let size = (sum(1)? + sum(2)?)?;
     let dice = (1.0 - (((sum(0)? * 2.0)? + SMOOTH)? / (size + SMOOTH)?)?)?;
@@ -64,7 +70,7 @@ fn lesion_loss(logits: &Tensor, target: &Dense) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
     use ndarray::{Array2, Array3, s};
 
     use super::*;
@@ -125,6 +131,28 @@ mod tests {
         let gradient = store.get(&x).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
         assert!(gradient[..30].iter().flatten().all(|g| *g != 0.0));
         assert!(gradient[34..].iter().flatten().all(|g| *g == 0.0));
+    }
+
+    #[test]
+    fn a_slice_without_disease_weighs_a_quarter() {
+        let mut empty = sample(None);
+        empty.labels.fill(0);
+        let dense = target(&[sample(None), empty]);
+        let dev = &Device::Cpu;
+        let logits = Tensor::full(1f32, (2, SIDE, SIDE), dev).unwrap();
+        let x = Var::from_tensor(&logits).unwrap();
+        let maps = LesionMaps {
+            lesion: x.as_tensor().clone(),
+            class: Tensor::zeros((2, SIDE, SIDE, 2), DType::F32, dev).unwrap(),
+            present: Tensor::zeros((2, 3), DType::F32, dev).unwrap(),
+        };
+        let store = dense_loss(&maps, &dense).unwrap().lesion.backward().unwrap();
+        let gradient = store.get(&x).unwrap();
+        let at = |slice: usize| {
+            let of_slice = gradient.get(slice).unwrap().to_vec2::<f32>().unwrap();
+            of_slice[1][1] // background on both slices
+        };
+        assert!(at(0) > 0.0 && (at(1) / at(0) - 0.25).abs() < 1e-5, "{} {}", at(1), at(0));
     }
 
     #[test]
