@@ -126,7 +126,7 @@ def nnunet(args, work, splits, budget, out):
     peer = lambda step, *more: [sys.executable, "-W", "ignore", __file__, "--peer", step, "--work", work, "--out", out, "--threads", args.workers, *more]
     if not (work / "nnunet/ready").exists():
         write_dataset(work, splits)
-        run(peer("plan", "--features", args.features), environment)
+        run(peer("plan", "--features", args.features), environment | {"nnUNet_n_proc_DA": str(args.workers)})
         (work / "nnunet/ready").touch()
     trained = run(peer("train", "--budget", budget, "--seed", args.seed), environment)
     for name, images, cases in (

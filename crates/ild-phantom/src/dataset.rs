@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::member::Member;
 use crate::summary::{CaseSummary, Cohort};
 use crate::{Phantom, make};
-use ild_io::{Error, LabelTable, Result, read_label_map, write_label_map, write_volume};
+use ild_io::{Error, LabelTable, Result, read_label_map_as_stored, write_label_map, write_volume};
 
 /// Version of the generator: a change of voxels is a new one, and old folders are not mixed with
 /// new cases.
@@ -173,15 +173,15 @@ fn write_case(folder: &Path, settings: Settings, member: Member) -> Result<Writt
     let paths = case_paths(folder, &case);
     let made = !paths.iter().all(|path| path.is_file());
     let [image_path, truth_path, label_path] = paths;
-    let (truth, label) = if made {
+    if made {
         let Phantom { ct, label, truth, .. } = make(&member, settings.seed, settings.size);
         write_volume(&image_path, &ct)?;
         write_label_map(&truth_path, &truth)?;
         write_label_map(&label_path, &label)?;
-        (truth, label)
-    } else {
-        (read_label_map(&truth_path)?, read_label_map(&label_path)?)
-    };
+    }
+    // Counted from the files, whose headers hold fewer digits: a second run counts the same.
+    let [truth, label] =
+        [read_label_map_as_stored(&truth_path)?, read_label_map_as_stored(&label_path)?];
     let free = match member {
         Member::Ill(_) => member.free_slices(settings.seed, &truth, settings.healthy_slices),
         Member::Healthy(_) => Vec::new(),

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ild_io::{LabelMap, Voxels, read_label_map, read_volume};
+use ild_io::{
+    LabelMap, Voxels, read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored,
+};
 use ild_phantom::{Cohort, Settings, generate, generate_healthy, write_cohort};
 use ndarray::{Array3, Axis};
 
@@ -251,10 +253,11 @@ fn the_truth_is_what_was_outlined_and_the_disease_between() {
 #[test]
 fn healthy_patients_come_beside_the_ill_and_leave_their_bytes_alone() {
     let (alone, with) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    write(alone.path(), SMALL, false).unwrap();
-    let settings = Settings { healthy: 2, healthy_slices: 2, ..SMALL };
+    let some = Settings { cases: 10, seed: 2024, ..SMALL };
+    write(alone.path(), some, false).unwrap();
+    let settings = Settings { healthy: 2, healthy_slices: 2, ..some };
     let (cohort, made) = write(with.path(), settings, false).unwrap();
-    assert_eq!((made, cohort.cases.len(), cohort.healthy.len()), (5, 3, 2));
+    assert_eq!((made, cohort.cases.len(), cohort.healthy.len()), (12, 10, 2));
     let (alone, with_files) = (contents(alone.path()), contents(with.path()));
     for (path, bytes) in
         alone.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "gz"))
@@ -275,11 +278,15 @@ fn healthy_patients_come_beside_the_ill_and_leave_their_bytes_alone() {
         serde_json::from_slice(&with_files[Path::new("healthy.json")]).unwrap();
     assert_eq!(declared["cases"], serde_json::json!(["healthy_001", "healthy_002"]));
     let slices = declared["slices"].as_object().unwrap();
-    assert!(!slices.is_empty());
+    let mut from_head = 0;
     for (case, slices) in slices {
-        let truth = read_label_map(&with.path().join(format!("truthTr/{case}.nii.gz"))).unwrap();
+        // Slices are counted as the file stores them.
+        let truth = with.path().join(format!("truthTr/{case}.nii.gz"));
+        let truth = read_label_map_as_stored(&truth).unwrap();
+        from_head += usize::from(truth.geometry.affine.axis_codes().ends_with('I'));
         let image = with.path().join(format!("imagesTr/{case}_0000.nii.gz"));
-        let Voxels::I16(hu) = read_volume(&image).unwrap().voxels else { panic!("whole HU") };
+        let hu = read_volume_as_stored(&image).unwrap().voxels;
+        let Voxels::I16(hu) = hu else { panic!("whole HU") };
         for z in slices.as_array().unwrap() {
             let z = z.as_u64().unwrap() as usize;
             let lung =
@@ -289,9 +296,12 @@ fn healthy_patients_come_beside_the_ill_and_leave_their_bytes_alone() {
             assert!(slice.iter().all(|&id| id == 0), "{case}, slice {z}, is not free of disease");
         }
     }
+    assert!(from_head > 0, "no case is stored from head to foot");
     // A second run reads what is there and declares the same.
     assert_eq!(write(with.path(), settings, false).unwrap().1, 0);
-    assert!(contents(with.path()) == with_files);
+    for (path, bytes) in contents(with.path()) {
+        assert!(with_files[&path] == bytes, "{} has changed", path.display());
+    }
 }
 
 #[test]

@@ -130,7 +130,10 @@ impl Context<'_> {
             (None, kind) => {
                 let truth = truth_of(scan, case)?.view();
                 let pieces = Pieces::of(truth, &breaks).all;
-                let (pieces, notes) = self.worth_prompting(pieces, scan);
+                let (pieces, mut notes) = self.worth_prompting(pieces, scan);
+                if pieces.is_empty() {
+                    notes.push("the ground truth holds no lesion: nothing was prompted".to_owned());
+                }
                 Ok(match kind {
                     PromptKind::AnotherLesion => of_another(&pieces, shift, scan, notes),
                     PromptKind::EmptyBox => (misplaced::without_lesion(truth, &pieces), notes),

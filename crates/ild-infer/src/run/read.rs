@@ -65,13 +65,7 @@ impl Context<'_> {
 pub(super) fn truth_of<'a>(scan: &'a Scan, case: &CaseFile) -> Result<&'a Array3<u8>> {
     let next = "prompt with boxes, a mask or auto";
     let without = if case.is_npz() { "an NPZ without `gts`" } else { "a CT without a label file" };
-    let truth = scan
-        .truth
+    scan.truth
         .as_ref()
-        .ok_or_else(|| Error::refused(&case.path, "ground truth for this prompt", without, next))?;
-    if truth.iter().all(|&id| id == 0) {
-        let wish = "labels for a prompt from ground truth";
-        return Err(Error::refused(&case.path, wish, "an empty label map", next));
-    }
-    Ok(truth)
+        .ok_or_else(|| Error::refused(&case.path, "ground truth for this prompt", without, next))
 }

@@ -28,7 +28,7 @@ impl HealthyCase {
     /// All classes together.
     #[must_use]
     pub fn total_ml(&self) -> f64 {
-        self.found_ml.values().sum()
+        self.found_ml.values().fold(0.0, |sum, ml| sum + ml) // `sum` of nothing is −0
     }
 }
 

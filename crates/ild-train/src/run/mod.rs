@@ -181,10 +181,16 @@ fn say_sizes(trainer: &Trainer) {
         setup.model,
         trainer.parameters.len()
     );
-    let valid = setup.valid.as_ref().map_or(0, |valid| valid.slices().len());
+    let valid = setup.valid.as_ref();
+    let free = [setup.train.healthy().len(), valid.map_or(0, |valid| valid.healthy().len())];
+    let besides = match free {
+        [0, 0] => String::new(),
+        [train, valid] => format!(" (besides {train} and {valid} declared free of disease)"),
+    };
     tracing::info!(
-        "{} training and {valid} validation slices, on {}",
+        "{} training and {} validation slices{besides}, on {}",
         setup.train.slices().len(),
+        valid.map_or(0, |valid| valid.slices().len()),
         device_name(&trainer.model)
     );
     let processes = setup.peers.count();
