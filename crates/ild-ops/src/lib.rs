@@ -46,6 +46,7 @@ mod precision;
 mod recompute;
 pub mod reference;
 mod shared;
+mod training;
 mod window;
 mod window_block;
 
@@ -55,6 +56,7 @@ pub use gemm::PackedWeight;
 use node::on_cpu;
 pub use precision::Precision;
 pub use recompute::{Aside, recomputed};
+pub use training::{adamw, lerp, mask_sums};
 pub use window_block::WindowBlock;
 
 /// The kernel of the GPU or the fused one of the CPU where it applies, else the plain
@@ -331,43 +333,6 @@ pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tens
     choose_on_cpu!([x], bilinear::upsample_bilinear(x, height, width))
 }
 
-/// The sums that Dice loss and cross-entropy of masks are made of, over the pixels of each mask:
-/// with `p = sigmoid(x)` and truth `t` `Σ p·t`, `Σ p²`, `Σ t²` and `Σ max(x, 0) − x·t + ln(1 +
-/// e^−|x|)`. There is no gradient for the truth.
-///
-/// # Example
-/// The Dice loss of one mask:
-/// ```
-/// use candle_core::{Device, Tensor};
-///
-/// let logits = Tensor::new(&[[[[9f32, -9.0], [9.0, -9.0]]]], &Device::Cpu)?;
-/// let truth = Tensor::new(&[[[[1f32, 0.0], [1.0, 0.0]]]], &Device::Cpu)?;
-/// let sums = ild_ops::mask_sums(&logits, &truth)?.to_vec2::<f32>()?;
-/// let [both, predicted, true_, _] = sums[0][..] else { unreachable!("four sums a mask") };
-/// assert!(1.0 - 2.0 * both / (predicted + true_) < 1e-3);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-///
-/// # Shapes
-/// - `logits` and `masks`: `[b, 1, h, w]` of f32 (or f64); returns `[b, 4]`
-///
-/// # Errors
-/// Logits and masks of unlike shapes, or without four axes.
-pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
-    if logits.dims() != masks.dims() || logits.rank() != 4 {
-        candle_core::bail!(
-            "expected logits for masks of shape {:?}, found {:?}",
-            masks.dims(),
-            logits.dims()
-        );
-    }
-    let masks = &masks.to_dtype(logits.dtype())?;
-    if logits.dtype() == candle_core::DType::F32 && gpu::applies(&[logits]) {
-        return gpu::mask_sums(logits, masks);
-    }
-    reference::mask_sums(logits, masks)
-}
-
 /// `x + shift`, the shift the same for every image of the batch (a position embedding), or for
 /// every token.
 ///
@@ -379,49 +344,4 @@ pub fn mask_sums(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
 pub fn add_position(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let shift = &shift.to_dtype(x.dtype())?;
     choose_on_cpu!([x, shift], position::add_position(x, shift))
-}
-
-/// Moves a weight and its moments one step of AdamW (Loshchilov and Hutter 2019, algorithm 2), in
-/// place.
-///
-/// # Shapes
-/// - all four the same; f32
-///
-/// # Errors
-/// Another shape or type: what was expected and found.
-pub fn adamw(
-    weight: &Tensor,
-    mean: &Tensor,
-    mean_square: &Tensor,
-    gradient: &Tensor,
-    step: &AdamWStep,
-) -> Result<()> {
-    let fits = |t: &&Tensor| t.dtype() == candle_core::DType::F32 && t.dims() == weight.dims();
-    if let Some(other) = [weight, mean, mean_square, gradient].iter().find(|t| !fits(t)) {
-        candle_core::bail!(
-            "adamw: expected four tensors of f32 {:?}, found {:?} {:?}",
-            weight.dims(),
-            other.dtype(),
-            other.dims()
-        );
-    }
-    let gradient = &gradient.contiguous()?;
-    if gpu::runs_on(weight.device()) {
-        return gpu::adamw(weight, mean, mean_square, gradient, step);
-    }
-    adamw::adamw(weight, mean, mean_square, gradient, step)
-}
-
-/// `from + share·(to − from)`, written over `from` where it lies on the CPU: use what is returned.
-///
-/// # Shapes
-/// - both the same; f32
-///
-/// # Errors
-/// Another shape or type.
-pub fn lerp(from: &Tensor, to: &Tensor, share: f64) -> Result<Tensor> {
-    if from.device().is_cpu() {
-        return adamw::lerp(from, to, share);
-    }
-    (from * (1.0 - share))? + (to * share)?
 }

@@ -1,4 +1,5 @@
-//! From an operation made of kernels to a node of Candle's graph; the counterpart of `ops/node.rs`.
+//! From an operation made of kernels to a node of Candle's graph; the counterpart of
+//! [`crate::node`], whose operations read and write slices.
 
 use std::sync::{Mutex, PoisonError};
 
