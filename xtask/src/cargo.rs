@@ -41,7 +41,7 @@ pub fn test(rest: &[String]) -> anyhow::Result<()> {
     // SAFETY: no other thread of this program reads the environment.
     unsafe { std::env::set_var(SKIPPED_FILE, &told) };
     let outcome = cargo(&["test", "--release", "--workspace"], rest);
-    println!("{}", skipped(&std::fs::read_to_string(&told).unwrap_or_default()));
+    ild_cli::say(skipped(&std::fs::read_to_string(&told).unwrap_or_default()))?;
     outcome
 }
 

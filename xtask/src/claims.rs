@@ -40,7 +40,10 @@ pub fn check() -> anyhow::Result<()> {
         let missing: Vec<String> = missing.into_iter().collect();
         bail!("paths in the docs that are not there:\n  {}", missing.join("\n  "));
     }
-    println!("docs: {} crates as their rows say, {paths} paths are there", packages.len());
+    ild_cli::say(format_args!(
+        "docs: {} crates as their rows say, {paths} paths are there",
+        packages.len()
+    ))?;
     Ok(())
 }
 

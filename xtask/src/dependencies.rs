@@ -93,7 +93,9 @@ pub fn check() -> anyhow::Result<()> {
     if !idle.is_empty() {
         bail!("the project is to be built on {idle:?}, and no crate's source names them");
     }
-    println!("dependencies: {declared} declared, each named by its crate's source");
+    ild_cli::say(format_args!(
+        "dependencies: {declared} declared, each named by its crate's source"
+    ))?;
     Ok(())
 }
 
@@ -110,10 +112,11 @@ pub fn metadata() -> anyhow::Result<Metadata> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The first words of all paths (`name::…`) and imports in the sources below `places`, and in what
-/// these include by `#[path]`.
+/// The crates that the sources below `places`, and what these include by `#[path]`, name: the first
+/// words of all paths (`name::…`) and imports. A word that is a module too counts where a path
+/// begins with `::` only.
 fn names(folder: &Path, places: &[&str]) -> anyhow::Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
+    let mut texts = Vec::new();
     for place in places {
         for file in crate::stage::files_below(&folder.join(place)) {
             if file.extension().is_none_or(|extension| extension != "rs") {
@@ -124,13 +127,29 @@ fn names(folder: &Path, places: &[&str]) -> anyhow::Result<BTreeSet<String>> {
                 let relative = included.split('"').next().unwrap_or_default();
                 let included = file.parent().unwrap_or(folder).join(relative);
                 if included.is_file() {
-                    names.extend(names_in(&std::fs::read_to_string(included)?));
+                    texts.push(std::fs::read_to_string(included)?);
                 }
             }
-            names.extend(names_in(&text));
+            texts.push(text);
         }
     }
+    let modules: BTreeSet<&str> = texts.iter().flat_map(|text| modules_in(text)).collect();
+    let mut names: BTreeSet<String> = texts.iter().flat_map(|text| names_in(text)).collect();
+    names.retain(|name| {
+        let outside = [format!("(::{name}::"), format!(" ::{name}::"), format!("<::{name}::")];
+        let named = |text: &String| outside.iter().any(|path| text.contains(path));
+        !modules.contains(name.as_str()) || texts.iter().any(named)
+    });
     Ok(names)
+}
+
+/// Modules that a source declares.
+fn modules_in(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let (before, name) = line.split_once("mod ")?;
+        (before.is_empty() || before.trim_start().starts_with("pub"))
+            .then(|| name.trim_end_matches([';', '{', ' ']))
+    })
 }
 
 /// Words before `::`, and those of `use name;` and `use name as …`; comments do not count.
@@ -144,6 +163,7 @@ fn names_in(text: &str) -> BTreeSet<String> {
         };
         names.extend(line.match_indices("::").map(|(at, _)| last_word(&line[..at])));
         let import = line.trim_start().trim_start_matches("pub ").strip_prefix("use ");
+        let import = import.map(|path| path.trim_start_matches("::"));
         names.extend(import.and_then(|rest| rest.split([' ', ';', ':']).next()).map(str::to_owned));
     }
     names
@@ -161,6 +181,10 @@ mod tests {
         for name in ["one", "two", "four"] {
             assert!(found.contains(name), "{name} in {found:?}");
         }
+        assert_eq!(
+            modules_in("mod a;\npub(crate) mod b {\n// no mod c;").collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert!(!found.contains("three") && !found.contains("five"), "{found:?}");
     }
 }

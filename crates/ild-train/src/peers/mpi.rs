@@ -1,6 +1,6 @@
 //! [`Peers`] over MPI: `mpirun -n 2 ild-train …`.
 
-use mpi::collective::SystemOperation;
+use ::mpi::collective::SystemOperation;
 use mpi::environment::Universe;
 use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
 
