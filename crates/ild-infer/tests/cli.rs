@@ -1,145 +1,15 @@
-//! `ild-infer` as its users run it: a small model with random weights on made-up cases, every
-//! output opened again.
+//! `ild-infer` as its users run it, prompted: every output opened again.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod bench;
 
+use bench::{Bench, SHAPE, geometry, hu, labels, ok, refused, same_header, wrong_usage};
 use ild_io::{
-    Affine, Geometry, Images, LabelMap, LabelTable, NpzFile, Placement, SliceStack, StorageOrder,
-    Volume, Voxels, Window, read_label_map, read_label_map_as_stored, read_volume,
-    read_volume_as_stored, write_label_map, write_npz, write_volume,
+    Affine, Geometry, LabelMap, NpzFile, Volume, Voxels, Window, read_label_map, read_volume,
+    write_label_map, write_volume,
 };
-use ild_model::{Sam2Config, Weights};
+use ild_model::Weights;
+use ild_test_support::SegNrrd;
 use ndarray::{Array3, Axis, s};
-use serde_json::Value;
-
-const SHAPE: [usize; 3] = [12, 48, 56];
-
-/// An oblique grid, so that a lost or changed affine shows.
-fn geometry() -> Geometry {
-    Geometry::new(SHAPE, oblique())
-}
-
-fn labels() -> Array3<u8> {
-    let mut labels = Array3::zeros(SHAPE);
-    labels.slice_mut(s![2..8, 10..24, 8..22]).fill(2);
-    labels.slice_mut(s![5..10, 20..40, 30..50]).fill(5);
-    labels
-}
-
-fn hu() -> Array3<i16> {
-    let labels = labels();
-    Array3::from_shape_fn(SHAPE, |(z, y, x)| match labels[[z, y, x]] {
-        0 => -850 + ((z * 7 + y * 3 + x * 5) % 60) as i16,
-        2 => -500,
-        _ => -300,
-    })
-}
-
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    /// A nano checkpoint that knows its window, and one case as CT, label and NPZ.
-    fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
-        let config = Sam2Config::from_name_or_file("nano").unwrap();
-        let window: ild_preprocess::Windowing = "lung".parse().unwrap();
-        let metadata = [
-            ("model".to_owned(), "nano".to_owned()),
-            ("window".to_owned(), serde_json::to_string(&window).unwrap()),
-            ("label_table".to_owned(), serde_json::to_string(&LabelTable::default()).unwrap()),
-        ];
-        Weights::random(&config, 3)
-            .unwrap()
-            .write_safetensors(&bench.path("nano.safetensors"), &metadata.into())
-            .unwrap();
-        write_volume(
-            &bench.path("ct/a_0000.nii.gz"),
-            &Volume { voxels: Voxels::I16(hu()), geometry: geometry() },
-        )
-        .unwrap();
-        write_label_map(
-            &bench.path("gt/a.nii.gz"),
-            &LabelMap { labels: labels(), geometry: geometry() },
-        )
-        .unwrap();
-        bench.write_npz(
-            "npz/a.npz",
-            &[2, 3, 4, 5, 6, 8, 9],
-            Window { level_hu: -600.0, width_hu: 1500.0 },
-        );
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    }
-
-    fn write_npz(&self, name: &str, slices: &[usize], window: Window) {
-        let stack = SliceStack {
-            images: Images::Grey(
-                hu().mapv(|v| ((f64::from(v) + 1350.0) / 1500.0 * 255.0) as u8)
-                    .select(Axis(0), slices),
-            ),
-            labels: Some(labels().select(Axis(0), slices)),
-            placement: Placement::new(geometry(), slices.to_vec()).unwrap(),
-            window: Some(window),
-            label_table: Some(LabelTable::default()),
-            is_2d: false,
-        };
-        write_npz(&self.path(name), &stack).unwrap();
-    }
-
-    fn run(&self, input: &str, prompt: &str, more: &[&str]) -> Output {
-        let is_file = prompt.contains('.') || prompt.ends_with('/');
-        let prompt = if is_file { self.path(prompt) } else { prompt.into() };
-        Command::new(env!("CARGO_BIN_EXE_ild-infer"))
-            .arg("--input")
-            .arg(self.path(input))
-            .arg("--prompt")
-            .arg(prompt)
-            .arg("--checkpoint")
-            .arg(self.path("nano.safetensors"))
-            .arg("--output")
-            .arg(self.path("out"))
-            .args(["--device", "cpu"])
-            .args(more)
-            .output()
-            .unwrap()
-    }
-
-    fn out(&self, name: &str) -> PathBuf {
-        self.folder.path().join("out").join(name)
-    }
-
-    fn json(&self, name: &str) -> Value {
-        serde_json::from_slice(&std::fs::read(self.out(name)).unwrap()).unwrap()
-    }
-}
-
-fn ok(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn refused(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn wrong_usage(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn same_header(a: &Path, b: &Path) {
-    let (a, b) = (read_volume(a).unwrap().geometry, read_label_map(b).unwrap().geometry);
-    assert_eq!(a, b, "shape, spacing and affine to the last bit");
-}
 
 #[test]
 fn every_output_of_an_npz_lies_on_the_cts_grid() {
@@ -430,239 +300,48 @@ fn a_volume_that_is_not_in_hounsfield_units_is_remarked_upon() {
     assert!(bench.json("a.json")["notes"][0].as_str().unwrap().contains("hardly Hounsfield units"));
 }
 
-/// Rotated about two axes, stored about LPS.
-fn oblique() -> Affine {
-    let ([sa, ca], [sb, cb]) = ([0.2_f64.sin(), 0.2_f64.cos()], [0.35_f64.sin(), 0.35_f64.cos()]);
-    let rotation = [[-cb, sb * ca, sb * sa], [-sb, -cb * ca, -cb * sa], [0.0, -sa, ca]];
-    let spacing = [0.7, 0.69, 2.5];
-    let row = |i: usize, origin: f64| {
-        [0, 1, 2]
-            .map(|j| rotation[i][j] * spacing[j])
-            .into_iter()
-            .chain([origin])
-            .collect::<Vec<_>>()
+#[test]
+fn a_mask_of_slicer_prompts_the_class_that_its_segment_is_called() {
+    let bench = Bench::new();
+    let [z, y, x] = SHAPE;
+    let flat = Volume {
+        voxels: Voxels::I16(hu()),
+        geometry: Geometry::new(
+            SHAPE,
+            Affine([
+                [-1.0, 0.0, 0.0, 0.0],
+                [0.0, -1.0, 0.0, 0.0],
+                [0.0, 0.0, 2.0, 0.0],
+                [0.0, 0.0, 0.0, 1.0],
+            ]),
+        ),
     };
-    let rows = [row(0, 31.5), row(1, -12.25), row(2, 400.125), vec![0.0, 0.0, 0.0, 1.0]];
-    Affine(rows.map(|row| std::array::from_fn(|j| row[j])))
-}
-
-/// Stored as sagittal slices: the first axis runs backwards, the second up, the third to the left.
-fn sagittal() -> Affine {
-    Affine([
-        [0.0, 0.0, -2.5, 40.0],
-        [-0.7, 0.0, 0.0, 9.5],
-        [0.0, 0.69, 0.0, -300.25],
-        [0.0, 0.0, 0.0, 1.0],
-    ])
-}
-
-#[test]
-fn simpleitk_and_nibabel_see_the_label_map_on_the_cts_grid() {
-    let Some(python) = ild_test_support::python_with("SimpleITK, nibabel") else { return };
-    let bench = Bench::new();
-    let script =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/infer/same_geometry.py");
-    std::fs::write(
-        bench.path("boxes.json"),
-        r#"{"prompts": [{"label": 5, "box": [28, 18, 5, 50, 40, 9]}]}"#,
-    )
-    .unwrap();
-    for affine in [oblique(), sagittal()] {
-        let ct = Volume { voxels: Voxels::I16(hu()), geometry: Geometry::new(SHAPE, affine) };
-        write_volume(&bench.path("turned/t_0000.nii.gz"), &ct).unwrap();
-        ok(&bench.run("turned", "boxes.json", &["--force", "--save-nii", "--save-probabilities"]));
-        for (file, kind) in [
-            ("t.nii.gz", "labels"),
-            ("labels/t_Honeycombing.nii.gz", "labels"),
-            ("probabilities/t_Honeycombing.nii.gz", "values"),
-        ] {
-            let seen = Command::new(&python)
-                .arg(&script)
-                .arg(bench.path("turned/t_0000.nii.gz"))
-                .arg(bench.out(file))
-                .arg(kind)
-                .output()
-                .unwrap();
-            assert!(seen.status.success(), "{file}: {}", String::from_utf8_lossy(&seen.stderr));
-            assert_eq!(
-                String::from_utf8_lossy(&seen.stdout).trim(),
-                "ild: prompt from a file of boxes or points"
-            );
-        }
-    }
-}
-
-/// A chest with two lungs and a dense region in one of them, in Hounsfield units, 50 slices.
-fn chest() -> Volume {
-    let shape = [50, 90, 120];
-    let within = |c: [f64; 3], r: [f64; 3], p: [f64; 3]| {
-        (0..3).map(|i| ((p[i] - c[i]) / r[i]).powi(2)).sum::<f64>() < 1.0
+    write_volume(&bench.path("flat/a_0000.nii.gz"), &flat).unwrap();
+    let mut mask = Array3::<u8>::zeros(SHAPE);
+    mask.slice_mut(s![6, 20..40, 30..50]).fill(1);
+    let drawn = |name: &'static str| SegNrrd {
+        sizes_xyz: [x, y, z],
+        spacing_xyz_mm: [1.0, 1.0, 2.0],
+        segments: vec![(name, 0, 1)],
+        layers: vec![mask.iter().copied().collect()],
     };
-    let array = Array3::from_shape_fn(shape, |(z, y, x)| {
-        let p = [z as f64, y as f64, x as f64];
-        let lung = within([25.0, 45.0, 37.0], [23.0, 26.0, 18.0], p)
-            || within([25.0, 45.0, 83.0], [23.0, 26.0, 18.0], p);
-        match () {
-            () if lung && within([25.0, 50.0, 36.0], [9.0, 10.0, 10.0], p) => -520,
-            () if lung => -860 + ((z * 31 + y * 17 + x * 7) % 50) as i16,
-            () if within([25.0, 45.0, 60.0], [400.0, 40.0, 55.0], p) => 40,
-            () => -1000,
-        }
-    });
-    Volume {
-        voxels: Voxels::I16(array),
-        geometry: Geometry::new(shape, Affine::from_spacing_xyz_mm([3.0, 3.0, 5.0])),
-    }
+    drawn("honeycombing").write(&bench.path("mask.seg.nrrd"));
+    ok(&bench.run("flat", "mask.seg.nrrd", &["--stop-after", "0"]));
+    assert_eq!(bench.json("a.json")["labels"][0]["name"], "Honeycombing");
+    drawn("Emphysema").write(&bench.path("mask.seg.nrrd"));
+    let text = refused(&bench.run("flat", "mask.seg.nrrd", &[]));
+    assert!(text.contains("label 1 is called `Emphysema`"), "{text}");
+    assert!(!bench.out("a.nii.gz").exists(), "the earlier result is of another prompt");
 }
 
 #[test]
-fn the_heuristic_prompts_what_is_dense_inside_the_lung_and_tells_what_it_did() {
+fn results_of_cases_that_are_not_in_this_run_are_told() {
     let bench = Bench::new();
-    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
-    let text = ok(&bench.run(
-        "chest",
-        "heuristic",
-        &[
-            "--heuristic-min-iou",
-            "0",
-            "--heuristic-min-object-score=-1000",
-            "--heuristic-min-stability",
-            "0",
-        ],
-    ));
-    assert!(text.contains("automatic prompt") && !text.contains("ground truth"), "{text}");
-    let about = bench.json("c.json");
-    assert_eq!(about["prompt"]["source"], "heuristic");
-    let checks = about["prompt"]["lung"]["checks"].as_array().unwrap();
-    assert!(checks.len() >= 4 && checks.iter().all(|check| check["passed"] == true), "{checks:?}");
-    let candidates = about["prompt"]["candidates"].as_array().unwrap();
-    assert_eq!(candidates.len(), 1, "{candidates:?}");
-    assert_eq!(candidates[0]["texture"], "ground-glass");
-    assert!(
-        candidates[0]["predicted_iou"].is_number() && candidates[0]["object_score"].is_number()
-    );
-    let (lung, found) = (
-        read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels,
-        read_label_map(&bench.out("c.nii.gz")).unwrap().labels,
-    );
-    assert!(
-        found.iter().zip(&lung).all(|(&id, &inside)| id == 0 || inside == 1),
-        "nothing outside the lung"
-    );
-
-    let text = ok(&bench.run("chest", "heuristic", &["--heuristic-min-iou", "1"]));
-    assert!(text.contains("none"), "{text}");
-    assert!(read_label_map(&bench.out("c.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
-    assert!(
-        bench.json("c.json")["notes"][0]
-            .as_str()
-            .unwrap()
-            .contains("1 candidates in the lung, none kept")
-    );
-}
-
-#[test]
-fn scores_that_nothing_has_taught_do_not_decide_about_candidates() {
-    let bench = Bench::new();
-    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
-    let weights = Weights::random(&Sam2Config::from_name_or_file("nano").unwrap(), 3).unwrap();
-    let mut metadata = Weights::read(&bench.path("nano.safetensors")).unwrap().metadata;
-    metadata.extend(weights.metadata.clone());
-    weights.write_safetensors(&bench.path("nano.safetensors"), &metadata).unwrap();
-    let never = ["--heuristic-min-iou", "1", "--heuristic-min-stability", "0"];
-    ok(&bench.run("chest", "heuristic", &never));
-    let about = bench.json("c.json");
-    assert_eq!(about["prompt"]["candidates"][0]["kept"], true);
-    assert!(about["notes"][0].as_str().unwrap().contains("began at random"), "{}", about["notes"]);
-}
-
-/// The bench's weights with a lesion head, untrained, for labels 2 and 5.
-fn with_classes(bench: &Bench) {
-    let file = bench.path("nano.safetensors");
-    let mut weights = Weights::read(&file).unwrap();
-    weights.add_lesion_head(&Sam2Config::from_name_or_file("nano").unwrap(), &[2, 5], 1).unwrap();
-    let metadata = weights.metadata.clone();
-    weights.write_safetensors(&file, &metadata).unwrap();
-}
-
-#[test]
-fn auto_answers_with_every_class_and_without_any_prompt() {
-    let bench = Bench::new();
-    with_classes(&bench);
-    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
-    for mask in ["head", "decoder", "both"] {
-        let low = ["--auto-low", "0", "--auto-high", "0", "--auto-mask", mask, "--force"];
-        let text = ok(&bench.run("chest", "auto", &[&low[..], &["--save-probabilities"]].concat()));
-        assert!(text.contains("automatic") && !text.contains("ground truth"), "{text}");
-        let about = bench.json("c.json");
-        assert_eq!(about["prompt"]["kind"], "automatic");
-        assert_eq!(about["prompt"]["ground_truth_used"], false);
-        assert_eq!(about["prompt"]["mask"], mask);
-        let presence = about["prompt"]["presence"].as_array().unwrap();
-        let names: Vec<&str> = presence.iter().map(|row| row["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["Reticulation", "Honeycombing"]);
-        let lesions = about["prompt"]["lesions"].as_array().unwrap();
-        assert!(!lesions.is_empty() && lesions.iter().all(|row| row["confidence"].is_number()));
-        assert_eq!(about["slices_encoded"], slices_with_lung(&bench), "one encoding a slice");
-    }
-    let sum: f64 = ["Reticulation", "Honeycombing"]
-        .map(|name| read_volume(&bench.out(&format!("probabilities/c_{name}.nii.gz"))).unwrap())
-        .iter()
-        .map(|volume| match &volume.voxels {
-            Voxels::F32(p) => f64::from(p[[25, 45, 37]]),
-            _ => panic!("float32"),
-        })
-        .sum();
-    assert!(sum > 0.0 && sum < 1.0, "{sum}");
-}
-
-fn slices_with_lung(bench: &Bench) -> usize {
-    let lung = read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels;
-    lung.outer_iter().filter(|slice| slice.iter().any(|&id| id == 1)).count()
-}
-
-#[test]
-fn a_ct_without_lung_is_answered_in_words() {
-    let bench = Bench::new();
-    with_classes(&bench);
-    let solid = Volume { voxels: Voxels::I16(Array3::from_elem(SHAPE, 40)), geometry: geometry() };
-    write_volume(&bench.path("solid/s_0000.nii.gz"), &solid).unwrap();
-    let output = bench.run("solid", "auto", &["--save-probabilities"]);
+    bench.write_npz("npz/b.npz", &[2, 3, 4], Window { level_hu: -600.0, width_hu: 1500.0 });
+    ok(&bench.run("npz", "gt", &[]));
+    std::fs::remove_file(bench.path("npz/b.npz")).unwrap();
+    let output = bench.run("npz", "gt", &[]);
     ok(&output);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no lung in this CT"));
-    assert!(read_label_map(&bench.out("s.nii.gz")).unwrap().labels.iter().all(|&id| id == 0));
-    assert_eq!(bench.json("s.json")["slices_encoded"], 0);
-}
-
-#[test]
-fn whatever_order_a_ct_is_stored_in_its_axial_slices_are_segmented_and_the_result_has_its_order() {
-    let bench = Bench::new();
-    let mut affine = Affine::from_spacing_xyz_mm([0.75, 0.75, 2.5]);
-    (affine.0[0][0], affine.0[1][1]) = (-0.75, -0.75);
-    let orders = ["LPS", "RAS", "LPI", "SPL", "LSP", "AIR"];
-    for codes in orders {
-        let mut geometry = Geometry::new(SHAPE, affine);
-        geometry.stored.order = StorageOrder::from_codes(codes, &affine).unwrap();
-        write_volume(
-            &bench.path(&format!("stored/{codes}_0000.nii.gz")),
-            &Volume { voxels: Voxels::I16(hu()), geometry: geometry.clone() },
-        )
-        .unwrap();
-        let map = LabelMap { labels: labels(), geometry };
-        write_label_map(&bench.path(&format!("truth/{codes}.nii.gz")), &map).unwrap();
-    }
-    let truth = bench.path("truth");
-    ok(&bench.run("stored", "gt", &["--gt-path", truth.to_str().unwrap()]));
-    let found = |codes: &str| read_label_map(&bench.out(&format!("{codes}.nii.gz"))).unwrap();
-    let wanted = found("LPS");
-    assert!(wanted.labels.iter().any(|&id| id != 0), "the model segments something");
-    for codes in orders {
-        assert_eq!(found(codes).labels, wanted.labels, "{codes}");
-        let file = bench.out(&format!("{codes}.nii.gz"));
-        let stored = read_label_map_as_stored(&file).unwrap().geometry;
-        assert_eq!(stored.affine.axis_codes(), codes);
-        let ct = bench.path(&format!("stored/{codes}_0000.nii.gz"));
-        assert_eq!(stored, read_volume_as_stored(&ct).unwrap().geometry, "{codes}: the CT's grid");
-        assert_eq!(bench.json(&format!("{codes}.json"))["grid"]["stored"], codes);
-    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cases that are not in this one: 1 (b)"), "{said}");
 }
