@@ -39,7 +39,7 @@ pub fn mean_volume_dice(truth: &Path, predictions: &Path) -> Result<BTreeMap<Str
         let table = stack.label_table.context("label table")?;
         let case = path.file_stem().context("name")?.to_string_lossy().into_owned();
         let predicted = ild_io::read_label_map(&predictions.join(format!("{case}.nii.gz")))?;
-        for &id in table.0.keys() {
+        for &id in table.classes.keys() {
             let (mut both, mut sum) = (0u64, 0u64);
             for (slice, &z) in labels.outer_iter().zip(stack.placement.z_index()) {
                 let predicted = predicted.labels.index_axis(ndarray::Axis(0), z);

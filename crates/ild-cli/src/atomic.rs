@@ -12,7 +12,8 @@ const PREFIX: &str = ".tmp-";
 /// succeeded.
 ///
 /// Parent folders are made. On any error the temporary file is removed and an existing `path` is
-/// untouched.
+/// untouched. A pipe or a device is written into as it is: a file in its place would be read by
+/// nobody.
 ///
 /// # Errors
 /// Names `path` and the cause: a folder that cannot be made, a full disk, a read-only place, or
@@ -25,6 +26,12 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let attempt = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if is_device(path) {
+            let mut file = fs::OpenOptions::new().write(true).open(path)?;
+            let mut writer = BufWriter::new(&mut file);
+            write(&mut writer).map_err(Into::into)?;
+            return Ok(writer.flush()?);
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
@@ -38,6 +45,15 @@ where
         Ok(())
     };
     attempt().map_err(FileError::at(path, "written"))
+}
+
+/// Whether something is at `path` that is neither file nor folder, or that the system keeps there
+/// (`/dev/stdout` is a link to whatever file the output goes to).
+fn is_device(path: &Path) -> bool {
+    let kept = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    fs::metadata(path).is_ok_and(|meta| kept || !(meta.is_file() || meta.is_dir()))
 }
 
 /// [`write_atomic`] of bytes that are already in memory.
@@ -93,6 +109,15 @@ fn widen_permissions(file: &fs::File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_written_into_and_stays_one() {
+        for (device, works) in [("/dev/null", true), ("/dev/full", false)] {
+            assert_eq!(write_bytes_atomic(Path::new(device), b"x").is_ok(), works, "{device}");
+            assert!(!fs::metadata(device).unwrap().is_file(), "{device}");
+        }
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

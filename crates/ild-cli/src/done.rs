@@ -110,6 +110,31 @@ impl Records {
         (record.key == *key && record.files.iter().all(there)).then_some(record)
     }
 
+    /// The items that have a record, true or not, by name.
+    #[must_use]
+    pub fn items(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut items: Vec<String> =
+            names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
+        items.sort();
+        items
+    }
+
+    /// Takes away the record of `item` and the files it names: what is about to be done again must
+    /// not be found there if that fails. Returns whether there was any.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn take_away(&self, item: &str) -> Result<bool, FileError> {
+        let Some(record) = self.read::<Value>(item) else { return Ok(false) };
+        let files = record.files.iter().map(|(path, _)| self.output.join(path));
+        for path in files.chain([self.path(item)]).filter(|path| path.is_file()) {
+            std::fs::remove_file(&path).map_err(FileError::at(&path, "removed"))?;
+        }
+        Ok(true)
+    }
+
     /// Notes that `item` is finished; `files` are below the output folder.
     ///
     /// # Errors
@@ -170,5 +195,8 @@ mod tests {
         std::fs::write(output.path().join("out"), b"22").unwrap();
         std::fs::write(&input, b"12").unwrap();
         assert!(records.finished::<u8>("a", &key(1)).is_none(), "input changed");
+        assert_eq!(records.items(), ["a"]);
+        assert!(records.take_away("a").unwrap() && !records.take_away("a").unwrap());
+        assert!(!output.path().join("out").exists() && records.items().is_empty());
     }
 }

@@ -57,7 +57,7 @@ pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_withou
 pub use interrupt::{interrupted, stop_if_interrupted};
 pub use lock::FolderLock;
 pub use output::{complain, printable, say};
-pub use progress::{progress_bar, spinner};
+pub use progress::progress_bar;
 pub use report::{RunReport, sha256_of_file};
 pub use suggest::{closest, edit_distance};
 pub use table::table;

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -35,14 +34,6 @@ pub fn progress_bar(total: u64, what: &'static str) -> ProgressBar {
     );
     let bar = ProgressBar::new(total).with_prefix(what);
     add(if let Ok(style) = style { bar.with_style(style) } else { bar })
-}
-
-/// A sign of life for work of unknown length.
-#[must_use]
-pub fn spinner(what: &'static str) -> ProgressBar {
-    let bar = add(ProgressBar::new_spinner().with_message(what));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }
 
 /// Writes log lines above the bars instead of through them.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use ild_io::cohort::read_mask;
 use ild_io::{
-    Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_label_map,
-    read_npz, read_volume,
+    Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_npz, read_volume,
 };
 use ild_model::SliceSize;
 use ild_preprocess::{Windowing, window_slices};
@@ -81,7 +81,7 @@ impl Scan {
         table: &LabelTable,
     ) -> Result<Self> {
         let ct = read_volume(path)?;
-        let label = truth.map(read_label_map).transpose()?;
+        let label = truth.map(|path| read_mask(path, table)).transpose()?;
         let case = Case::new(id, ct, label, truth.unwrap_or(path))?;
         let truth = case.label.map(|label| table.only_classes(label.labels));
         Ok(Self { truth, ..Self::of_ct(id, case.ct, windowing, table) })
@@ -90,8 +90,8 @@ impl Scan {
     /// All slices of `ct`, seen through `windowing`.
     #[must_use]
     pub fn of_ct(id: &str, ct: Volume, windowing: Windowing, table: &LabelTable) -> Self {
-        let mut notes: Vec<String> = hounsfield_doubt(&ct.voxels).into_iter().collect();
-        notes.extend(ct.geometry.notes.iter().map(ToString::to_string));
+        // What is odd about its header travels with its grid.
+        let notes = hounsfield_doubt(&ct.voxels).into_iter().collect();
         Self {
             id: id.to_owned(),
             placement: Placement::whole(ct.geometry.clone()),

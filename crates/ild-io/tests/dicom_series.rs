@@ -168,6 +168,15 @@ fn steps_that_drift_are_refused_in_millimetres() {
     let rounded = (0..200).map(|k| Slice::at((6.25 * f64::from(k)).round() / 10.0)).collect();
     let spacing = read(rounded).unwrap().0.geometry.spacing_xyz_mm[2];
     assert!((spacing - 0.625).abs() < 1e-3, "{spacing}");
+    // What moves a slice by more than rounding is none, however small the steps are.
+    refused(
+        at(&|k| [1.0, 1.0, 1.0, 1.09, 1.09, 1.0, 0.91, 0.91][k as usize % 8]),
+        &["steps that drift from 0.910 to 1.090 mm", "lies 0.1"],
+    );
+    refused(
+        at(&|k| if k == 90 { 0.2 } else { 0.1 }),
+        &["a step of 0.200 mm where the others are 0.100 mm: 1 slice is missing"],
+    );
 }
 
 /// 400 slices 1 mm apart along the true normal of planes turned by `degrees`, whose cosines are

@@ -84,8 +84,9 @@ fn run(pair: &Aligned, request: &str) -> anyhow::Result<f64> {
 }
 
 fn serve(cli: &Cli) -> anyhow::Result<()> {
-    let truth = AnnotatedCase::read(&cli.reference, Annotated::All, None)?;
-    let prediction = Prediction::read(&cli.predicted, &ild_io::LabelTable::default())?;
+    let table = ild_io::LabelTable::default();
+    let truth = AnnotatedCase::read(&cli.reference, Annotated::All, &table)?;
+    let prediction = Prediction::read(&cli.predicted, &table)?;
     let pair = Aligned::new(&truth, Some(&prediction), &cli.predicted)?;
     ild_cli::serve_timings(|request| run(&pair, request))
 }

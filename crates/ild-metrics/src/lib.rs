@@ -21,7 +21,7 @@ mod whole;
 pub use cohort::aligned::Aligned;
 pub use cohort::annotated_case::AnnotatedCase;
 pub use cohort::case_scores::{BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores};
-pub use cohort::evaluate::Evaluation;
+pub use cohort::evaluate::{Evaluation, FileNotes};
 pub use cohort::pairing::{CaseFiles, case_files};
 pub use cohort::prediction::{Labels, Prediction};
 pub use cohort::provenance::Provenance;

@@ -193,6 +193,27 @@ fn slices_without_label_count_when_all_are_said_to_be_annotated() {
 }
 
 #[test]
+fn nothing_of_an_earlier_evaluation_stays_beside_the_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_map(&at.join("gt/a.nii.gz"), truth(), grid());
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    name_labels(at);
+    assert!(evaluate(at, &["--truth", "gt", "--healthy", "them=pred"]).status.success());
+    let there = |name: &str| at.join("out").join(name).exists();
+    for name in ["whole_ct.csv", "healthy.csv", "plots/dsc_Reticulation.png"] {
+        assert!(there(name), "{name}");
+    }
+    std::fs::write(at.join("out/mine.txt"), "x").unwrap();
+    std::fs::write(at.join("labels.json"), r#"{"2": "GGO", "5": "Nodule"}"#).unwrap();
+    assert!(evaluate(at, &[]).status.success());
+    for name in ["whole_ct.csv", "healthy.csv", "plots/dsc_Reticulation.png"] {
+        assert!(!there(name), "{name}");
+    }
+    assert!(there("plots/dsc_GGO.png") && there("summary.json") && there("mine.txt"));
+}
+
+#[test]
 fn folders_without_cases_say_what_was_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("gt")).unwrap();

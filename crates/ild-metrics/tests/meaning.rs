@@ -104,3 +104,66 @@ fn a_prediction_called_almost_like_its_case_is_refused() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("the nearest is `case_1`"), "{said}");
 }
+
+#[test]
+fn predictions_and_segmentations_are_compared_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("dataset.json"), r#"{"2": "Reticulation", "5": "Honeycombing"}"#)
+        .unwrap();
+    write_map(&at.join("gt/a.nii.gz"), truth(), grid());
+    // The same lesions under another program's numbers, which says so beside them.
+    let swapped = truth().mapv(|id| [0, 0, 5, 0, 0, 2][usize::from(id)]);
+    write_map(&at.join("pred/a.nii.gz"), swapped, grid());
+    let sidecar = |first: &str| {
+        let label = |name: &str| format!(r#"{{"name": "{name}", "color": [1, 2, 3]}}"#);
+        let text = format!(
+            r#"{{"label_table": {{"5": {}, "2": {}}}}}"#,
+            label(first),
+            label("Honeycombing")
+        );
+        std::fs::write(at.join("pred/a.json"), text).unwrap();
+    };
+    sidecar("Reticulation");
+    let (code, said) = run(at, &EVALUATE);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(summary(at)["foreground_mean"]["Dice"], 1.0, "{said}");
+    sidecar("Emphysema");
+    let (code, said) = run(at, &EVALUATE);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("pred/a.nii.gz") && said.contains("is called `Emphysema`"), "{said}");
+    std::fs::write(at.join("pred/a.json"), r#"{"label_table": "lost"}"#).unwrap();
+    let (code, said) = run(at, &EVALUATE);
+    assert!(code == Some(3) && said.contains("a.json: expected under `label_table`"), "{said}");
+    // Nobody names the ground truth's: the predictions' names are all there are.
+    std::fs::remove_file(at.join("dataset.json")).unwrap();
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    std::fs::write(at.join("pred/labels.json"), r#"{"2": "GGO", "5": "Nodule"}"#).unwrap();
+    std::fs::remove_file(at.join("pred/a.json")).unwrap();
+    let (code, said) = run(at, &EVALUATE);
+    assert!(code == Some(0) && said.contains("GGO") && said.contains("Nodule"), "{said}");
+}
+
+#[test]
+fn an_odd_header_is_told_in_json_and_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_map(&at.join("gt/a.nii.gz"), truth(), grid());
+    write_map(&at.join("pred/a.nii.gz"), truth(), grid());
+    // The sform's lengths stay, pixdim says another thing.
+    let path = at.join("pred/a.nii");
+    std::fs::rename(at.join("pred/a.nii.gz"), at.join("packed.nii.gz")).unwrap();
+    let map = ild_io::read_label_map(&at.join("packed.nii.gz")).unwrap();
+    ild_io::write_label_map(&path, &map).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[80..84].copy_from_slice(&0.9f32.to_le_bytes());
+    bytes[252..254].copy_from_slice(&0i16.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let (code, said) = run(at, &EVALUATE);
+    assert_eq!(code, Some(0), "{said}");
+    let notes = &summary(at)["ild"]["header_notes"];
+    assert_eq!(notes[0]["file"], "pred/a.nii");
+    assert_eq!(notes[0]["notes"][0]["kind"], "lengths-disagree", "{notes}");
+    let page = std::fs::read_to_string(at.join("out/report.html")).unwrap();
+    assert!(page.contains("Read with a decision: pixdim says 0.9") && page.contains("a.nii)"));
+}

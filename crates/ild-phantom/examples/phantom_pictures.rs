@@ -150,7 +150,7 @@ fn histogram_picture(path: &Path, real: &[PathBuf], synthetic: &[PathBuf]) -> Re
 fn pattern_picture(path: &Path, cohort: &Path, images: &[PathBuf]) -> Result<()> {
     let table = LabelTable::default();
     let (mut plain, mut outlined) = (Vec::new(), Vec::new());
-    for &id in table.0.keys() {
+    for &id in table.classes.keys() {
         let (image, z) =
             largest(cohort, images, id)?.with_context(|| format!("no slice shows class {id}"))?;
         let (ct, labels) = (read_volume(&image)?, read_label_map(&label_of(cohort, &image))?);
@@ -160,7 +160,7 @@ fn pattern_picture(path: &Path, cohort: &Path, images: &[PathBuf]) -> Result<()>
         outlined.push(overlay(grey.view(), &[Outline::mask(mask.view(), table.color(id))], 1));
     }
     plain.extend(outlined);
-    save_png(path, &tile(&plain, table.0.len()))?;
+    save_png(path, &tile(&plain, table.classes.len()))?;
     Ok(())
 }
 

@@ -208,7 +208,7 @@ fn write_healthy(folder: &Path, healthy: &[Member], written: &[Written]) -> Resu
 fn dataset_json(cases: usize) -> Value {
     let mut labels = serde_json::Map::new();
     labels.insert("background".into(), 0.into());
-    for (id, label) in LabelTable::default().0 {
+    for (id, label) in LabelTable::default().classes {
         labels.insert(label.name, id.into());
     }
     json!({ "channel_names": { "0": "CT" }, "labels": labels, "numTraining": cases, "file_ending": ".nii.gz" })

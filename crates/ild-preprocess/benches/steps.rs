@@ -59,7 +59,7 @@ fn steps(c: &mut Criterion) {
         b.iter(|| Components::new(black_box(&runs), Neighbours::Volume26))
     });
     group.bench_function("dust, 3-D then 2-D", |b| {
-        b.iter(|| remove_dust(black_box(&runs), DustLimits::default(), None))
+        b.iter(|| remove_dust(black_box(&runs), DustLimits::default()))
     });
     for (name, voxels) in [("i16", &voxels), ("f32", &float)] {
         for window in ["lung", "rgb"] {

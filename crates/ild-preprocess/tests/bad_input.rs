@@ -10,13 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Cohort, SHAPE, binary, expect, geometry, lesions};
+use common::{Cohort, SHAPE, expect, geometry, lesions, without_times};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use ild_io::{LabelMap, Volume, Voxels, write_label_map, write_volume};
 use ndarray::Array3;
-use zip::write::SimpleFileOptions;
 
 const CT: &str = "DATA/imagesTr/case00_0000.nii.gz";
 const LABEL: &str = "DATA/labelsTr/case00.nii.gz";
@@ -27,27 +26,20 @@ const DONE: &str = "case00: 4 of 8 slices; 0.0 % of the lung range black or whit
 fn lines(code: i32, spoil: impl FnOnce(&Cohort)) -> Vec<String> {
     let cohort = Cohort::of(1);
     spoil(&cohort);
-    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), code);
-    without_times(&log, &cohort)
+    stage_1(&cohort, code)
 }
 
-/// The lines without time and level, the folder of the test written as `DATA`.
-fn without_times(log: &str, cohort: &Cohort) -> Vec<String> {
-    let plain = |line: &str| {
-        [" ERROR ", " WARN ", " INFO "]
-            .iter()
-            .find_map(|l| line.split_once(l))
-            .map_or(line.to_owned(), |(_, said)| said.to_owned())
-    };
-    // One case without a table of labels and too few for three parts: said of every such cohort,
-    // and no matter of the file that is looked at here.
-    let of_the_cohort = |line: &String| {
-        ["no labels.json or dataset.json beside", "no patient is left for"]
-            .iter()
-            .any(|start| line.starts_with(start))
-    };
-    let log = log.replace(&cohort.folder.path().display().to_string(), "DATA");
-    log.lines().map(plain).filter(|line| !of_the_cohort(line)).collect()
+/// Runs stage 1 on a cohort of one case of which everything is known, so that nothing is said but of
+/// its files; the lines of its log after the one that names the table.
+fn stage_1(cohort: &Cohort, code: i32) -> Vec<String> {
+    let names = r#"{"1": "GGO", "2": "Reticulation"}"#;
+    fs::write(cohort.path("labels.json"), names).unwrap();
+    let mut command = cohort.nii_to_npz("npz");
+    command.args(["--ratios", "1,0,0", "--labels"]).arg(cohort.path("labels.json"));
+    let (_, log) = expect(&mut command, code);
+    let mut lines = without_times(&log, cohort);
+    assert_eq!(lines.remove(0), "names of the labels from DATA/labels.json");
+    lines
 }
 
 /// The case is refused with exactly `message`.
@@ -196,7 +188,6 @@ fn slopes_without_sense() {
             &format!(
                 "{CT}: scl_slope NaN and scl_inter 0 are no scaling; values are taken as stored"
             ),
-            "case00: scl_slope NaN and scl_inter 0 are no scaling; values are taken as stored",
             DONE,
         ],
         slope(f32::NAN),
@@ -292,12 +283,12 @@ fn voxels_that_are_no_hounsfield_units() {
 fn folders_without_pairs() {
     let message = |labels: &str, cts: &str| {
         format!(
-            "error: DATA/labelsTr: expected label files `<case>.nii.gz` with a CT `DATA/imagesTr/<case>_0000.nii.gz`, found no pair: \
-             labels {labels}, CTs {cts}; set --img-name-suffix and --gt-name-suffix to what follows the case name"
+            "error: DATA/labelsTr: expected label files `<case>.nii.gz` with a CT `DATA/imagesTr/<case>_0000.nii.gz`, found no pair; \
+             labels: {labels}; CTs: {cts}; set --img-name-suffix and --gt-name-suffix to what follows the case name"
         )
     };
-    let empty = "none (the folder is empty)";
-    let one = "1 (case00_0000.nii.gz) (the folder holds 1 (case00_0000.nii.gz))";
+    let empty = "none, the folder is empty";
+    let one = "1 (case00_0000.nii.gz)";
     assert_eq!(
         lines(3, |cohort| fs::remove_file(cohort.label("case00")).unwrap()),
         [message(empty, one)]
@@ -323,9 +314,8 @@ fn outputs_that_cannot_be() {
     let cohort = Cohort::of(1);
     let held = ild_cli::FolderLock::take(&cohort.path("npz")).unwrap();
     assert!(held.is_some());
-    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 1);
     assert_eq!(
-        without_times(&log, &cohort),
+        stage_1(&cohort, 1),
         [
             "error: DATA/npz: another run is writing into this folder; wait for it, or give another --output"
         ]
@@ -340,10 +330,9 @@ fn a_file_name_outside_utf8() {
         cohort.path("labelsTr").join(OsStr::from_bytes(b"caf\xe9.nii.gz")),
     )
     .unwrap();
-    let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 3);
     let name = "caf\u{fffd}.nii.gz";
     assert_eq!(
-        without_times(&log, &cohort),
+        stage_1(&cohort, 3),
         [
             DONE,
             &format!(
@@ -352,88 +341,4 @@ fn a_file_name_outside_utf8() {
             "error: 1 input was rejected; all others are done"
         ]
     );
-}
-
-/// Spoils an NPZ and runs stage 2 on it; the lines of its log.
-fn npz_lines(code: i32, members: &[(&str, Vec<u8>)]) -> Vec<String> {
-    let cohort = Cohort::new();
-    fs::create_dir_all(cohort.path("npz")).unwrap();
-    let mut npz = zip::ZipWriter::new(fs::File::create(cohort.path("npz/a.npz")).unwrap());
-    for (name, bytes) in members {
-        npz.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
-        npz.write_all(bytes).unwrap();
-    }
-    npz.finish().unwrap();
-    let mut command = binary("npz-to-npy");
-    command.arg("--npz-train-dir").arg(cohort.path("npz")).arg("--npy-dir").arg(cohort.path("npy"));
-    let (_, log) = expect(&mut command, code);
-    without_times(&log, &cohort)
-}
-
-fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-    let fortran = if fortran { "True" } else { "False" };
-    let header =
-        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
-}
-
-#[test]
-fn npz_that_hold_something_else() {
-    let images = || ("imgs", npy("|u1", false, "(1, 20, 30)", &[1; 600]));
-    let labels = || ("gts", npy("|u1", false, "(1, 20, 30)", &[1; 600]));
-    let spacing = || ("spacing", npy("<f8", false, "(3,)", &[1.0f64.to_le_bytes(); 3].concat()));
-    for (members, message) in [
-        (
-            vec![
-                ("imgs", npy("|O", false, "(1,)", b"cos\nsystem\n(S'true'\ntR.")),
-                labels(),
-                spacing(),
-            ],
-            "expected `imgs` to be an array of plain numbers, found Python objects (a pickle, which is never loaded); \
-             save it again as a numeric array, without allow_pickle",
-        ),
-        (
-            vec![labels(), spacing()],
-            "expected the array `imgs`, found only gts, spacing; is this the right file?",
-        ),
-        (
-            vec![("imgs", npy("|u1", false, "(600,)", &[1; 600])), labels(), spacing()],
-            "expected `imgs` to be uint8 of shape (slices, rows, columns) or (slices, rows, columns, 3), found uint8 of shape [600]; \
-             make the file again with `ild-preprocess nii-to-npz`",
-        ),
-        (
-            vec![images(), ("gts", npy("|u1", false, "(1, 30, 20)", &[1; 600])), spacing()],
-            "expected `gts` to be of the images' shape (1, 20, 30), found uint8 of shape [1, 30, 20]; \
-             make the file again with `ild-preprocess nii-to-npz`",
-        ),
-        (
-            vec![images(), spacing()],
-            "expected labels under the key `gts`, found none; slices for training need labels; make the NPZ with nii-to-npz",
-        ),
-    ] {
-        assert_eq!(
-            npz_lines(3, &members),
-            [
-                &format!("a: DATA/npz/a.npz: {message}"),
-                "error: 1 input was rejected; all others are done"
-            ]
-        );
-    }
-    let fortran = ("imgs", npy("|u1", true, "(1, 20, 30)", &[1; 600]));
-    assert_eq!(npz_lines(0, &[fortran, labels(), spacing()]), [""; 0]);
-}
-
-#[test]
-fn a_slice_whose_labels_vanish_at_256() {
-    // At half the size OpenCV keeps even rows and columns: an odd one is never seen.
-    let mut label = vec![0u8; 512 * 512];
-    label[101 * 512 + 101] = 3;
-    let array = |bytes: &[u8]| npy("|u1", false, "(1, 512, 512)", bytes);
-    let spacing = npy("<f8", false, "(3,)", &[1.0f64.to_le_bytes(); 3].concat());
-    let members = [("imgs", array(&label)), ("gts", array(&label)), ("spacing", spacing)];
-    assert_eq!(npz_lines(0, &members), ["a-000: left out, its labels vanish at 256 × 256"]);
 }

@@ -5,7 +5,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Cohort, SHAPE, expect, geometry, lesions, summary};
-use ild_io::read_npz;
+use ild_io::{Affine, Geometry, Volume, Voxels, read_npz, write_volume};
+use ild_test_support::SegNrrd;
 use ndarray::{Array3, s};
 
 fn parts(cohort: &Cohort) -> BTreeMap<String, String> {
@@ -92,6 +93,40 @@ fn patients_stay_together_however_the_table_is_written() {
     let table = cohort.path("patients.csv");
     let (_, said) = expect(cohort.nii_to_npz("npz").arg("--patients").arg(table), 3);
     assert!(said.contains("the nearest is `case00`"), "{said}");
+}
+
+#[test]
+fn a_segmentation_of_slicer_is_trained_under_the_names_of_its_segments() {
+    let cohort = Cohort::new();
+    let [z, y, x] = SHAPE;
+    let affine = Affine([
+        [-1.0, 0.0, 0.0, 0.0],
+        [0.0, -1.0, 0.0, 0.0],
+        [0.0, 0.0, 2.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]);
+    let hu = Array3::from_shape_fn(SHAPE, |(z, y, x)| ((z + y + x) % 900) as i16 - 1000);
+    let ct = Volume { voxels: Voxels::I16(hu), geometry: Geometry::new(SHAPE, affine) };
+    write_volume(&cohort.image("a"), &ct).unwrap();
+    // Drawn first, numbered 1: in the cohort it is 5.
+    SegNrrd {
+        sizes_xyz: [x, y, z],
+        spacing_xyz_mm: [1.0, 1.0, 2.0],
+        segments: vec![("Honeycombing", 0, 1), ("Reticulation", 0, 2)],
+        layers: vec![lesions().into_iter().collect()],
+    }
+    .write(&cohort.path("labelsTr/a.seg.nrrd"));
+    let mut command = cohort.nii_to_npz("npz");
+    command.args(["--ratios", "1,0,0", "--gt-name-suffix", ".seg.nrrd"]);
+    expect(&mut command, 0);
+    let stack = read_npz(&cohort.path("npz/npz_train/CT_ILD/a.npz")).unwrap();
+    let expected = lesions().mapv(|id| if id == 1 { 5 } else { id });
+    let slices = stack.placement.z_index().to_vec();
+    assert_eq!(stack.labels.unwrap(), expected.select(ndarray::Axis(0), &slices));
+    let other = r#"{"1": "Emphysema", "2": "Reticulation"}"#;
+    std::fs::write(cohort.path("labels.json"), other).unwrap();
+    let (_, said) = expect(command.arg("--force"), 3);
+    assert!(said.contains("label 1 is called `Honeycombing`"), "{said}");
 }
 
 #[test]

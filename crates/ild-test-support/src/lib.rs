@@ -4,11 +4,15 @@
 //! the error output, past the test runner's capture, and in the file that `cargo xtask test` reads
 //! to count such tests at its end.
 
+mod seg_nrrd;
+
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use seg_nrrd::SegNrrd;
 
 /// Names the file that is told of every skipped test, one `test: why` a line.
 pub const SKIPPED_FILE: &str = "ILD_SKIPPED_FILE";

@@ -109,7 +109,7 @@ fn shown_labels(done: &Segmented) -> LabelTable {
     let mut table = done.scan.label_table.clone();
     for &id in done.merger.per_label.keys() {
         let label = ild_io::Label { name: table.name(id), color: table.color(id) };
-        table.0.entry(id).or_insert(label);
+        table.classes.entry(id).or_insert(label);
     }
     table
 }

@@ -6,7 +6,7 @@ use ild_io::LabelTable;
 #[must_use]
 pub fn slicer_colors(table: &LabelTable) -> String {
     let mut text = "# Color table for 3D Slicer\n0 Background 0 0 0 0\n".to_owned();
-    for (id, label) in &table.0 {
+    for (id, label) in &table.classes {
         let [r, g, b] = label.color;
         text += &format!("{id} {} {r} {g} {b} 255\n", label.name.replace(char::is_whitespace, "_"));
     }
@@ -22,7 +22,7 @@ pub fn itksnap_labels(table: &LabelTable) -> String {
         "{rule}# ITK-SnAP Label Description File\n# File format:\n# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL\n{rule}"
     );
     text += "    0     0    0    0        0  0  0    \"Clear Label\"\n";
-    for (id, label) in &table.0 {
+    for (id, label) in &table.classes {
         let [r, g, b] = label.color;
         text += &format!(
             "{id:5} {r:5} {g:4} {b:4}        1  1  1    \"{}\"\n",

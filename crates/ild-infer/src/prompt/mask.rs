@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ild_io::read_label_map;
+use ild_io::cohort::read_mask;
 
 use super::truth::{by_class, by_piece};
 use crate::coordinates::Span;
@@ -28,7 +28,9 @@ pub enum Division<'a> {
 /// # Errors
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
 pub fn tracks(path: &Path, scan: &Scan, shift: usize, division: Division) -> Result<Vec<Track>> {
-    let map = read_label_map(path)?.on_grid_of(path, "mask", "CT", scan.grid())?;
+    let table = &scan.label_table;
+    let mut map = read_mask(path, table)?.on_grid_of(path, "mask", "CT", scan.grid())?;
+    map.labels = table.only_classes(map.labels);
     let ids = map.ids();
     if ids.is_empty() {
         return Err(Error::refused(

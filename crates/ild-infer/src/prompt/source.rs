@@ -13,9 +13,9 @@ use crate::{Error, Result};
 pub enum PromptSource {
     /// Made by the program itself.
     Own(PromptKind),
-    /// Boxes or points (`.json`), or a label map (`.nii`, `.nii.gz`).
+    /// Boxes or points (`.json`), or a label map (`.nii`, `.nii.gz`, `.nrrd`).
     File(PathBuf),
-    /// One such file per case, called `<case>.json`, `<case>.nii.gz` or `<case>.nii`.
+    /// One such file per case, called `<case>.json`, `<case>.nii.gz`, `<case>.seg.nrrd` and so on.
     Folder(PathBuf),
 }
 
@@ -39,14 +39,17 @@ impl FromStr for PromptSource {
             path if Path::new(path).is_dir() => Ok(Self::Folder(path.into())),
             path if is_prompt_file(path) => Ok(Self::File(path.into())),
             other => Err(format!(
-                "expected gt, auto, heuristic, gt-other, gt-empty, a file ending in .json, .nii or .nii.gz, or a folder of such files, found `{other}`"
+                "expected gt, auto, heuristic, gt-other, gt-empty, a file ending in .json, .nii, .nii.gz or .nrrd, or a folder of such files, found `{other}`"
             )),
         }
     }
 }
 
+/// Endings of prompts, in the order in which a folder is searched.
+const FILE_ENDINGS: [&str; 5] = ["json", "nii.gz", "nii", "seg.nrrd", "nrrd"];
+
 fn is_prompt_file(path: &str) -> bool {
-    [".json", ".nii", ".nii.gz"].iter().any(|end| path.ends_with(end))
+    FILE_ENDINGS.iter().any(|end| path.ends_with(&format!(".{end}")))
 }
 
 impl Serialize for PromptSource {
@@ -89,7 +92,7 @@ impl PromptSource {
             Self::Own(kind) => Ok(CasePrompt { kind: *kind, file: None }),
             Self::File(path) => Ok(from_file(path.clone())),
             Self::Folder(folder) => {
-                let names = ["json", "nii.gz", "nii"].map(|end| format!("{case}.{end}"));
+                let names = FILE_ENDINGS.map(|end| format!("{case}.{end}"));
                 let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
                 found.map(from_file).ok_or_else(|| {
                     Error::refused(

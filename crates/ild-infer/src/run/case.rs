@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use ndarray::Array3;
 
 use super::read::truth_of;
-use super::start::Starts;
+use super::start_answers::Starts;
 use crate::merge::islands::drop_islands;
 use crate::merge::{Dropped, Merger};
 use crate::pieces::{Piece, Pieces};

@@ -3,15 +3,16 @@
 mod automatic;
 pub mod case;
 pub mod read;
-pub mod start;
+pub mod start_answers;
 pub mod summary;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ild_cli::{Common, RunReport};
 use ild_io::LabelTable;
-use ild_io::cohort::{Beside, shown};
+use ild_io::cohort::{Beside, LabelNames, shown};
 use ild_preprocess::cohort::record::{Key, Records};
 use ild_preprocess::one_line;
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ impl Run {
         let flags = &settings.flags;
         let cases = chosen_cases(flags)?;
         let labels = flags.labels.as_deref().map(LabelTable::read).transpose()?;
+        let records = Records::new(&flags.output, "infer");
+        note_others(&records, &cases, flags);
         let engine = match (&flags.checkpoint, settings.method) {
             (Some(checkpoint), Method::Model) => Some(Engine::load(
                 checkpoint,
@@ -52,7 +55,11 @@ impl Run {
             )?),
             _ => None,
         };
-        let records = Records::new(&flags.output, "infer");
+        if flags.save_nii || flags.save_probabilities {
+            let named = engine.as_ref().and_then(|engine| engine.label_table.as_ref());
+            let table = labels.clone().or_else(|| named.cloned()).unwrap_or_default();
+            one_file_each(&cases, &table, &flags.output)?;
+        }
         Ok(Self { settings, engine, labels, cases, records })
     }
 
@@ -106,6 +113,9 @@ impl Run {
             tracing::info!("{}: finished before, skipped (--force does it again)", case.id);
             return Ok(Outcome::Skipped(record.facts));
         }
+        if self.records.take_away(&case.id)? {
+            tracing::info!("{}: an earlier result of other settings is taken away", case.id);
+        }
         let start = Instant::now();
         let progress = ild_cli::progress_bar(0, "slices");
         let remaining = left.map_or(String::new(), |left| {
@@ -144,6 +154,8 @@ impl Run {
         read.extend(truth.filter(|path| path.is_file()));
         read.extend(flags.prompt.of_case(&case.id)?.file);
         read.extend(flags.labels.clone());
+        let names = read.iter().skip(1).map(|path| Ok(LabelNames::own(path)?.table));
+        let names: Vec<_> = names.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let hashes = read
             .iter()
             .map(|path| Ok(ild_cli::sha256_of_file(path)?))
@@ -152,10 +164,12 @@ impl Run {
             report.hashed_input(&case.path, hash);
         }
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
-        Ok(Key::new(
-            &json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights }),
-            &[],
-        ))
+        let mut of = json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights });
+        // Names that masks carry decide their ids, and may stand in a file beside them.
+        if !names.is_empty() {
+            of["names"] = json!(names);
+        }
+        Ok(Key::new(&of, &[]))
     }
 
     /// Adds what is true of the whole run to its report.
@@ -167,6 +181,45 @@ impl Run {
         report.set("weights", self.engine.as_ref().map(|engine| &engine.origin));
         report.set("trained_window", self.engine.as_ref().and_then(|engine| engine.window));
     }
+}
+
+/// Says that the output folder holds results of cases that this run does not know: whoever scores
+/// the folder scores them too.
+fn note_others(records: &Records, cases: &[CaseFile], flags: &Settings) {
+    // A job of several knows its own share only.
+    if flags.shard.is_some() {
+        return;
+    }
+    let items = records.items();
+    let known = |item: &&String| !cases.iter().any(|case| case.id == **item);
+    let others: Vec<&str> = items.iter().filter(known).map(String::as_str).collect();
+    if !others.is_empty() {
+        tracing::warn!(
+            "{}: holds results of an earlier run for cases that are not in this one: {}",
+            flags.output.display(),
+            shown(&others)
+        );
+    }
+}
+
+/// Refuses cases of which two would write one file: `p` with a label `x_y`, and `p_x` with `y`.
+fn one_file_each(cases: &[CaseFile], table: &LabelTable, output: &Path) -> Result<()> {
+    let mut files: BTreeMap<String, (&str, u8)> = BTreeMap::new();
+    for case in cases {
+        for &id in table.classes.keys() {
+            let file = format!("{}_{}", case.id, table.file_name(id)).to_lowercase();
+            let Some((other, its)) = files.insert(file.clone(), (&case.id, id)) else { continue };
+            let [a, b] = [(other, its), (case.id.as_str(), id)]
+                .map(|(case, id)| format!("`{}` of case {case}", table.name(id)));
+            return Err(Error::refused(
+                output,
+                "a file of its own for each label of each case",
+                format!("{file}.nii.gz for {a} and for {b}"),
+                "rename a case or a label, or leave --save-nii and --save-probabilities out",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The cases at `--input`, those of `--cases-of` among them, those of `--shard` among these.
@@ -202,4 +255,25 @@ fn only_those_of(
     }
     cases.retain(|case| beside.both.contains(case.id.as_str()));
     Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cases_never_write_one_file() {
+        let case = |id: &str| CaseFile { id: id.to_owned(), path: format!("{id}.npz").into() };
+        let label = |name: &str| ild_io::Label { name: name.to_owned(), color: [0; 3] };
+        let table =
+            LabelTable::new(BTreeMap::from([(1, label("x y")), (2, label("y")), (3, label("z"))]));
+        let cases = [case("p"), case("p_x"), case("q")];
+        let text = one_file_each(&cases, &table, Path::new("out")).unwrap_err().to_string();
+        assert!(
+            text.contains("p_x_y.nii.gz for `x y` of case p and for `y` of case p_x"),
+            "{text}"
+        );
+        assert!(one_file_each(&cases[..1], &table, Path::new("out")).is_ok());
+        assert!(one_file_each(&cases[1..], &table, Path::new("out")).is_ok());
+    }
 }

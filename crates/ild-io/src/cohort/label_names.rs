@@ -2,11 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Sidecar;
-use crate::{LabelTable, Result};
+use ild_cli::Refusal;
+use ndarray::{Array, Dimension};
+
+use super::{Sidecar, bare_case};
+use crate::files::{nrrd, slice_stack};
+use crate::{Format, LabelMap, LabelTable, Result, read_label_map};
 
 /// Files with the names of labels, in a folder of masks or the one above it.
 const TABLES: [&str; 2] = ["labels.json", "dataset.json"];
+
+/// Reads the label map at `path`, in axial order, under the ids of `table`: what the mask says of
+/// its names decides, not what number they have in it.
+///
+/// # Errors
+/// What [`read_label_map`] refuses, and names that `table` lacks.
+pub fn read_mask(path: &Path, table: &LabelTable) -> Result<LabelMap> {
+    let LabelMap { labels, geometry } = read_label_map(path)?;
+    let labels = LabelNames::own(path)?.under(table, labels, path)?;
+    Ok(LabelMap { labels, geometry })
+}
 
 /// The names of labels, if anybody says them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,19 +53,76 @@ impl LabelNames {
         Ok(Self { table: Some(LabelTable::read(&path)?), from: Some(path) })
     }
 
-    /// Of one mask: the file `given` by the user, else the sidecar that `ild-infer` wrote beside
-    /// it, else as [`LabelNames::of_folder`].
+    /// Of one mask: the file `given` by the user, else what the mask says itself
+    /// ([`LabelNames::own`]), else as [`LabelNames::of_folder`].
     ///
     /// # Errors
     /// When a file is no table of labels.
-    pub fn of_mask(given: Option<&Path>, mask: &Path, case: &str) -> Result<Self> {
-        let sidecar = Sidecar::beside(mask, case).and_then(|sidecar| sidecar.label_table);
-        match sidecar.filter(|_| given.is_none()) {
-            Some(table) => Ok(Self {
-                table: Some(table),
-                from: Some(mask.with_file_name(format!("{case}.json"))),
-            }),
+    pub fn of_mask(given: Option<&Path>, mask: &Path) -> Result<Self> {
+        let own = if given.is_none() { Self::own(mask)? } else { Self::default() };
+        match own.table {
+            Some(_) => Ok(own),
             None => Self::of_folder(given, mask.parent().unwrap_or(Path::new("."))),
+        }
+    }
+
+    /// Of a mask that somebody else made: what it says itself, else a table in its own folder (nnU-Net
+    /// writes `dataset.json` beside its predictions).
+    ///
+    /// # Errors
+    /// When a file is no table of labels.
+    pub fn beside(mask: &Path) -> Result<Self> {
+        let own = Self::own(mask)?;
+        let near = TABLES.map(|name| mask.with_file_name(name)).into_iter().find(|p| p.is_file());
+        match near.filter(|_| own.table.is_none()) {
+            Some(path) => Ok(Self { table: Some(LabelTable::read(&path)?), from: Some(path) }),
+            None => Ok(own),
+        }
+    }
+
+    /// What a mask says itself: the segments of a `.seg.nrrd`, the label table in an NPZ, the
+    /// sidecar `<case>.json` that `ild-infer` or `ild-io convert` wrote beside it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its names are no names of labels.
+    pub fn own(mask: &Path) -> Result<Self> {
+        let name = mask.file_name().unwrap_or_default().to_string_lossy();
+        let case = bare_case(&name, &[]);
+        let table = match Format::of(mask)? {
+            Format::Nrrd => nrrd::label_names(mask)?,
+            Format::Npz => slice_stack::read_label_table(mask)?,
+            _ => None,
+        };
+        if table.is_some() {
+            return Ok(Self { table, from: Some(mask.to_owned()) });
+        }
+        let from = mask.with_file_name(format!("{case}.json"));
+        let sidecar = Sidecar::beside(mask, case).unwrap_or_default();
+        if sidecar.broken_table {
+            return Err(Refusal::of(from)
+                .expected("under `label_table`, label ids with name and colour")
+                .found("something else")
+                .next("write the mask again, or take the file away")
+                .into());
+        }
+        let from = sidecar.label_table.is_some().then_some(from);
+        Ok(Self { table: sidecar.label_table, from })
+    }
+
+    /// `labels` of the mask at `path`, which are named so, under the ids that `table` gives these
+    /// names. Where either side names nothing, ids are all there is.
+    ///
+    /// # Errors
+    /// When `table` lacks a name ([`LabelTable::renumbered`]).
+    pub fn under<D: Dimension>(
+        &self,
+        table: &LabelTable,
+        labels: Array<u8, D>,
+        path: &Path,
+    ) -> Result<Array<u8, D>> {
+        match &self.table {
+            Some(own) if own != table && !table.is_empty() => table.renumbered(labels, own, path),
+            _ => Ok(labels),
         }
     }
 
@@ -73,7 +145,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let masks = folder.path().join("labelsTr");
         std::fs::create_dir(&masks).unwrap();
-        let of = || LabelNames::of_mask(None, &masks.join("a.nii.gz"), "a").unwrap().or_numbers();
+        std::fs::write(masks.join("a.nii.gz"), b"x").unwrap();
+        let of = || LabelNames::of_mask(None, &masks.join("a.nii.gz")).unwrap().or_numbers();
         assert_eq!(of().name(1), "label 1");
         std::fs::write(folder.path().join("dataset.json"), NNUNET).unwrap();
         assert_eq!((of().name(1), of().name(2)), ("Emphysema".to_owned(), "Nodule".to_owned()));
@@ -82,7 +155,7 @@ mod tests {
         assert_eq!(of().name(1), "GGO", "what was written with the mask comes first");
         let given = folder.path().join("mine.json");
         std::fs::write(&given, r#"{"1": "Mine"}"#).unwrap();
-        let names = LabelNames::of_mask(Some(&given), &masks.join("a.nii.gz"), "a").unwrap();
+        let names = LabelNames::of_mask(Some(&given), &masks.join("a.nii.gz")).unwrap();
         assert_eq!((names.or_numbers().name(1), names_from(&given)), ("Mine".to_owned(), true));
     }
 

@@ -9,6 +9,7 @@
 //! | do the names of two lists belong together? | [`Beside`] |
 //! | whose case is it? | [`Patients`] |
 //! | what are the labels of a mask called? | [`LabelNames`] |
+//! | which ids has a mask under another's names? | [`read_mask`], [`LabelNames::under`] |
 //! | what did `ild-infer` say of a prediction? | [`Sidecar`] |
 
 mod cases;
@@ -19,7 +20,7 @@ mod patients;
 mod sidecar;
 
 pub use cases::{Depth, Files, Twice, Wanted, bare_case, case_files};
-pub use label_names::LabelNames;
+pub use label_names::{LabelNames, read_mask};
 pub use listing::list;
 pub use names::{Beside, alike, shown};
 pub use patients::{CasePatients, Patients};

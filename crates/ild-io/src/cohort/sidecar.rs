@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::LabelTable;
@@ -17,6 +18,8 @@ pub struct Sidecar {
     pub model: Option<String>,
     /// Names of the labels.
     pub label_table: Option<LabelTable>,
+    /// Whether it has a label table that is none.
+    pub broken_table: bool,
 }
 
 impl Sidecar {
@@ -31,11 +34,14 @@ impl Sidecar {
             .into_iter()
             .find_map(Value::as_bool);
         let ground_truth_used = used.or_else(|| prompt.as_deref().map(speaks_of_ground_truth));
+        let table = Some(&value["label_table"]).filter(|table| !table.is_null());
+        let label_table = table.and_then(|table| LabelTable::deserialize(table).ok());
         Some(Self {
             ground_truth_used,
             prompt,
             model: words(&value["model"]),
-            label_table: serde_json::from_value(value["label_table"].clone()).ok(),
+            broken_table: table.is_some() && label_table.is_none(),
+            label_table,
         })
     }
 }

@@ -136,6 +136,9 @@ fn lines(info: &FileInfo) -> Vec<(&'static str, String)> {
         ));
         out.push(("transfer syntax", s.transfer_syntax.clone()));
     }
+    if let Some(from) = info.names_from.as_ref().filter(|from| **from != info.path) {
+        out.push(("names from", from.display().to_string()));
+    }
     for array in &info.arrays {
         out.push((
             "array",

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use flate2::write::GzEncoder;
 use ndarray::{ArrayView3, Axis};
 
+use crate::cohort::{LabelNames, bare_case};
 use crate::files::input::Input;
 use crate::files::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
 use crate::{
-    Error, Format, Images, LabelMap, Result, SliceStack, Volume, Voxels, files::nrrd,
-    read_dicom_series, read_npz, write_label_map, write_volume,
+    Error, Format, Images, LabelMap, LabelTable, Result, SliceStack, Volume, Voxels, files::nrrd,
+    read_dicom_series, read_label_map_as_stored, read_npz, write_label_map, write_volume,
 };
 
 /// What was made, and what is worth knowing about it.
@@ -24,12 +25,15 @@ pub struct Converted {
 
 /// Converts `input` to the NIfTI file `output` (`.nii` or `.nii.gz`).
 ///
-/// - DICOM: one volume in HU. NRRD: one volume.
+/// - DICOM: one volume in HU. NRRD: one volume, or the segments of a `.seg.nrrd` as one label map.
 /// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1
 ///   file.
 /// - NPZ of a case: the windowed slices at their places in the CT's own grid (absent slices are 0),
 ///   and beside it `<output>_gts.nii.gz` with the labels. Three-window images become
 ///   `<output>_0000` to `_0002`.
+///
+/// Names of labels that the input carries go into the sidecar `<case>.json` of the label map, where
+/// every program looks for them.
 ///
 /// # Errors
 /// When `input` is refused by its reader, when an output exists and `force` is false, or cannot be
@@ -45,39 +49,72 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
         )),
         _ => Ok(()),
     };
-    match Format::of(input)? {
-        Format::Nifti => {
-            refuse_existing(&[output.to_owned()])?;
-            nifti(input, output)
-        }
-        Format::Nrrd => {
-            refuse_existing(&[output.to_owned()])?;
-            write_volume(output, &nrrd::read_unchecked(input)?)?;
-            Ok(Converted { outputs: vec![output.to_owned()], notes: Vec::new() })
-        }
-        Format::Dicom => {
-            refuse_existing(&[output.to_owned()])?;
+    let format = Format::of(input)?;
+    let stack = if format == Format::Npz { Some(read_npz(input)?) } else { None };
+    let plan = stack.as_ref().map(|stack| parts(stack, output)).unwrap_or_default();
+    let names = match &stack {
+        _ if format == Format::Dicom => None,
+        Some(SliceStack { labels: None, .. }) => None,
+        Some(_) => names_for(input, &with_suffix(output, "_gts"))?,
+        None => names_for(input, output)?,
+    };
+    let volumes: Vec<PathBuf> = match &stack {
+        Some(_) => plan.iter().map(|(path, _)| path.clone()).collect(),
+        None => vec![output.to_owned()],
+    };
+    refuse_existing(&volumes)?;
+    refuse_existing(&names.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>())?;
+    let notes = match (format, stack) {
+        (_, Some(stack)) => npz(&stack, plan)?,
+        (Format::Nrrd, _) => of_nrrd(input, output)?,
+        (Format::Dicom, _) => {
             let (volume, facts) = read_dicom_series(input)?;
             write_volume(output, &volume)?;
-            Ok(Converted { outputs: vec![output.to_owned()], notes: facts.notes })
+            facts.notes
         }
-        Format::Npz => {
-            let stack = read_npz(input)?;
-            let plan = parts(&stack, output);
-            refuse_existing(&plan.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>())?;
-            npz(&stack, plan)
+        (Format::Npy, _) => {
+            return Err(Error::rejected(
+                input,
+                "NIfTI, NRRD, DICOM or NPZ",
+                "a single NPY array",
+                "arrays of the slice level have no place in a CT; convert the case's NPZ",
+            ));
         }
-        Format::Npy => Err(Error::rejected(
-            input,
-            "NIfTI, NRRD, DICOM or NPZ",
-            "a single NPY array",
-            "arrays of the slice level have no place in a CT; convert the case's NPZ",
-        )),
+        _ => nifti(input, output)?,
+    };
+    let mut outputs = volumes;
+    if let Some((path, table)) = names {
+        ild_cli::write_json_atomic(&path, &serde_json::json!({ "label_table": table }))?;
+        outputs.push(path);
     }
+    Ok(Converted { outputs, notes })
+}
+
+/// Where the names of the labels of `output` belong, and what they are; `None` when `input` does
+/// not say any.
+fn names_for(input: &Path, output: &Path) -> Result<Option<(PathBuf, LabelTable)>> {
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    let names = LabelNames::own(input)?;
+    let path = output.with_file_name(format!("{}.json", bare_case(&name, &[])));
+    Ok(names.table.filter(|_| names.from.as_ref() != Some(&path)).map(|table| (path, table)))
+}
+
+/// One volume, or the segments of 3D Slicer as one label map; what is odd about its header.
+fn of_nrrd(input: &Path, output: &Path) -> Result<Vec<String>> {
+    let geometry = if nrrd::label_names(input)?.is_some() {
+        let map = read_label_map_as_stored(input)?;
+        write_label_map(output, &map)?;
+        map.geometry
+    } else {
+        let volume = nrrd::read_unchecked(input)?;
+        write_volume(output, &volume)?;
+        volume.geometry
+    };
+    Ok(geometry.notes.iter().map(ToString::to_string).collect())
 }
 
 /// One file to one file keeps every byte of header and voxels; anything else is written anew.
-fn nifti(input: &Path, output: &Path) -> Result<Converted> {
+fn nifti(input: &Path, output: &Path) -> Result<Vec<String>> {
     let (volume, header) = read_unchecked(input)?;
     let notes = volume.geometry.notes.iter().map(ToString::to_string).collect();
     if header.paired || header.version != 1 {
@@ -86,7 +123,7 @@ fn nifti(input: &Path, output: &Path) -> Result<Converted> {
         drop(volume);
         copy_bytes(input, output)?;
     }
-    Ok(Converted { outputs: vec![output.to_owned()], notes })
+    Ok(notes)
 }
 
 fn copy_bytes(input: &Path, output: &Path) -> Result<()> {
@@ -131,12 +168,11 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(format!("{}{suffix}{}", &name[..at], &name[at..]))
 }
 
-fn npz(stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<Converted> {
+fn npz(stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<Vec<String>> {
     let mut notes: Vec<String> = stack.placement.note().map(str::to_owned).into_iter().collect();
     if matches!(stack.images, Images::Rgb(_)) {
         notes.push("the three windows are three files".to_owned());
     }
-    let mut outputs = Vec::new();
     for (path, part) in parts {
         let slices: ArrayView3<u8> = match (&part, &stack.images, &stack.labels) {
             (Part::Channel(i), Images::Rgb(array), _) => array.index_axis(Axis(3), *i),
@@ -152,7 +188,6 @@ fn npz(stack: &SliceStack, parts: Vec<(PathBuf, Part)>) -> Result<Converted> {
                 write_volume(&path, &Volume { voxels: Voxels::U8(voxels), geometry })?
             }
         }
-        outputs.push(path);
     }
-    Ok(Converted { outputs, notes })
+    Ok(notes)
 }

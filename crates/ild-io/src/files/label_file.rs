@@ -28,38 +28,66 @@ impl LabelTable {
         let refused = |found: String| Refusal::of(path).expected(SCHEMA).found(found);
         let root: Object = serde_json::from_str(&text)
             .map_err(|error| refused(format!("no such object ({error})")))?;
-        let mut table: BTreeMap<u8, Label> = BTreeMap::new();
+        let mut names = Names::new(path, SCHEMA);
         for (key, value) in root.labels.unwrap_or(root.others) {
             if value.is_array() {
                 continue;
             }
-            let (id, label) =
+            let (id, name, color) =
                 entry(&key, &value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
-            if id == 0 {
-                continue;
-            }
-            if let Some(why) = unusable(&label.name) {
-                return Err(refused(format!("the name `{}` for id {id}: {why}", label.name)).into());
-            }
-            let folded = label.name.to_lowercase();
-            if let Some((other, _)) = table
-                .iter()
-                .find(|(other, label)| **other != id && label.name.to_lowercase() == folded)
-            {
-                return Err(refused(format!("the name `{}` for {other} and for {id}", label.name))
-                    .next("give each label a name of its own; upper and lower case are one")
-                    .into());
-            }
-            if let Some(other) = table.insert(id, label.clone()) {
-                let found = format!("id {id} for `{}` and for `{}`", other.name, label.name);
-                return Err(refused(found).into());
+            if id != 0 {
+                names.add(id, &name, color)?;
             }
         }
-        let table = Self::new(table);
-        if table.0.is_empty() {
+        let table = names.table();
+        if table.classes.is_empty() {
             return Err(refused("no label but background".to_owned()).into());
         }
         Ok(table)
+    }
+}
+
+/// A label table that is being read from a file: no two labels share a name or an id.
+pub(crate) struct Names<'a> {
+    path: &'a Path,
+    expected: &'a str,
+    table: BTreeMap<u8, Label>,
+}
+
+impl<'a> Names<'a> {
+    /// None yet; `expected` is what a refusal of the file says.
+    pub fn new(path: &'a Path, expected: &'a str) -> Self {
+        Self { path, expected, table: BTreeMap::new() }
+    }
+
+    /// One more; without a colour it gets one.
+    ///
+    /// # Errors
+    /// When its id or its name (upper and lower case are one) is another's, or the name cannot be
+    /// the name of a file or column.
+    pub fn add(&mut self, id: u8, name: &str, color: Option<[u8; 3]>) -> Result<()> {
+        let refused = |found| Refusal::of(self.path).expected(self.expected).found(found);
+        if let Some(why) = unusable(name) {
+            return Err(refused(format!("the name `{name}` for id {id}: {why}")).into());
+        }
+        let folded = name.to_lowercase();
+        let mut others = self.table.iter().filter(|(other, _)| **other != id);
+        if let Some((other, _)) = others.find(|(_, label)| label.name.to_lowercase() == folded) {
+            return Err(refused(format!("the name `{name}` for {other} and for {id}"))
+                .next("give each label a name of its own; upper and lower case are one")
+                .into());
+        }
+        let label = Label { name: name.to_owned(), color: color.unwrap_or_else(|| color_of(id)) };
+        if let Some(other) = self.table.get(&id) {
+            return Err(refused(format!("id {id} for `{}` and for `{name}`", other.name)).into());
+        }
+        self.table.insert(id, label);
+        Ok(())
+    }
+
+    /// All of them.
+    pub fn table(self) -> LabelTable {
+        LabelTable::new(self.table)
     }
 }
 
@@ -117,27 +145,23 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-fn entry(key: &str, value: &Value) -> Option<(u8, Label)> {
+fn entry(key: &str, value: &Value) -> Option<(u8, String, Option<[u8; 3]>)> {
     if let Some(id) = value.as_u64() {
-        let id = u8::try_from(id).ok()?;
-        return Some((id, Label { name: key.trim().to_owned(), color: color_of(id) }));
+        return Some((u8::try_from(id).ok()?, key.trim().to_owned(), None));
     }
     let id: u8 = key.parse().ok()?;
     if let Some(name) = value.as_str() {
-        return Some((id, Label { name: name.trim().to_owned(), color: color_of(id) }));
+        return Some((id, name.trim().to_owned(), None));
     }
     let name = value.get("name")?.as_str()?.trim().to_owned();
-    let color = value
-        .get("color")
-        .and_then(|color| serde_json::from_value(color.clone()).ok())
-        .unwrap_or_else(|| color_of(id));
-    Some((id, Label { name, color }))
+    let color = value.get("color").and_then(|color| serde_json::from_value(color.clone()).ok());
+    Some((id, name, color))
 }
 
 /// The default table's colour, else hues a golden angle apart, so that neighbouring ids never look
 /// alike.
 fn color_of(id: u8) -> [u8; 3] {
-    if let Some(label) = LabelTable::default().0.get(&id) {
+    if let Some(label) = LabelTable::default().classes.get(&id) {
         return label.color;
     }
     let hue = (f64::from(id) * 137.508).rem_euclid(360.0) / 60.0;
@@ -208,7 +232,7 @@ mod tests {
     fn nnunets_ignore_is_no_class() {
         let table =
             read(r#"{"labels": {"background": 0, "GGO": 1, "Retic": 2, "ignore": 3}}"#).unwrap();
-        assert_eq!((table.0.len(), table.ignored()), (2, Some(3)));
+        assert_eq!((table.classes.len(), table.ignored()), (2, Some(3)));
     }
 
     #[test]

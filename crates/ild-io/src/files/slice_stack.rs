@@ -73,6 +73,15 @@ pub fn read_npz(path: &Path) -> Result<SliceStack> {
     Ok(SliceStack { images, labels, placement, window, label_table, is_2d })
 }
 
+/// What the labels of an NPZ are called, when it says so; nothing else of it is read.
+///
+/// # Errors
+/// When the file is no NPZ, or its table none of labels.
+pub(crate) fn read_label_table(path: &Path) -> Result<Option<LabelTable>> {
+    let array = NpzFile::open(path)?.get("label_table")?;
+    array.map(|array| label_table(&array, path)).transpose()
+}
+
 /// Writes an NPZ that `numpy.load` reads, arrays byte for byte as numpy writes them.
 ///
 /// # Errors

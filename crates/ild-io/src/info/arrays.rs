@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::values::Tally;
-use super::{ArrayInfo, FileInfo, LabelCount, checks};
+use super::values::{Tally, label_counts};
+use super::{ArrayInfo, FileInfo, checks};
 use crate::files::npy::with_array;
-use crate::{Images, LabelTable, NpyArray, NpzFile, Result, SliceStack, read_npy, read_npz};
+use crate::{Images, NpyArray, NpzFile, Result, SliceStack, read_npy, read_npz};
 
 /// An NPZ: a case of ours, or any named arrays.
 pub(super) fn npz(path: &Path) -> Result<FileInfo> {
@@ -65,38 +65,11 @@ fn case(stack: &SliceStack) -> FileInfo {
     if stack.placement.knows_slices() {
         info.warnings.extend(checks::of_slices(stack.placement.z_index()));
     }
-    let voxel_ml = grid.voxel_volume_ml();
     if let Some(labels) = &stack.labels {
         let counts = Tally::of(labels.view()).labels().unwrap_or_default();
-        info.labels = named(counts, stack.label_table.as_ref(), Some(voxel_ml));
-        let unknown = |table: &LabelTable| {
-            info.labels
-                .iter()
-                .filter(|l| u8::try_from(l.id).is_ok_and(|id| !table.0.contains_key(&id)))
-                .count()
-        };
-        if let Some(count) = stack.label_table.as_ref().map(unknown).filter(|count| *count > 0) {
-            info.warnings.push(format!("{count} label ids are not in the file's label table"));
-        }
+        info.labels = label_counts(counts, Some(grid.voxel_volume_ml()));
     }
     info
-}
-
-fn named(
-    counts: Vec<(usize, u64)>,
-    table: Option<&LabelTable>,
-    voxel_ml: Option<f64>,
-) -> Vec<LabelCount> {
-    let name = |id: usize| Some(table?.0.get(&u8::try_from(id).ok()?)?.name.clone());
-    counts
-        .into_iter()
-        .map(|(id, voxels)| LabelCount {
-            id,
-            name: name(id),
-            voxels,
-            volume_ml: voxel_ml.map(|ml| ml * voxels as f64),
-        })
-        .collect()
 }
 
 /// One array.
@@ -110,7 +83,7 @@ pub(super) fn npy(path: &Path) -> Result<FileInfo> {
         shape: array.shape().to_vec(),
         values: Some(tally.range()),
         labels: if whole {
-            named(tally.labels().unwrap_or_default(), None, None)
+            label_counts(tally.labels().unwrap_or_default(), None)
         } else {
             Vec::new()
         },

@@ -6,11 +6,13 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use ndarray::Array3;
 use serde::Serialize;
 
+use crate::cohort::LabelNames;
 use crate::files::dicom_series::SeriesFacts;
 use crate::files::nifti::read_unchecked;
-use crate::{Affine, Format, Result, Volume, Window, files::nrrd, read_dicom_series};
+use crate::{Affine, Format, Result, Volume, Voxels, Window, files::nrrd, read_dicom_series};
 
 pub use values::{LabelCount, ValueRange};
 
@@ -36,6 +38,8 @@ pub struct FileInfo {
     pub values: Option<ValueRange>,
     /// Label ids, when the values look like such.
     pub labels: Vec<LabelCount>,
+    /// The file that names the labels, when one does.
+    pub names_from: Option<PathBuf>,
     /// Arrays of an NPZ.
     pub arrays: Vec<ArrayInfo>,
     /// Slices of the CT that an NPZ holds.
@@ -68,14 +72,13 @@ pub struct ArrayInfo {
 pub fn describe(path: &Path) -> Result<FileInfo> {
     let mut info = match Format::of(path)? {
         Format::Nifti => nifti(path)?,
-        Format::Nrrd => {
-            FileInfo { format: "NRRD".to_owned(), ..of_volume(&nrrd::read_unchecked(path)?) }
-        }
+        Format::Nrrd => of_nrrd(path)?,
         Format::Dicom => dicom(path)?,
         Format::Npz => arrays::npz(path)?,
         Format::Npy => arrays::npy(path)?,
     };
     path.clone_into(&mut info.path);
+    info.name_labels();
     Ok(info)
 }
 
@@ -89,6 +92,30 @@ fn nifti(path: &Path) -> Result<FileInfo> {
         if header.big_endian { ", big-endian" } else { "" }
     );
     info.warnings.splice(0..0, volume.geometry.notes.iter().map(ToString::to_string));
+    Ok(info)
+}
+
+/// A plain NRRD, or the segments of a `.seg.nrrd` with the layers put together.
+fn of_nrrd(path: &Path) -> Result<FileInfo> {
+    let Some(segmentation) = nrrd::read_segmentation(path)? else {
+        let volume = nrrd::read_unchecked(path)?;
+        let mut info = FileInfo { format: "NRRD".to_owned(), ..of_volume(&volume) };
+        info.warnings.splice(0..0, volume.geometry.notes.iter().map(ToString::to_string));
+        return Ok(info);
+    };
+    let geometry = segmentation.geometry.clone();
+    let notes = geometry.notes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let voxel_ml = geometry.voxel_volume_ml();
+    let (voxels, overlap) = match segmentation.merged(path) {
+        Ok(merged) => (merged, None),
+        Err(overlap) => (Array3::zeros(geometry.shape_zyx), Some(overlap.to_string())),
+    };
+    let mut info = of_volume(&Volume { voxels: Voxels::U8(voxels), geometry });
+    info.format = "NRRD, a segmentation of 3D Slicer".to_owned();
+    let voxels = segmentation.voxels().into_iter().map(|(id, n)| (usize::from(id), n));
+    info.labels = values::label_counts(voxels, Some(voxel_ml));
+    info.values = if overlap.is_some() { None } else { info.values };
+    info.warnings.splice(0..0, notes.into_iter().chain(overlap));
     Ok(info)
 }
 
@@ -120,6 +147,28 @@ fn of_volume(volume: &Volume) -> FileInfo {
 }
 
 impl FileInfo {
+    /// Names the labels as every program does ([`LabelNames::of_mask`]).
+    fn name_labels(&mut self) {
+        if self.labels.is_empty() {
+            return;
+        }
+        let (table, from) = match LabelNames::of_mask(None, &self.path) {
+            Ok(LabelNames { table: Some(table), from: Some(from) }) => (table, from),
+            Ok(_) => return,
+            Err(error) => return self.warnings.push(error.to_string()),
+        };
+        for label in &mut self.labels {
+            let mut names = table.names();
+            let own = names.find(|(id, _)| usize::from(*id) == label.id);
+            label.name = own.map(|(_, name)| name.to_owned());
+        }
+        let unknown = self.labels.iter().filter(|label| label.name.is_none()).count();
+        if unknown > 0 {
+            self.warnings.push(format!("{unknown} label ids have no name in {}", from.display()));
+        }
+        self.names_from = Some(from);
+    }
+
     fn place(&mut self, affine: &Affine, spacing_xyz_mm: [f64; 3]) {
         self.spacing_xyz_mm = Some(spacing_xyz_mm);
         self.orientation = Some(affine.axis_codes());

@@ -37,7 +37,7 @@ pub struct ValueRange {
 pub struct LabelCount {
     /// The id.
     pub id: usize,
-    /// Its name, when the file carries names.
+    /// Its name, when the file or one beside it says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Voxels with this id.
@@ -50,18 +50,22 @@ pub struct LabelCount {
 /// Range of all voxels, and the ids if they look like labels: whole, not negative, few.
 pub(super) fn of_voxels(voxels: &Voxels, voxel_ml: f64) -> (ValueRange, Option<Vec<LabelCount>>) {
     let tally = with_voxels!(voxels, array => Tally::of(array.view()));
-    let labels = tally.labels().map(|counts| {
-        counts
-            .into_iter()
-            .map(|(id, voxels)| LabelCount {
-                id,
-                name: None,
-                voxels,
-                volume_ml: Some(voxels as f64 * voxel_ml),
-            })
-            .collect()
-    });
+    let labels = tally.labels().map(|counts| label_counts(counts, Some(voxel_ml)));
     (tally.range(), labels)
+}
+
+/// Voxels of each id as rows, not yet named.
+pub(super) fn label_counts(
+    counts: impl IntoIterator<Item = (usize, u64)>,
+    voxel_ml: Option<f64>,
+) -> Vec<LabelCount> {
+    let row = |(id, voxels)| LabelCount {
+        id,
+        name: None,
+        voxels,
+        volume_ml: voxel_ml.map(|ml| ml * voxels as f64),
+    };
+    counts.into_iter().map(row).collect()
 }
 
 /// Counts of one part of the voxels; parts are added up.

@@ -50,13 +50,15 @@ impl Affine {
     /// The largest cosine between two of the axes: 0 for a right-angled grid.
     #[must_use]
     pub fn shear(&self) -> f64 {
+        self.cosine(0, 1).max(self.cosine(0, 2)).max(self.cosine(1, 2))
+    }
+
+    /// Cosine of the angle between two axes, without its sign.
+    pub(crate) fn cosine(&self, a: usize, b: usize) -> f64 {
         let lengths = self.spacing_xyz_mm();
-        let cosine = |a: usize, b: usize| {
-            let (p, q) = (self.step_mm(a), self.step_mm(b));
-            let dot: f64 = p.iter().zip(q).map(|(p, q)| p * q).sum();
-            (dot / (lengths[a] * lengths[b])).abs()
-        };
-        cosine(0, 1).max(cosine(0, 2)).max(cosine(1, 2))
+        let (p, q) = (self.step_mm(a), self.step_mm(b));
+        let dot: f64 = p.iter().zip(q).map(|(p, q)| p * q).sum();
+        (dot / (lengths[a] * lengths[b])).abs()
     }
 
     /// For each voxel axis the world axis (0 right, 1 anterior, 2 superior) that it mainly runs

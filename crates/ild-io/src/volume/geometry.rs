@@ -41,9 +41,12 @@ impl PartialEq for Geometry {
 /// Two lengths along one axis that differ by a smaller share are one, rounded: headers hold `f32`
 /// matrices of cosines with a few digits.
 pub(crate) const SAME_LENGTH_RELATIVE: f64 = 1e-3;
-/// Cosine between two axes up to which a grid counts as right-angled: 0.3 degrees, 2 mm sideways
-/// over a chest. Volumes are then right to 1e-5, distances to 0.5 %.
+/// Cosine between two axes up to which a grid counts as right-angled, 0.3 degrees: volumes are then
+/// right to 1e-5, distances to 0.5 %.
 pub(crate) const RIGHT_ANGLED: f64 = 5e-3;
+/// And how far sideways the end of an axis may lie from where a right-angled grid has it, mm: more
+/// than headers' rounding moves it (0.2 mm over half a metre at four decimals), about a voxel.
+const SIDEWAYS_MM: f64 = 1.0;
 /// Cosine between two axes from which on it is worth a word.
 pub(crate) const VISIBLE_SHEAR: f64 = 1e-3;
 /// The product of the spacings and the determinant are one number up to `f32` rounding.
@@ -86,7 +89,7 @@ impl Geometry {
     pub(crate) fn refuse_shear(&mut self, path: &Path) -> Result<()> {
         let shear = self.affine.shear();
         let degrees = shear.asin().to_degrees();
-        if shear > RIGHT_ANGLED {
+        if shear > RIGHT_ANGLED || self.sideways_mm() > SIDEWAYS_MM {
             return Err(Error::rejected(
                 path,
                 "a right-angled grid",
@@ -100,6 +103,14 @@ impl Geometry {
             self.notes.push(HeaderNote::NotRightAngled { degrees });
         }
         Ok(())
+    }
+
+    /// How far sideways the axes' oblique angles put the end of the longest of them.
+    fn sideways_mm(&self) -> f64 {
+        let [z, y, x] = self.shape_zyx.map(|n| n as f64);
+        let long = [0, 1, 2].map(|axis| [x, y, z][axis] * self.spacing_xyz_mm[axis]);
+        let between = |a: usize, b: usize| self.affine.cosine(a, b) * long[a].max(long[b]);
+        between(0, 1).max(between(0, 2)).max(between(1, 2))
     }
 
     /// Notes that the file's slices are not axial.
@@ -136,6 +147,19 @@ impl Geometry {
     }
 }
 
+/// For tests: oblique, stored LPS, three different sizes and spacings.
+#[cfg(test)]
+pub(crate) fn oblique_lps() -> Geometry {
+    let (c, s) = (0.96, 0.28);
+    let affine = Affine([
+        [-0.7 * c, 0.9 * s, 0.0, 12.0],
+        [-0.7 * s, -0.9 * c, 0.0, -40.0],
+        [0.0, 0.0, 2.5, 7.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]);
+    Geometry::new([4, 5, 6], affine)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +173,21 @@ mod tests {
         b = a.clone();
         b.affine.0[2][2] = -2.0;
         assert!((a.corner_distance_mm(&b) - 36.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_counts_as_right_angled_is_bounded_by_angle_and_by_drift() {
+        let refused = |slices: usize, degrees: f64| {
+            let mut affine = Affine::from_spacing_xyz_mm([0.7, 0.7, 1.0]);
+            affine.0[1][2] = degrees.to_radians().tan();
+            Geometry::new([slices, 20, 20], affine).refuse_shear(Path::new("a.nii")).is_err()
+        };
+        // 0.9 and 1.1 mm at the 300th slice; a small volume may be off by 0.25 degrees.
+        assert_eq!(
+            [0.9f64, 1.1].map(|mm| refused(300, (mm / 300.0).atan().to_degrees())),
+            [false, true]
+        );
+        assert_eq!([0.25, 0.3].map(|degrees| refused(30, degrees)), [false, true]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What deserves a word about a header that can be read: typed, so that it reaches every output.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One oddity. `Display` says it in a sentence, JSON has its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum HeaderNote {
     /// pixdim and the sform's axes have different lengths.
@@ -20,7 +20,7 @@ pub enum HeaderNote {
         /// How far apart, mm; the sform is used.
         apart_mm: f64,
     },
-    /// Neither sform nor qform.
+    /// Neither sform nor qform; an NRRD without a space.
     NoPlace,
     /// The sform's code says that there is one, but it spans no volume.
     UnusableSform,
@@ -61,7 +61,7 @@ pub enum HeaderNote {
 }
 
 /// The field of a NIfTI header that lengths and places were taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LengthSource {
     /// The sform's matrix.
@@ -89,7 +89,8 @@ impl std::fmt::Display for HeaderNote {
                 write!(f, "sform and qform disagree by up to {apart_mm:.2} mm; the sform is used")
             }
             Self::NoPlace => f.write_str(
-                "neither sform nor qform: position and orientation in the patient are unknown",
+                "neither sform nor qform (in an NRRD: no space): position and orientation in the \
+                 patient are unknown",
             ),
             Self::UnusableSform => f.write_str("the sform is not a usable matrix and is ignored"),
             Self::UnusablePixdim { pixdim, taken_mm } => {

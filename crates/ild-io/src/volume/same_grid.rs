@@ -119,17 +119,7 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
-
-    fn ct() -> Geometry {
-        let (c, s) = (0.96, 0.28);
-        let affine = Affine([
-            [-0.7 * c, 0.9 * s, 0.0, 12.0],
-            [-0.7 * s, -0.9 * c, 0.0, -40.0],
-            [0.0, 0.0, 2.5, 7.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ]);
-        Geometry::new([4, 5, 6], affine)
-    }
+    use crate::volume::geometry::oblique_lps as ct;
 
     fn map(geometry: &Geometry) -> LabelMap {
         let [z, y, x] = geometry.shape_zyx;

@@ -220,18 +220,7 @@ impl LabelMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Oblique, stored LPS, three different sizes and spacings.
-    fn lps() -> Geometry {
-        let (c, s) = (0.96, 0.28);
-        let affine = Affine([
-            [-0.7 * c, 0.9 * s, 0.0, 12.0],
-            [-0.7 * s, -0.9 * c, 0.0, -40.0],
-            [0.0, 0.0, 2.5, 7.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ]);
-        Geometry::new([4, 5, 6], affine)
-    }
+    use crate::volume::geometry::oblique_lps as lps;
 
     /// Labels whose value follows from the place in the patient.
     fn labelled(geometry: &Geometry) -> LabelMap {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use ild_io::{Images, LabelTable, Placement, read_label_map, read_npz};
+use ild_io::cohort::{LabelNames, read_mask};
+use ild_io::{Images, LabelTable, Placement, read_npz};
 use ndarray::{Array3, ArrayView2, Axis};
 
 use crate::{Annotated, Error, Result};
@@ -16,22 +17,22 @@ pub struct AnnotatedCase {
     pub placement: Placement,
     /// 8-bit images of the annotated slices, when the file holds them.
     pub images: Option<Images>,
-    /// Names of the labels, when the file holds them.
-    pub label_table: Option<LabelTable>,
 }
 
 impl AnnotatedCase {
-    /// Reads an NPZ (its `gts` are the annotated slices) or a NIfTI label map. A slice of which
-    /// only `ignored` is known was not annotated.
+    /// Reads ground truth under the ids of `table`: an NPZ (its `gts` are the
+    /// annotated slices) or a label map. A slice of which only the ignored label is known was not
+    /// annotated.
     ///
     /// # Errors
-    /// When the file is refused or cannot be read, and for an NPZ without `gts`.
-    pub fn read(path: &Path, annotated: Annotated, ignored: Option<u8>) -> Result<Self> {
+    /// When the file is refused or cannot be read, for an NPZ without `gts`, and when it names a
+    /// label that `table` does not know.
+    pub fn read(path: &Path, annotated: Annotated, table: &LabelTable) -> Result<Self> {
         let is_npz = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-        if is_npz { Self::from_npz(path) } else { Self::from_nifti(path, annotated, ignored) }
+        if is_npz { Self::from_npz(path, table) } else { Self::of_map(path, annotated, table) }
     }
 
-    fn from_npz(path: &Path) -> Result<Self> {
+    fn from_npz(path: &Path, table: &LabelTable) -> Result<Self> {
         let stack = read_npz(path)?;
         let labels = stack.labels.ok_or_else(|| {
             Error::rejected(
@@ -42,16 +43,15 @@ impl AnnotatedCase {
             )
         })?;
         Ok(Self {
-            labels,
+            labels: LabelNames::own(path)?.under(table, labels, path)?,
             placement: stack.placement,
             images: Some(stack.images),
-            label_table: stack.label_table,
         })
     }
 
-    fn from_nifti(path: &Path, annotated: Annotated, ignored: Option<u8>) -> Result<Self> {
-        let map = read_label_map(path)?;
-        let is_class = |id: &u8| *id != 0 && Some(*id) != ignored;
+    fn of_map(path: &Path, annotated: Annotated, table: &LabelTable) -> Result<Self> {
+        let map = read_mask(path, table)?;
+        let is_class = |id: &u8| table.is_class(*id);
         let labelled =
             |slice: ArrayView2<u8>| annotated == Annotated::All || slice.iter().any(is_class);
         let z_index: Vec<usize> = map
@@ -68,6 +68,6 @@ impl AnnotatedCase {
         };
         let placement = Placement::new(map.geometry, z_index)
             .map_err(|wrong| Error::rejected(path, wrong.expected, wrong.found, ""))?;
-        Ok(Self { labels, placement, images: None, label_table: None })
+        Ok(Self { labels, placement, images: None })
     }
 }

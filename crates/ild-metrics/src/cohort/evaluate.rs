@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ild_io::LabelTable;
 use ild_io::cohort::{Beside, CasePatients, LabelNames, Patients, shown};
+use ild_io::{Geometry, HeaderNote, LabelTable};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::cohort::pairing::{CaseFiles, case_files};
 use crate::cohort::{Cohort, Outcome, Role, ScoredCase, System, classes_of};
@@ -16,6 +17,22 @@ use crate::{
     NamedFolder, Prediction, Result, ScoreSettings, WholeCt,
 };
 
+/// What is odd about the header of one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FileNotes {
+    /// The file.
+    pub file: PathBuf,
+    /// What is odd.
+    pub notes: Vec<HeaderNote>,
+}
+
+impl FileNotes {
+    fn of(file: &Path, geometry: &Geometry) -> Option<Self> {
+        let notes = geometry.notes.clone();
+        (!notes.is_empty()).then(|| Self { file: file.to_owned(), notes })
+    }
+}
+
 /// A scored cohort, and what could not be scored.
 pub struct Evaluation {
     /// The numbers.
@@ -24,6 +41,9 @@ pub struct Evaluation {
     pub refused_references: Vec<(PathBuf, String)>,
     /// For each system the predictions without ground truth.
     pub unmatched: Vec<(String, Vec<String>)>,
+    /// What deserves a word about the headers of the files: which of two lengths was used, for
+    /// instance.
+    pub header_notes: Vec<FileNotes>,
     /// The whole CT, where `--truth` knows it.
     pub whole: Option<WholeCt>,
     /// What was found in healthy patients.
@@ -52,7 +72,7 @@ impl Evaluation {
         for ((_, folder), predicted) in folders.iter().zip(&files) {
             notes.extend(names_beside(folder, predicted, &references)?);
         }
-        let given_table = LabelNames::of_folder(settings.labels.as_deref(), &settings.gt)?.table;
+        let named = table_of(settings, &references, &files)?;
         let patients = patients(settings, &references)?;
         notes.extend(patients.notes.iter().cloned());
         notes.iter().for_each(|note| tracing::warn!("{note}"));
@@ -64,7 +84,7 @@ impl Evaluation {
         });
         let scored = jobs.collect::<Vec<_>>().into_par_iter().map(|job| -> Result<_> {
             ild_cli::stop_if_interrupted()?;
-            let scored = job.score(settings, given_table.as_ref());
+            let scored = job.score(settings, &named);
             bar.inc(1);
             Ok((job, scored))
         });
@@ -81,13 +101,12 @@ impl Evaluation {
                 cases: Vec::new(),
             })
             .collect();
-        let mut table = given_table.unwrap_or_else(|| LabelTable::new(BTreeMap::new()));
+        let (mut table, mut header_notes) = (named, Vec::new());
         for (job, scored) in scored {
             match scored {
                 Ok(scored) => {
-                    for (id, label) in scored.table.0 {
-                        table.0.entry(id).or_insert(label);
-                    }
+                    table.extend(&scored.table);
+                    header_notes.extend(scored.header_notes);
                     for (i, (outcome, scores)) in scored.by_system.into_iter().enumerate() {
                         systems[i].cases.push(job.scored_case(i, outcome, scores, &patients));
                     }
@@ -112,7 +131,7 @@ impl Evaluation {
         let whole = WholeCt::measure(&cohort, settings)?;
         let healthy = HealthySystem::read_all(settings, &cohort.table)?;
         let presence = presence_statements(&cohort, whole.as_ref());
-        Ok(Self { cohort, refused_references, unmatched, whole, healthy, presence })
+        Ok(Self { cohort, refused_references, unmatched, header_notes, whole, healthy, presence })
     }
 
     /// Whether everything that was there could be read; decides the exit code.
@@ -179,6 +198,32 @@ fn names_beside(
     }))
 }
 
+/// What the labels are called: the table of the ground truth's folder (or `--labels`), else what
+/// the ground truth says case by case, else what the predictions say. Every file is then read under
+/// these names; one that contradicts them is refused when its turn comes.
+fn table_of(
+    settings: &EvaluateSettings,
+    references: &CaseFiles,
+    predicted: &[CaseFiles],
+) -> Result<LabelTable> {
+    if let Some(table) = LabelNames::of_folder(settings.labels.as_deref(), &settings.gt)?.table {
+        return Ok(table);
+    }
+    let mut table = LabelTable::new(BTreeMap::new());
+    for path in references.values() {
+        let own = LabelNames::own(path).unwrap_or_default();
+        own.table.iter().for_each(|own| table.extend(own));
+    }
+    if table.is_empty() {
+        let of_truth = |(case, _): &(&String, &PathBuf)| references.contains_key(*case);
+        for (_, path) in predicted.iter().flatten().filter(of_truth) {
+            let own = LabelNames::beside(path).unwrap_or_default();
+            own.table.iter().for_each(|own| table.extend(own));
+        }
+    }
+    Ok(table)
+}
+
 fn patients(settings: &EvaluateSettings, references: &CaseFiles) -> Result<CasePatients> {
     let Some(path) = &settings.patients else { return Ok(CasePatients::default()) };
     let cases: Vec<&str> = references.keys().map(String::as_str).collect();
@@ -212,68 +257,72 @@ struct CaseJob<'a> {
 struct Scored {
     table: LabelTable,
     by_system: Vec<(Outcome, CaseScores)>,
+    header_notes: Vec<FileNotes>,
 }
 
 impl CaseJob<'_> {
-    fn score(&self, settings: &EvaluateSettings, table: Option<&LabelTable>) -> Result<Scored> {
-        let ignored = table.and_then(LabelTable::ignored);
-        let truth = AnnotatedCase::read(self.reference, settings.annotated, ignored)?;
+    fn score(&self, settings: &EvaluateSettings, named: &LabelTable) -> Result<Scored> {
+        let truth = AnnotatedCase::read(self.reference, settings.annotated, named)?;
         if truth.placement.z_index().is_empty() {
             tracing::warn!(
                 "{}: no slice holds a label, so none counts as annotated; --annotated all takes them all",
                 self.reference.display()
             );
         }
-        let named = table.cloned().or_else(|| truth.label_table.clone());
+        let mut header_notes: Vec<FileNotes> =
+            FileNotes::of(self.reference, truth.placement.geometry()).into_iter().collect();
         // Nobody named the labels: masks may still be filed under the names of the ILD classes, but
         // another disease's label map gets numbers.
-        let for_masks = named.clone().unwrap_or_default();
-        let mut table = named.unwrap_or_else(|| LabelTable::new(BTreeMap::new()));
-        let wanted: BTreeSet<u8> = table.0.keys().copied().collect();
-        let scored = |pair: Aligned| match table.ignored() {
-            Some(ignored) => pair.without(ignored),
-            None => pair,
-        };
+        let for_masks = if named.is_empty() { LabelTable::default() } else { named.clone() };
+        let mut table = named.clone();
+        let wanted: BTreeSet<u8> = table.classes.keys().copied().collect();
         let settings = ScoreSettings {
             nsd_tolerance_mm: settings.nsd_tolerance_mm,
             lesion_overlap: settings.lesion_overlap,
         };
-        let one = |file: &Option<&PathBuf>| -> Result<(Outcome, CaseScores, Vec<u8>)> {
-            let (outcome, pair) = match file {
-                None => {
-                    tracing::warn!("{}: no prediction, counted as a failure", self.case);
-                    (Outcome::Missing, Aligned::new(&truth, None, Path::new(""))?)
-                }
-                Some(path) => match Prediction::read(path, &for_masks)
-                    .and_then(|prediction| Aligned::new(&truth, Some(&prediction), path))
-                {
-                    Ok(pair) => (Outcome::Scored, pair),
-                    Err(cause) => {
-                        tracing::error!("{cause}; counted as a failure");
-                        (Outcome::Refused(cause.to_string()), Aligned::new(&truth, None, path)?)
-                    }
-                },
-            };
-            let pair = scored(pair);
-            let of_masks = match &pair.predicted {
-                Labels::PerClass(maps) => maps.keys().copied().collect(),
-                Labels::One(_) => Vec::new(),
-            };
-            Ok((outcome, CaseScores::new(&pair, &wanted, settings), of_masks))
-        };
         let mut by_system = Vec::new();
         let mut filed = BTreeSet::new();
         for file in &self.predictions {
-            let (outcome, scores, of_masks) = one(file)?;
-            by_system.push((outcome, scores));
-            filed.extend(of_masks);
+            let (outcome, prediction) = self.prediction(*file, &for_masks);
+            let path = file.map_or(Path::new(""), PathBuf::as_path);
+            let aligned = Aligned::new(&truth, prediction.as_ref(), path);
+            let (outcome, pair) = match aligned {
+                Ok(pair) => (outcome, pair),
+                Err(cause) => (refused(&cause), Aligned::new(&truth, None, path)?),
+            };
+            let geometry = prediction.as_ref().and_then(|found| found.geometry.as_ref());
+            header_notes.extend(geometry.and_then(|geometry| FileNotes::of(path, geometry)));
+            let pair = match table.ignored() {
+                Some(ignored) => pair.without(ignored),
+                None => pair,
+            };
+            if let Labels::PerClass(maps) = &pair.predicted {
+                filed.extend(maps.keys().copied());
+            }
+            by_system.push((outcome, CaseScores::new(&pair, &wanted, settings)));
         }
         for id in filed {
-            if let Some(label) = for_masks.0.get(&id) {
-                table.0.entry(id).or_insert_with(|| label.clone());
+            if let Some(label) = for_masks.classes.get(&id) {
+                table.classes.entry(id).or_insert_with(|| label.clone());
             }
         }
-        Ok(Scored { by_system, table })
+        Ok(Scored { by_system, table, header_notes })
+    }
+
+    /// The prediction in `file`; `None` stands for one that is missing or refused.
+    fn prediction(
+        &self,
+        file: Option<&PathBuf>,
+        table: &LabelTable,
+    ) -> (Outcome, Option<Prediction>) {
+        let Some(path) = file else {
+            tracing::warn!("{}: no prediction, counted as a failure", self.case);
+            return (Outcome::Missing, None);
+        };
+        match Prediction::read(path, table) {
+            Ok(prediction) => (Outcome::Scored, Some(prediction)),
+            Err(cause) => (refused(&cause), None),
+        }
     }
 
     fn scored_case(
@@ -292,4 +341,9 @@ impl CaseJob<'_> {
             scores,
         }
     }
+}
+
+fn refused(cause: &Error) -> Outcome {
+    tracing::error!("{cause}; counted as a failure");
+    Outcome::Refused(cause.to_string())
 }

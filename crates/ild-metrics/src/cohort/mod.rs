@@ -251,7 +251,7 @@ pub fn classes_of(systems: &[System], table: &LabelTable) -> Vec<u8> {
         .iter()
         .flat_map(|system| &system.cases)
         .flat_map(|case| case.scores.classes.keys().copied());
-    seen.chain(table.0.keys().copied()).collect::<BTreeSet<u8>>().into_iter().collect()
+    seen.chain(table.classes.keys().copied()).collect::<BTreeSet<u8>>().into_iter().collect()
 }
 
 /// Mean of the values of the drawn cases.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ild_io::cohort::alike;
+use ild_io::cohort::{LabelNames, alike};
 use ild_io::{Geometry, LabelTable, NpyArray, NpzFile, read_label_map};
 use ndarray::{Array3, ArrayView3, Axis, Ix3};
 
@@ -58,20 +58,22 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Reads a NIfTI label map, or an NPZ with a label map `segs` or one mask per label name (as
-    /// the older scripts write).
+    /// Reads a prediction under the ids of `table`: a label map, or an NPZ with a label
+    /// map `segs` or one mask per label name (as the older scripts write).
     ///
     /// # Errors
-    /// When the file is refused or cannot be read.
+    /// When the file is refused or cannot be read, or it, or a table beside it, names a label that
+    /// `table` does not know.
     pub fn read(path: &Path, table: &LabelTable) -> Result<Self> {
         if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) {
             return Self::from_npz(path, table);
         }
         let map = read_label_map(path)?;
+        let labels = LabelNames::beside(path)?.under(table, map.labels, path)?;
         Ok(Self {
             shape_zyx: map.geometry.shape_zyx,
             geometry: Some(map.geometry),
-            labels: Labels::One(map.labels),
+            labels: Labels::One(labels),
             z_index: None,
         })
     }
@@ -81,6 +83,7 @@ impl Prediction {
         let z_index = npz.get("z_index")?.map(|array| slices(&array, path)).transpose()?;
         if let Some(array) = npz.get("segs")? {
             let map = volume(array, "segs", path)?;
+            let map = LabelNames::beside(path)?.under(table, map, path)?;
             let (shape_zyx, labels) = (shape(&map), Labels::One(map));
             return Ok(Self { shape_zyx, geometry: None, labels, z_index });
         }
@@ -110,7 +113,7 @@ impl Prediction {
 }
 
 fn names(table: &LabelTable) -> Vec<&str> {
-    table.0.values().map(|label| label.name.as_str()).collect()
+    table.classes.values().map(|label| label.name.as_str()).collect()
 }
 
 /// A mask under a name that is no label's would be a class that nobody predicted, in silence.

@@ -16,7 +16,8 @@ pub struct EvaluateSettings {
     /// Folder of ground truth: NPZ of `ild-preprocess nii-to-npz`, or label maps `<case>.nii.gz`.
     #[arg(long, value_name = "DIR")]
     pub gt: PathBuf,
-    /// Folder for the tables, plots and the report.
+    /// Folder for the tables, plots and the report. Everything is measured anew each time (--force
+    /// or not), and what an earlier evaluation left there is replaced.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
     /// What `--pred` is called in tables and report.
@@ -65,8 +66,9 @@ pub struct EvaluateSettings {
     /// Ending of the predicted files when they are NIfTI.
     #[arg(long, value_name = "SUFFIX", default_value = ".nii.gz")]
     pub pred_name_suffix: String,
-    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: the table inside the
-    /// ground truth, else the ILD classes].
+    /// JSON with the names of the labels, nnU-Net's dataset.json too [default: labels.json or
+    /// dataset.json beside or above the ground truth, else what ground truth and predictions say
+    /// themselves, else numbers].
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,

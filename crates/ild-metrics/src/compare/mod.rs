@@ -9,7 +9,7 @@ use clap::Args;
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, SerReader};
 use serde::Serialize;
 
-use crate::tables::printed::interval;
+use crate::tables::printed::{interval, too_few};
 use crate::tables::write_csv;
 use crate::{
     Bootstrap, Error, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Result, metric, paired,
@@ -212,10 +212,7 @@ impl Compared {
             format!("\nin one evaluation only: {}", self.only_in_one.join(", "))
         };
         let few = if self.patients < PATIENTS_FOR_A_CLAIM {
-            format!(
-                "\n{} patients are too few for an interval to mean anything beyond them",
-                self.patients
-            )
+            format!("\n{}", too_few(self.patients))
         } else {
             String::new()
         };

@@ -142,7 +142,7 @@ impl Quantification {
     #[must_use]
     pub fn new(case: &str, map: &LabelMap, table: &LabelTable, lung: Option<&Lung>) -> Self {
         let voxel_ml = map.geometry.voxel_volume_ml();
-        let mut voxels: BTreeMap<u8, u64> = table.0.keys().map(|id| (*id, 0)).collect();
+        let mut voxels: BTreeMap<u8, u64> = table.classes.keys().map(|id| (*id, 0)).collect();
         for id in map.labels.iter().filter(|id| **id != 0) {
             *voxels.entry(*id).or_default() += 1;
         }
@@ -243,8 +243,10 @@ impl QuantifyInput {
             (None, None) => None,
         };
         let case = settings.case();
-        let table = LabelNames::of_mask(settings.labels.as_deref(), &settings.mask, &case)?;
+        let table = LabelNames::of_mask(settings.labels.as_deref(), &settings.mask)?;
         let table = table.or_numbers();
+        let own = LabelNames::own(&settings.mask)?;
+        let map = LabelMap { labels: own.under(&table, map.labels, &settings.mask)?, ..map };
         let map = LabelMap { labels: table.only_classes(map.labels), ..map };
         Ok(Self { case, map, lung, ct, table })
     }

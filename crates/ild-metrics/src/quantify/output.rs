@@ -329,7 +329,7 @@ fn draw(input: &QuantifyInput, ct: &ild_io::Volume, z: usize) -> Option<Picture>
     if let Some(lung) = &input.lung {
         masks.push((lung.mask.slice(s![z, .., ..]).to_owned(), LUNG_OUTLINE));
     }
-    for &id in input.table.0.keys() {
+    for &id in input.table.classes.keys() {
         masks.push((labels.mapv(|v| v == id), input.table.color(id)));
     }
     let outlines: Vec<Outline> =

@@ -111,8 +111,7 @@ fn draw(
     table: &LabelTable,
     settings: &EvaluateSettings,
 ) -> Result<Option<(RgbImage, String)>> {
-    let truth =
-        AnnotatedCase::read(&candidate.case.reference_file, settings.annotated, table.ignored())?;
+    let truth = AnnotatedCase::read(&candidate.case.reference_file, settings.annotated, table)?;
     let Some(grey) = slice_of(&truth, image, candidate.z)? else { return Ok(None) };
     let Some(path) = &candidate.case.prediction_file else { return Ok(None) };
     let pair = Aligned::new(&truth, Some(&Prediction::read(path, table)?), path)?;

@@ -1,5 +1,7 @@
 //! The sentences of the report.
 
+use std::collections::BTreeMap;
+
 use crate::cohort::{Cohort, Outcome, Role};
 use crate::tables::printed::{interval, score};
 use crate::{Comparison, Evaluation, METRICS, PATIENTS_FOR_A_CLAIM, Paired, Provenance, metric};
@@ -155,6 +157,7 @@ pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<S
             path.display()
         ));
     }
+    out.extend(odd_headers(evaluation));
     for (system, cases) in &evaluation.unmatched {
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         out.push(format!(
@@ -193,6 +196,21 @@ pub(super) fn notices(evaluation: &Evaluation, provenance: &Provenance) -> Vec<S
         out.push("Some predictions do not say where their prompt came from; if it was ground truth, the scores are better than they would be without.".into());
     }
     out
+}
+
+/// Which files had headers that needed a decision; all are in `summary.json`.
+fn odd_headers(evaluation: &Evaluation) -> Vec<String> {
+    let mut files: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for odd in &evaluation.header_notes {
+        let name = odd.file.to_str().unwrap_or("a file");
+        for note in &odd.notes {
+            files.entry(note.to_string()).or_default().push(name);
+        }
+    }
+    let sentence = |(note, names): (String, Vec<&str>)| {
+        format!("Read with a decision: {note} ({}).", listed(&names))
+    };
+    files.into_iter().map(sentence).collect()
 }
 
 fn listed(cases: &[&str]) -> String {

@@ -35,16 +35,18 @@ pub struct NamedChart {
     pub chart: Chart,
 }
 
-/// Writes all files into `settings.output`; returns them.
+/// Writes all files into `settings.output`; returns them. What an earlier evaluation left there is
+/// taken away first: a table that this one does not write would be read as one of it.
 ///
 /// # Errors
-/// When a file cannot be written; names it.
+/// When a file cannot be written or taken away; names it.
 pub fn write_evaluation(
     evaluation: &Evaluation,
     settings: &EvaluateSettings,
     provenance: &Provenance,
 ) -> Result<Vec<PathBuf>> {
     let (cohort, folder) = (&evaluation.cohort, settings.output.as_path());
+    take_away_earlier(folder)?;
     let mut files = Files { folder, written: Vec::new() };
     files.add("metrics.csv", |path| {
         tables::write_csv(path, tables::wide(cohort, &cohort.systems[0])?)
@@ -85,6 +87,30 @@ pub fn write_evaluation(
     let summary = summary(evaluation, provenance);
     files.add("summary.json", |path| Ok(ild_cli::write_json_atomic(path, &summary)?))?;
     Ok(files.written)
+}
+
+/// Removes the summary of an earlier evaluation, and then what only some evaluations write.
+fn take_away_earlier(folder: &Path) -> Result<()> {
+    let summary = folder.join("summary.json");
+    if !summary.is_file() {
+        return Ok(());
+    }
+    let mut left = vec![summary];
+    left.extend(["whole_ct.csv", "healthy.csv", "presence.csv"].map(|name| folder.join(name)));
+    for (below, beginnings) in
+        [("plots", &["dsc_", "taken_for"][..]), ("parity", &["metrics", "dsc_", "nsd_"][..])]
+    {
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            beginnings.iter().any(|beginning| name.starts_with(beginning))
+        };
+        let below = ild_io::cohort::list(&folder.join(below)).unwrap_or_default();
+        left.extend(below.into_iter().filter(ours));
+    }
+    for path in left.iter().filter(|path| path.is_file()) {
+        std::fs::remove_file(path).map_err(ild_cli::FileError::at(path, "removed"))?;
+    }
+    Ok(())
 }
 
 struct Files<'a> {

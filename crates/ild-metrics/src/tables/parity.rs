@@ -31,8 +31,7 @@ pub fn write_parity(cohort: &Cohort, settings: &EvaluateSettings, folder: &Path)
     let mut rows: Vec<Row> = Vec::new();
     for case in &cohort.systems[0].cases {
         let Some(path) = &case.prediction_file else { continue };
-        let truth =
-            AnnotatedCase::read(&case.reference_file, settings.annotated, cohort.table.ignored())?;
+        let truth = AnnotatedCase::read(&case.reference_file, settings.annotated, &cohort.table)?;
         match Prediction::read(path, &cohort.table) {
             Ok(prediction) if prediction.shape_zyx == <[usize; 3]>::from(truth.labels.dim()) => {
                 let scores = cohort.classes.iter().map(|&class| {

@@ -20,6 +20,13 @@ pub(crate) fn interval(bounds: Option<[f64; 2]>) -> String {
     bounds.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"))
 }
 
+/// What so few patients cannot say.
+#[must_use]
+pub(crate) fn too_few(patients: usize) -> String {
+    let who = if patients == 1 { "1 patient is" } else { &format!("{patients} patients are") };
+    format!("{who} too few for an interval to mean anything beyond them")
+}
+
 /// The tables and sentences that end a run.
 #[must_use]
 pub fn printed(evaluation: &Evaluation, provenance: &Provenance) -> String {
@@ -61,10 +68,7 @@ pub fn printed(evaluation: &Evaluation, provenance: &Provenance) -> String {
     let patients =
         cohort.headline(&cohort.systems[0], metric("dice").unwrap_or(&METRICS[0])).patients;
     if patients < PATIENTS_FOR_A_CLAIM {
-        let _ = writeln!(
-            text,
-            "{patients} patients are too few for an interval to mean anything beyond them"
-        );
+        let _ = writeln!(text, "{}", too_few(patients));
     }
     for (path, why) in &evaluation.refused_references {
         let _ = writeln!(text, "refused, in no number: {} ({why})", path.display());

@@ -59,6 +59,7 @@ pub fn summary(evaluation: &Evaluation, provenance: &Provenance) -> Value {
             "healthy": evaluation.healthy.iter().map(of_healthy).collect::<Vec<_>>(),
             "presence": evaluation.presence.iter().map(|(system, statements)| json!({ "system": system, "calibration": Calibration::new(statements) })).collect::<Vec<_>>(),
             "refused_ground_truth": evaluation.refused_references.iter().map(|(path, why)| json!({ "path": shown(path), "reason": why })).collect::<Vec<_>>(),
+            "header_notes": evaluation.header_notes,
             "predictions_without_ground_truth": evaluation.unmatched,
             "definitions": METRICS.iter().map(|m| (m.key.to_owned(), m.meaning.into())).collect::<Map<String, Value>>(),
             "provenance": provenance,

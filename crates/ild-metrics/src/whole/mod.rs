@@ -101,7 +101,7 @@ fn measured_case(
     table: &LabelTable,
     settings: &EvaluateSettings,
 ) -> Result<WholeCase> {
-    let truth = AnnotatedCase::read(truth_file, Annotated::All, table.ignored())?;
+    let truth = AnnotatedCase::read(truth_file, Annotated::All, table)?;
     let prediction = Prediction::read(prediction_file, table)?;
     if prediction.shape_zyx != truth.placement.geometry().shape_zyx {
         return Err(Error::rejected(

@@ -120,12 +120,12 @@ fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
         }
         shown(&names.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let any = |folder: &Path| {
+    let among = |files: &[PathBuf], folder: &Path| {
         let all = list(folder).unwrap_or_default();
-        if all.is_empty() {
-            "the folder is empty".to_owned()
-        } else {
-            format!("the folder holds {}", names(&all))
+        match (files.len(), all.len()) {
+            (_, 0) => "none, the folder is empty".to_owned(),
+            (found, all) if found == all => names(files),
+            _ => format!("{} among {}", names(files), names(&all)),
         }
     };
     Refusal::of(&sources.label_dir)
@@ -136,11 +136,9 @@ fn no_pairs(sources: &Sources, found: &Pairs) -> Error {
             sources.image_suffix
         ))
         .found(format!(
-            "no pair: labels {} ({}), CTs {} ({})",
-            names(&found.labels_alone),
-            any(&sources.label_dir),
-            names(&found.images_alone),
-            any(&sources.image_dir)
+            "no pair; labels: {}; CTs: {}",
+            among(&found.labels_alone, &sources.label_dir),
+            among(&found.images_alone, &sources.image_dir)
         ))
         .next("set --img-name-suffix and --gt-name-suffix to what follows the case name")
         .into()

@@ -182,7 +182,9 @@ impl Placing {
         if let Some(kept) = &self.folds {
             notes.extend(kept.moves(&folds, fold_name));
         }
-        for (part, ratio) in Part::ALL.into_iter().zip(self.ratios()) {
+        // Where no case is left at all, each case's row says why.
+        let wanted = Part::ALL.into_iter().zip(self.ratios()).filter(|_| !parts.is_empty());
+        for (part, ratio) in wanted {
             if ratio > 0.0 && !parts.values().any(|&other| other == part) {
                 notes.push(format!(
                     "no patient is left for {}: there are fewer patients than parts, and the \

@@ -19,31 +19,19 @@ impl Default for DustLimits {
 }
 
 /// `runs` without the components that are smaller than `limits`, first in the volume, then in each
-/// slice; what nobody is to learn from (`ignored`) is no lesion, and stays whatever its size.
+/// slice.
 #[must_use]
-pub fn remove_dust(runs: &LabelRuns, limits: DustLimits, ignored: Option<u8>) -> LabelRuns {
-    let kept = keep(runs, Neighbours::Volume26, limits.min_voxels_3d, ignored);
-    keep(&kept, Neighbours::Slice8, limits.min_pixels_2d, ignored)
+pub fn remove_dust(runs: &LabelRuns, limits: DustLimits) -> LabelRuns {
+    let kept = keep_large(runs, Neighbours::Volume26, limits.min_voxels_3d);
+    keep_large(&kept, Neighbours::Slice8, limits.min_pixels_2d)
 }
 
 /// `runs` without the components of fewer than `min_voxels` voxels.
 #[must_use]
 pub fn keep_large(runs: &LabelRuns, neighbours: Neighbours, min_voxels: u64) -> LabelRuns {
-    keep(runs, neighbours, min_voxels, None)
-}
-
-fn keep(
-    runs: &LabelRuns,
-    neighbours: Neighbours,
-    min_voxels: u64,
-    ignored: Option<u8>,
-) -> LabelRuns {
     if min_voxels <= 1 {
         return runs.clone();
     }
     let components = Components::new(runs, neighbours);
-    runs.filtered(|i| {
-        components.voxels[components.of_run[i] as usize] >= min_voxels
-            || Some(runs.all()[i].label) == ignored
-    })
+    runs.filtered(|i| components.voxels[components.of_run[i] as usize] >= min_voxels)
 }

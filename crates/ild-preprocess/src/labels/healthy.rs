@@ -4,9 +4,10 @@
 //! names is shown to training as "no lesion here".
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ild_io::Geometry;
+use ild_io::cohort::Beside;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -24,6 +25,9 @@ pub struct Healthy {
     /// Case → slices of the CT's file, counted from 0 in the order in which it stores them.
     #[serde(default)]
     pub slices: BTreeMap<String, BTreeSet<usize>>,
+    /// The file that says so.
+    #[serde(skip)]
+    pub from: Option<PathBuf>,
 }
 
 impl Healthy {
@@ -33,14 +37,16 @@ impl Healthy {
     /// When it cannot be read or says something else.
     pub fn read(path: &Path) -> Result<Self> {
         let text = ild_io::read_text(path)?;
-        serde_json::from_str(&text).map_err(|error| {
+        let read: std::result::Result<Self, _> = serde_json::from_str(&text);
+        let declared = read.map_err(|error| {
             Error::refused(
                 path,
                 "{\"cases\": [\"id\"], \"slices\": {\"id\": [z]}}",
                 error.to_string(),
                 "docs/data-format.md describes the file",
             )
-        })
+        })?;
+        Ok(Self { from: Some(path.to_owned()), ..declared })
     }
 
     /// Whether nothing is declared.
@@ -75,9 +81,16 @@ impl Healthy {
     }
 
     /// Cases that are named here and not among `there`.
-    pub fn absent<'a>(&'a self, there: &BTreeSet<&str>) -> Vec<&'a str> {
+    ///
+    /// # Errors
+    /// Refuses a name that looks like a slip of one that is there, and names of which none is.
+    pub fn absent<'a>(&'a self, there: &[&'a str]) -> Result<BTreeSet<&'a str>> {
         let named = self.cases.iter().chain(self.slices.keys()).map(String::as_str);
-        named.filter(|case| !there.contains(case)).collect()
+        let beside = Beside::new(named, there.iter().copied());
+        if let Some(path) = &self.from {
+            beside.refuse_slips(path, "declared case", "pair of files")?;
+        }
+        Ok(beside.only_first)
     }
 }
 
@@ -98,7 +111,9 @@ mod tests {
         assert_eq!(healthy.slices_of("a", &ct(4)), Ok([1, 3].into()));
         assert!(healthy.slices_of("a", &ct(3)).unwrap_err().contains("no slice 3"));
         assert_eq!(healthy.slices_of("c", &ct(3)), Ok([].into()));
-        assert_eq!(healthy.absent(&["a"].into()), ["b"]);
+        assert_eq!(healthy.absent(&["a", "c"]).unwrap(), ["b"].into());
+        let slip = healthy.absent(&["a", "B"]).unwrap_err().to_string();
+        assert!(slip.contains("the nearest is `B`"), "{slip}");
         std::fs::write(&path, r#"{"case": ["b"]}"#).unwrap();
         assert!(Healthy::read(&path).unwrap_err().is_rejection());
     }

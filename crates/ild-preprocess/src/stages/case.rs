@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ild_io::cohort::LabelNames;
 use ild_io::{
-    Geometry, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, Voxels,
+    Geometry, HeaderNote, Images, LabelMap, LabelTable, Placement, SliceStack, Volume, Voxels,
     hounsfield_doubt, order_note, read_label_map, read_label_map_as_stored, read_volume,
     read_volume_as_stored, same_grid,
 };
@@ -88,8 +89,14 @@ pub struct CaseFacts {
     pub voxels: BTreeMap<u8, u64>,
     /// What the window did to the lung; `None` for MR.
     pub flattened: Option<Flattened>,
+    /// Ids of the mask as it was read, dropped ones too.
+    #[serde(default)]
+    pub met: Option<BTreeSet<u8>>,
     /// What is odd.
     pub notes: Vec<String>,
+    /// What is odd about the headers of CT and label; the readers log it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub header_notes: Vec<HeaderNote>,
 }
 
 /// The cleaned labels of a case.
@@ -99,6 +106,8 @@ pub struct CaseLabels {
     pub runs: LabelRuns,
     /// Where nobody annotated; no dust is taken away there.
     pub ignored: Option<LabelRuns>,
+    /// Ids of the mask as it was read, dropped ones too.
+    pub met: BTreeSet<u8>,
     /// Grid of the label file.
     pub geometry: Geometry,
 }
@@ -117,7 +126,9 @@ pub fn clean_labels(pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> 
 impl CaseSettings {
     fn read_labels(&self, pair: &Pair) -> Result<LabelMap> {
         let read = if self.as_stored { read_label_map_as_stored } else { read_label_map };
-        Ok(read(&pair.label)?)
+        let LabelMap { labels, geometry } = read(&pair.label)?;
+        let own = LabelNames::own(&pair.label)?;
+        Ok(LabelMap { labels: own.under(&self.label_table, labels, &pair.label)?, geometry })
     }
 
     /// The id named `ignore`, nnU-Net's word for voxels that teach nothing.
@@ -151,6 +162,7 @@ impl CaseSettings {
 }
 
 fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabels> {
+    let met = map.ids().into_iter().collect();
     let no_class = settings.label_table.ignored();
     let removed: Vec<u8> = settings.removed_ids.iter().copied().chain(no_class).collect();
     let mut runs = LabelRuns::new(map.labels.view(), &removed);
@@ -159,7 +171,7 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
         LabelRuns::new(map.labels.view(), &others)
     });
     if let Some(tumor_id) = settings.tumor_id {
-        let known = settings.label_table.0.keys().copied().chain(no_class);
+        let known = settings.label_table.classes.keys().copied().chain(no_class);
         let table_max = known.max().unwrap_or(0);
         let case_max = runs.all().iter().map(|run| run.label).max().unwrap_or(0);
         let first_id = if settings.reference_instance_ids {
@@ -176,8 +188,8 @@ fn clean(map: LabelMap, pair: &Pair, settings: &CaseSettings) -> Result<CaseLabe
             )
         })?;
     }
-    let runs = remove_dust(&runs, settings.limits, no_class);
-    Ok(CaseLabels { runs, ignored, geometry: map.geometry })
+    let runs = remove_dust(&runs, settings.limits);
+    Ok(CaseLabels { runs, ignored, met, geometry: map.geometry })
 }
 
 /// Reads the CT of a case and puts its labelled slices together.
@@ -213,11 +225,15 @@ pub fn build_stack(
             moved = Some(clean(map, pair, settings)?);
         }
     }
+    let mut header_notes = volume.geometry.notes.clone();
+    header_notes.extend(labels.geometry.notes.iter().cloned());
+    header_notes.dedup();
     let labels = moved.as_ref().unwrap_or(labels);
     let slices = settings.shown(pair, &labels.runs, &volume.geometry)?;
     let mut facts = label_facts(&labels.runs, &slices, settings);
     facts.notes.extend(notes);
-    facts.notes.extend(volume.geometry.notes.iter().map(ToString::to_string));
+    facts.header_notes = header_notes;
+    facts.met = Some(labels.met.clone());
     let images = match settings.modality {
         Modality::Ct => {
             let windowed =
@@ -265,7 +281,7 @@ fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> C
     // Instances have ids that no table can name.
     let unknown = voxels
         .keys()
-        .filter(|id| settings.tumor_id.is_none() && !settings.label_table.0.contains_key(id));
+        .filter(|id| settings.tumor_id.is_none() && !settings.label_table.classes.contains_key(id));
     let unknown: Vec<String> = unknown.map(u8::to_string).collect();
     let mut notes = Vec::new();
     if !unknown.is_empty() {
@@ -279,8 +295,8 @@ fn label_facts(runs: &LabelRuns, slices: &[usize], settings: &CaseSettings) -> C
         scan_slices: runs.shape_zyx()[0],
         gaps: slices.windows(2).filter(|pair| pair[1] > pair[0] + 1).count(),
         voxels,
-        flattened: None,
         notes,
+        ..CaseFacts::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ild_io::cohort::{CasePatients, Patients};
+use ild_io::cohort::{CasePatients, LabelNames, Patients};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -74,6 +74,8 @@ impl NiiToNpz {
     /// be written to or is busy.
     pub fn run(&self) -> Result<Summary> {
         let found = find_pairs(&self.sources)?;
+        let there = found.names();
+        let absent = self.settings.healthy.absent(&there)?;
         let placing = Placing::new(
             &self.split,
             self.seed,
@@ -119,11 +121,10 @@ impl NiiToNpz {
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         notes.extend(output.strangers(&rows)?);
         notes.extend(absent_cases(&placing, &found));
-        let there = found.pairs.iter().map(|pair| pair.case.as_str()).collect();
-        let absent = self.settings.healthy.absent(&there).into_iter();
-        notes.extend(absent.map(|case| {
+        notes.extend(absent.into_iter().map(|case| {
             format!("{case}: declared free of disease, but there is no such pair of files")
         }));
+        notes.extend(self.never_met(&rows));
         Ok(Summary {
             cases: rows,
             labels_without_image: found.labels_alone,
@@ -190,15 +191,21 @@ impl NiiToNpz {
         output: &Output,
         kept_bytes: &AtomicUsize,
     ) -> std::result::Result<Prepared<'a>, Box<Row>> {
-        let key = Key::new(settings, &[&pair.label, &pair.image]);
+        let not_done = |error: Error| Box::new(output.not_done(&pair.case, None, &error));
+        // Names that a mask carries decide its ids, and may stand in a file beside it.
+        let names = LabelNames::own(&pair.label).map_err(|error| not_done(error.into()))?.table;
+        let settings = match names {
+            Some(names) => json!({ "names": names, "settings": settings }),
+            None => settings.clone(),
+        };
+        let key = Key::new(&settings, &[&pair.label, &pair.image]);
         let finished =
             if self.force { None } else { output.records.finished::<CaseFacts>(&pair.case, &key) };
         if let Some(record) = finished {
             let labels = record.facts.voxels.keys().copied().collect();
             return Ok(Prepared { pair, key, finished: Some(record), labels, kept: None });
         }
-        let labels = clean_labels(pair, &self.settings)
-            .map_err(|error| Box::new(output.not_done(&pair.case, None, &error)))?;
+        let labels = clean_labels(pair, &self.settings).map_err(not_done)?;
         let ignored = self.settings.ignored();
         let lesion = labels.runs.all().iter().any(|run| Some(run.label) != ignored);
         if !lesion && !self.settings.healthy.names(&pair.case) {
@@ -211,6 +218,21 @@ impl NiiToNpz {
             .collect();
         let kept = kept_bytes.fetch_add(labels.runs.bytes(), Ordering::Relaxed) < KEPT_LABEL_BYTES;
         Ok(Prepared { pair, key, finished: None, labels: ids, kept: kept.then_some(labels) })
+    }
+
+    /// Ids that were asked for by number and are in no mask.
+    fn never_met(&self, rows: &[Row]) -> Vec<String> {
+        let CaseSettings { removed_ids, tumor_id, as_stored, .. } = &self.settings;
+        let met: Option<Vec<&BTreeSet<u8>>> =
+            rows.iter().filter_map(|row| row.facts.as_ref()).map(|f| f.met.as_ref()).collect();
+        // Records of earlier versions do not say; what the older script always drops nobody typed.
+        let (Some(met), false) = (met, *as_stored) else { return Vec::new() };
+        let asked =
+            [("--remove-label-ids", removed_ids.as_slice()), ("--tumor-id", tumor_id.as_slice())];
+        let never = asked.into_iter().flat_map(|(flag, ids)| ids.iter().map(move |id| (flag, id)));
+        let never =
+            never.filter(|(_, id)| !met.is_empty() && !met.iter().any(|ids| ids.contains(id)));
+        never.map(|(flag, id)| format!("{flag} {id}: no mask has this label")).collect()
     }
 
     fn nothing_left(&self, pair: &Pair) -> String {

@@ -173,10 +173,7 @@ impl Output {
     }
 
     fn remove_all_of(&self, case: &str) -> Result<()> {
-        if let Some(old) = self.records.read::<CaseFacts>(case) {
-            self.remove(old.files.iter().map(|(path, _)| path))?;
-            self.records.forget(case)?;
-        }
+        self.records.take_away(case)?;
         Ok(())
     }
 

@@ -167,3 +167,15 @@ pub fn expect(command: &mut Command, code: i32) -> (String, String) {
 pub fn summary(output: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(output.join("summary.json")).unwrap()).unwrap()
 }
+
+/// The lines without time and level, the folder of the test written as `DATA`.
+pub fn without_times(log: &str, cohort: &Cohort) -> Vec<String> {
+    let plain = |line: &str| {
+        [" ERROR ", " WARN ", " INFO "]
+            .iter()
+            .find_map(|l| line.split_once(l))
+            .map_or(line.to_owned(), |(_, said)| said.to_owned())
+    };
+    let log = log.replace(&cohort.folder.path().display().to_string(), "DATA");
+    log.lines().map(plain).collect()
+}

@@ -205,11 +205,8 @@ impl SliceDataset {
             )
             .into());
         };
-        let scale = image_size as f64 / LABEL_SIZE as f64;
-        let box_px = tight
-            .prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE)
-            .map(|side| (side * scale) as f32);
-        let prompt = Prompt { label: draw.label, given: Given::Box(box_px), mask };
+        let asked = tight.prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE);
+        let prompt = Prompt { label: draw.label, given: Given::around(asked, image_size), mask };
         Ok(self.finished(name, image, label, vec![prompt], image_size))
     }
 

@@ -5,6 +5,7 @@
 //! asks several questions about one encoded slice, so that the answer has to follow the question.
 
 use ild_io::{BoundingBox, SlicePieces};
+use ild_model::{SliceBox, SliceSize};
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -27,6 +28,14 @@ pub enum Given {
     Box([f32; 4]),
     /// `[x, y]` and whether it lies inside the lesion (1), outside (0) or is none (−1).
     Points([([f32; 2], i64); POINTS]),
+}
+
+impl Given {
+    /// A box on the label, both corners in it, for an input of `image_size` × `image_size` px.
+    pub(crate) fn around(pixels: [f64; 4], image_size: usize) -> Self {
+        let label = SliceSize { height: LABEL_SIZE, width: LABEL_SIZE };
+        Self::Box(SliceBox::new(pixels).to_input(label, image_size).to_f32())
+    }
 }
 
 /// One question about a slice and its answer.
@@ -180,8 +189,7 @@ impl Questions {
     }
 
     fn scaled(&self, pixels: [f64; 4]) -> Given {
-        let scale = self.image_size as f64 / LABEL_SIZE as f64;
-        Given::Box(pixels.map(|side| (side * scale) as f32))
+        Given::around(pixels, self.image_size)
     }
 
     fn click(&self, place: Option<&(usize, usize)>) -> [f32; 2] {

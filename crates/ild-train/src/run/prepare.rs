@@ -95,13 +95,13 @@ fn training_slices(npy_dir: &Path, sidecar: &Sidecar) -> Result<SliceDataset> {
     let classes = slices_of_class(&train.labels_present());
     let table = sidecar.label_table.clone().unwrap_or_default();
     let learned = |id: &u8| classes.contains_key(id) || train.ignored() == Some(*id);
-    for (id, _) in table.0.iter().filter(|(id, _)| !learned(id)) {
+    for (id, _) in table.classes.iter().filter(|(id, _)| !learned(id)) {
         tracing::warn!(
             "label {id} ({}) is on no training slice: the model will not learn it",
             table.name(*id)
         );
     }
-    for id in classes.keys().filter(|id| !table.0.contains_key(id)) {
+    for id in classes.keys().filter(|id| !table.classes.contains_key(id)) {
         tracing::warn!("label {id} is on training slices but not in the label table");
     }
     Ok(train)

@@ -214,7 +214,7 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
     let mut text = String::from(
         "epoch,step,lr,train_loss,train_dice_loss,train_bce,valid_loss,valid_dice_loss,valid_bce,valid_dice",
     );
-    for id in table.0.keys() {
+    for id in table.classes.keys() {
         let _ = write!(text, ",valid_dice_{}", table.name(*id).replace([',', '"'], " "));
     }
     let with_head = epochs.iter().any(|epoch| epoch.train_head.is_some());
@@ -241,7 +241,7 @@ pub fn write_history(path: &Path, epochs: &[EpochRecord], table: &LabelTable) ->
                     write!(text, ",{},{},{},{mean}", v.loss.total(), v.loss.dice(), v.loss.bce());
             }
         }
-        for id in table.0.keys() {
+        for id in table.classes.keys() {
             let dice = e.validation.as_ref().and_then(|v| v.dice_of_class.get(id));
             let _ = write!(text, ",{}", dice.map_or(String::new(), |dice| dice.mean().to_string()));
         }

@@ -37,7 +37,7 @@ pub(crate) fn print_summary(progress: &Progress, setup: &Setup) -> crate::error:
         mean(last),
         String::new(),
     ]);
-    for id in setup.label_table.0.keys() {
+    for id in setup.label_table.classes.keys() {
         let dice = |epoch: &crate::EpochRecord| {
             number(
                 epoch.validation.as_ref().and_then(|v| v.dice_of_class.get(id)).map(|d| d.mean()),

@@ -15,16 +15,16 @@ pub(super) enum LabelRef {
 impl LabelRef {
     pub(super) fn id(&self, table: &LabelTable) -> Result<u8, Mismatch> {
         let known = match self {
-            Self::Id(id) => table.0.contains_key(id).then_some(*id),
+            Self::Id(id) => table.classes.contains_key(id).then_some(*id),
             Self::Name(name) => table
-                .0
+                .classes
                 .iter()
                 .find(|(_, label)| label.name.eq_ignore_ascii_case(name))
                 .map(|(&id, _)| id),
         };
         known.ok_or_else(|| {
             let names: Vec<String> =
-                table.0.iter().map(|(id, label)| format!("{id} {}", label.name)).collect();
+                table.classes.iter().map(|(id, label)| format!("{id} {}", label.name)).collect();
             let found = match self {
                 Self::Id(0) => "0, the background".to_owned(),
                 Self::Id(id) => format!("{id} (--labels gives names to other ids)"),

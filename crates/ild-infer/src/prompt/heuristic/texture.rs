@@ -38,7 +38,7 @@ impl Texture {
         };
         let named = |word: &str| {
             table
-                .0
+                .classes
                 .iter()
                 .find(|(_, label)| label.name.to_lowercase().contains(word))
                 .map(|(&id, _)| id)
@@ -46,7 +46,7 @@ impl Texture {
         words
             .iter()
             .find_map(|word| named(word))
-            .or_else(|| table.0.keys().next().copied())
+            .or_else(|| table.classes.keys().next().copied())
             .unwrap_or(1)
     }
 }

@@ -4,6 +4,7 @@
 //! sorted by position, never by instance number or name; DICOM's LPS becomes RAS in [`stack`] and
 //! nowhere else.
 
+mod caught;
 mod files;
 mod header;
 mod identity;

@@ -1,6 +1,5 @@
 //! Stored pixels of every slice, decoded and rescaled.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +8,7 @@ use dicom_pixeldata::PixelDecoder;
 use ndarray::{Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
+use super::caught::caught;
 use super::header::damaged;
 use super::{SliceHeader, rle};
 use crate::files::input::check_promise;
@@ -108,8 +108,7 @@ fn stored_values(slice: &SliceHeader) -> Result<Vec<Option<i32>>> {
     }
     let object = open_file(path).map_err(|error| damaged(path, &error))?;
     rle::check(slice, &object)?;
-    // A decoder that panics on damaged pixels instead of refusing them ends no run.
-    let decoded = catch_unwind(AssertUnwindSafe(|| object.decode_pixel_data())).map_err(|_| {
+    let decoded = caught(|| object.decode_pixel_data()).ok_or_else(|| {
         Error::rejected(
             path,
             "pixels",

@@ -15,8 +15,11 @@ const SAME_SPACING_RELATIVE: f64 = 1e-3;
 /// Steps between slices may differ by this share of a step: positions are rounded, tables stop a
 /// little early or late.
 const EVEN_STEP_RELATIVE: f64 = 0.05;
-/// Or by this much: positions rounded to a tenth of a millimetre move a step by up to a tenth, mm.
+/// Or by this much, mm: positions rounded to a tenth move a step by up to a tenth (and a little, in
+/// binary). Then no slice may lie farther than that from its place on the even grid.
 const ROUNDED_STEP_MM: f64 = 0.1001;
+/// No rounding is half a step: that is a missing slice.
+const ROUNDED_STEP_RELATIVE: f64 = 0.45;
 /// Steps that each pass may together move a slice this far from its place on the even grid, mm.
 const DRIFT_MM: f64 = 0.5;
 /// Two slices closer than this are at the same place.
@@ -137,7 +140,8 @@ fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()>
     let mut sorted = steps.clone();
     sorted.sort_by(f64::total_cmp);
     let Some(&usual) = sorted.get(sorted.len() / 2) else { return Ok(()) };
-    let allowed = (EVEN_STEP_RELATIVE * usual).max(ROUNDED_STEP_MM);
+    let rounding = ROUNDED_STEP_MM.min(ROUNDED_STEP_RELATIVE * usual);
+    let allowed = (EVEN_STEP_RELATIVE * usual).max(rounding);
     let uneven: Vec<usize> =
         (0..steps.len()).filter(|&i| (steps[i] - usual).abs() > allowed).collect();
     let Some(&i) = uneven.first() else { return Ok(()) };
@@ -175,10 +179,11 @@ fn no_drift(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()> {
     let Some(worst) = (0..depths.len()).max_by(|a, b| drift(*a).total_cmp(&drift(*b))) else {
         return Ok(());
     };
-    if drift(worst) <= DRIFT_MM {
+    let steps: Vec<f64> = depths.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let rounded = steps.iter().any(|mm| (mm - step).abs() > EVEN_STEP_RELATIVE * step);
+    if drift(worst) <= if rounded { ROUNDED_STEP_MM } else { DRIFT_MM } {
         return Ok(());
     }
-    let steps: Vec<f64> = depths.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let [least, most] = [f64::min as fn(f64, f64) -> f64, f64::max]
         .map(|of| steps.iter().copied().reduce(of).unwrap_or(step));
     Err(Error::rejected(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nifti::{NiftiHeader, NiftiType};
+use ::nifti::{NiftiHeader, NiftiType};
 
 use crate::{Error, Result, Voxels};
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use nifti::{NiftiHeader, Unit};
+use ::nifti::{NiftiHeader, Unit};
 
 use super::DataType;
 use super::orientation::NiftiOrientation;
@@ -195,7 +195,7 @@ fn offset(value: f64, paired: bool, header_bytes: usize, path: &Path) -> Result<
 }
 
 /// Millimetres per unit of length; unknown is taken as millimetre.
-fn unit_mm(unit: nifti::Result<Unit>) -> f64 {
+fn unit_mm(unit: ::nifti::Result<Unit>) -> f64 {
     match unit {
         Ok(Unit::Meter) => 1000.0,
         Ok(Unit::Micron) => 0.001,

@@ -34,10 +34,12 @@ pub fn read_volume_as_stored(path: &Path) -> Result<Volume> {
     Ok(volume)
 }
 
-/// Reads a label map, in axial order; values must be whole and within 0..=255.
+/// Reads a label map, in axial order; values must be whole and within 0..=255. The layers of a
+/// `.seg.nrrd` become one map. What its labels are called: [`crate::cohort::LabelNames::own`].
 ///
 /// # Errors
-/// As [`read_volume`], and for label values that are not; the values are named.
+/// As [`read_volume`], and for label values that are not; the values are named. A `.seg.nrrd` whose
+/// segments overlap is refused.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
     read_label_map_as_stored(path).map(LabelMap::axial)
 }
@@ -47,6 +49,12 @@ pub fn read_label_map(path: &Path) -> Result<LabelMap> {
 /// # Errors
 /// As [`read_label_map`].
 pub fn read_label_map_as_stored(path: &Path) -> Result<LabelMap> {
+    if Format::of(path)? == Format::Nrrd
+        && let Some(segmentation) = nrrd::read_segmentation(path)?
+    {
+        let labels = segmentation.merged(path)?;
+        return Ok(LabelMap { labels, geometry: measurable(segmentation.geometry, path)? });
+    }
     let volume = checked(path, Role::Labels)?;
     Ok(LabelMap {
         labels: crate::volume::label_map::whole_labels(volume.voxels, path)?,
@@ -56,7 +64,7 @@ pub fn read_label_map_as_stored(path: &Path) -> Result<LabelMap> {
 
 /// A volume whose grid can be measured on; what is odd about its header is logged.
 fn checked(path: &Path, role: Role) -> Result<Volume> {
-    let mut volume = match Format::of(path)? {
+    let Volume { voxels, geometry } = match Format::of(path)? {
         Format::Nrrd => nrrd::read_unchecked(path)?,
         _ => {
             let (mut volume, header) = read_unchecked(path)?;
@@ -64,12 +72,17 @@ fn checked(path: &Path, role: Role) -> Result<Volume> {
             volume
         }
     };
-    volume.geometry.refuse_shear(path)?;
-    volume.geometry.note_order();
-    for note in &volume.geometry.notes {
+    Ok(Volume { voxels, geometry: measurable(geometry, path)? })
+}
+
+/// The grid, if lengths and volumes mean something on it; its notes are logged.
+fn measurable(mut geometry: Geometry, path: &Path) -> Result<Geometry> {
+    geometry.refuse_shear(path)?;
+    geometry.note_order();
+    for note in &geometry.notes {
         tracing::warn!("{}: {note}", path.display());
     }
-    Ok(volume)
+    Ok(geometry)
 }
 
 /// Reads a volume whatever its values and its axes are, as stored, and its header.
@@ -131,11 +144,18 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
         Err(_) => return Err(not_nifti("fewer than 4 bytes".to_owned())),
         Ok(start) => start,
     };
-    let length = header::header_bytes(start)
-        .ok_or_else(|| not_nifti(format!("a file that begins with `{}`", start.escape_ascii())))?;
+    let length = header::header_bytes(start).ok_or_else(|| not_nifti(what_begins(start)))?;
     bytes.resize(length, 0);
     input.fill(&mut bytes[4..], 4)?;
     Ok((header::parse(&bytes, &path)?, length as u64))
+}
+
+/// What a file is that begins so.
+fn what_begins(start: [u8; 4]) -> String {
+    match start {
+        [b'P', b'K', ..] => "an NPZ (`ild-io convert` makes NIfTI files of it)".to_owned(),
+        _ => format!("a file that begins with `{}`", start.escape_ascii()),
+    }
 }
 
 /// Voxels from the stream, which stands at byte `position`, rescaled.
