@@ -132,6 +132,23 @@ fn prompts_that_cannot_be_meant_are_refused_with_their_number() {
     }
 }
 
+/// A healthy patient's labels are all 0: that is an answer, not a mistake.
+#[test]
+fn ground_truth_without_a_lesion_prompts_nothing_and_says_so() {
+    let bench = Bench::new();
+    let none = LabelMap { labels: Array3::zeros(SHAPE), geometry: geometry() };
+    write_label_map(&bench.path("gt/a.nii.gz"), &none).unwrap();
+    let gt = bench.path("gt");
+    let gt = gt.to_str().unwrap();
+    for prompt in ["gt", "gt-other", "gt-empty"] {
+        ok(&bench.run("ct", prompt, &["--gt-path", gt, "--force"]));
+        let found = read_label_map(&bench.out("a.nii.gz")).unwrap();
+        assert!(found.labels.iter().all(|&id| id == 0), "{prompt}");
+        let notes = bench.json("a.json")["notes"].to_string();
+        assert!(notes.contains("the ground truth holds no lesion"), "{prompt}: {notes}");
+    }
+}
+
 #[test]
 fn ground_truth_that_is_not_there_is_asked_for() {
     let bench = Bench::new();
