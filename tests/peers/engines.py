@@ -25,10 +25,11 @@ def build(size, weights):
     from omegaconf import OmegaConf
     from safetensors.torch import load_file
 
-    name = {"t": "sam2_hiera_t", "s": "sam2_hiera_s", "b+": "sam2_hiera_b+", "l": "sam2_hiera_l"}[size]
+    name = {"t": "sam2_hiera_t", "t512": "sam2_hiera_t", "s": "sam2_hiera_s", "b+": "sam2_hiera_b+", "l": "sam2_hiera_l"}[size]
+    overrides = ["++model.image_size=512"] if size == "t512" else []
     GlobalHydra.instance().clear()
     with initialize_config_module("sam2", version_base="1.2"):
-        config = compose(config_name=f"configs/sam2/{name}.yaml")
+        config = compose(config_name=f"configs/sam2/{name}.yaml", overrides=overrides)
         OmegaConf.resolve(config)
         model = instantiate(config.model, _recursive_=True)
     state = load_file(weights)
@@ -100,7 +101,7 @@ class Torch:
         self.masks[:, :, 64:192, 64:192] = 1
         trained = list(self.model.image_encoder.parameters()) + list(self.model.sam_mask_decoder.parameters())
         self.optimiser = torch.optim.AdamW(trained, lr=1e-6, weight_decay=0.01)
-        self.features = None
+        self.features, self.remembered = None, None
 
     def encode(self):
         with torch.no_grad():
@@ -116,6 +117,21 @@ class Torch:
     def forward(self):
         with torch.no_grad():
             return self.decoder(*self.encoder(self.images), self.boxes).abs().mean()
+
+    def memory(self):
+        """A tracked frame whose bank is full, in eval mode, as the video predictor has it (maps in bf16, the prompted one binarised)."""
+        model = self.model.eval()
+        with torch.no_grad():
+            if self.remembered is None:
+                model.binarize_mask_from_pts_for_mem_enc = True
+                _, feats, codes, sizes = model._prepare_backbone_features(model.forward_image(self.images))
+                self.frame = dict(current_vision_feats=feats, current_vision_pos_embeds=codes, feat_sizes=sizes, mask_inputs=None, num_frames=100)
+                box = dict(point_coords=self.boxes.reshape(1, 2, 2), point_labels=torch.tensor([[2, 3]], dtype=torch.int32))
+                first = model.track_step(0, is_init_cond_frame=True, point_inputs=box, output_dict={}, **self.frame)
+                first["maskmem_features"] = first["maskmem_features"].to(torch.bfloat16)
+                self.remembered = dict(cond_frame_outputs={0: first}, non_cond_frame_outputs={t: first for t in range(1, 16)})
+            found = model.track_step(16, is_init_cond_frame=False, point_inputs=None, output_dict=self.remembered, **self.frame)
+            return found["pred_masks"].abs().mean() + found["maskmem_features"].abs().mean()
 
     def step(self):
         loss = dice_and_cross_entropy(self.decoder(*self.encoder(self.images), self.boxes), self.masks)

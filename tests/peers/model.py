@@ -3,9 +3,11 @@
     cargo xtask bench model --python venv/bin/python
     cargo xtask bench model --python venv/bin/python --rounds 7 -- --parts encode --peers ild-f16,eager,onnxruntime,openvino,openvino-bf16
     cargo xtask bench model --python venv/bin/python --rounds 2 -- --parts step --batch 2
+    cargo xtask bench model --python venv/bin/python -- --parts memory --model t512
 
-Parts: encode (image encoder), decode (prompt encoder and mask decoder on features that are there), forward (both), step (forward,
-backward, AdamW; ild also with recomputed activations). Every contender is one process that holds one model. All engines get the same generated weights and image; the sums of their results must agree. ONNX Runtime and
+Parts: encode (image encoder), decode (prompt encoder and mask decoder on features that are there), forward (both), memory (all of a tracked
+frame of the video path but its encoding, with a full bank: 7 maps, 16 pointers), step (forward, backward, AdamW; ild also with recomputed
+activations). Every contender is one process that holds one model. All engines get the same generated weights and image; the sums of their results must agree. ONNX Runtime and
 OpenVINO only encode. Needs `pip install sam2==1.1.0 torch torchvision safetensors`, and `onnx onnxruntime openvino` for those engines.
 """
 
@@ -20,7 +22,7 @@ NEEDS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino"
 
 
 def main():
-    args = arguments(__doc__, parts="encode,decode,forward,step", peers="eager", model="t", batch=1)
+    args = arguments(__doc__, parts="encode,decode,forward,memory,step", peers="eager", model="t", batch=1)
     if not available("torch", "torchvision", "sam2", "safetensors", pip="sam2==1.1.0 torch torchvision safetensors"):
         sys.exit(1)
     peers = [peer for peer in args.peers.split(",") if available(*NEEDS.get(peer.split("-")[0], ()))]

@@ -9,12 +9,13 @@ use crate::error::{Error, Result};
 use crate::input::read_regular;
 
 /// The sizes that need no file: their names and descriptions.
-const NAMED: [(&str, &str); 5] = [
+const NAMED: [(&str, &str); 6] = [
     ("t", include_str!("../configs/t.toml")),
     ("s", include_str!("../configs/s.toml")),
     ("b+", include_str!("../configs/b+.toml")),
     ("l", include_str!("../configs/l.toml")),
     ("nano", include_str!("../configs/nano.toml")),
+    ("t512", include_str!("../configs/t512.toml")),
 ];
 
 /// Pixels per token after the patch embedding.
@@ -115,7 +116,7 @@ impl Sam2Config {
         NAMED.iter().map(|(name, _)| *name)
     }
 
-    /// A named size (`t`, `s`, `b+`, `l`, `nano`) or the description in a TOML file.
+    /// A named size (`t`, `s`, `b+`, `l`, `nano`, `t512`) or the description in a TOML file.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] for a word that is neither; [`Error::Refused`] for a file that does

@@ -32,7 +32,7 @@ pub enum Error {
         found: String,
     },
     /// `--model` names no size of ours, nor a file.
-    #[error("--model: expected t, s, b+, l, nano or a .toml file, found `{0}`")]
+    #[error("--model: expected t, s, b+, l, nano, t512 or a .toml file, found `{0}`")]
     UnknownModel(String),
     /// A tensor of the wrong shape was handed over.
     #[error("{what}: expected shape {expected}, found {found:?}")]

@@ -54,6 +54,28 @@ impl ImageFeatures {
     }
 }
 
+/// Features of `b` slices before anything is known of other slices: what the video path begins
+/// with. Maps are channels-last.
+#[derive(Debug, Clone)]
+pub struct FrameFeatures {
+    /// Stride 16, without `no_mem_embed`: `[b, s/16, s/16, d]`.
+    pub vision_features: Tensor,
+    /// Strides 4 and 8: `[b, s/4, s/4, d/8]` and `[b, s/8, s/8, d/4]`.
+    pub high_res: [Tensor; 2],
+}
+
+impl FrameFeatures {
+    /// What the decoder is given: the finer maps as they are, the coarse one in the light of what
+    /// is known of other slices.
+    ///
+    /// # Shapes
+    /// - `image_embed`: `[b, s/16, s/16, d]`
+    #[must_use]
+    pub fn with(&self, image_embed: Tensor) -> ImageFeatures {
+        ImageFeatures { image_embed, high_res: self.high_res.clone() }
+    }
+}
+
 /// One mask for each prompt.
 #[derive(Debug, Clone)]
 pub struct MaskPrediction {

@@ -9,6 +9,7 @@
 //! image_encoder.neck        fpn_neck         every stage to d channels
 //! sam_prompt_encoder        prompt_encoder   boxes and points as tokens
 //! sam_mask_decoder          mask_decoder     transformer, upscaling, one mask per token
+//! memory_…, obj_ptr_…       memory           SAM 2's video path: a slice remembers others
 //! lesion_head               lesion_head      ours, optional: lesions and their classes without a prompt
 //! ```
 //!
@@ -58,7 +59,7 @@
 //! Maps are channels-last (`[b, h, w, c]`) from the first token to the mask; the input and the
 //! logits are channels-first.
 //!
-//! What is deliberately absent: video memory, mask prompts, and any knowledge of CT.
+//! What is deliberately absent: any knowledge of CT.
 
 pub mod checkpoint;
 pub mod config;
@@ -71,6 +72,7 @@ mod image;
 mod input;
 mod layers;
 pub mod lesion_head;
+pub mod memory;
 mod sam2;
 pub mod segment;
 pub mod weights;
@@ -80,8 +82,9 @@ pub use decoder::mask_selection::{DecodeMode, stability_scores};
 pub use device::open_device;
 pub use encoder::image_encoder::ImageEncoder;
 pub use error::{Error, Result};
-pub use features::{ImageFeatures, MaskPrediction};
+pub use features::{FrameFeatures, ImageFeatures, MaskPrediction};
 pub use ild_ops::{Aside, Precision};
+pub use image::bicubic::resize_bicubic_u8;
 pub use image::coordinates::{InputBox, InputPoint, SliceBox, SlicePoint, SliceSize};
 pub use image::resize::{resize_antialiased, resize_plain};
 pub use image::transform::{MEAN, STD, image_to_input, logits_to_probability};

@@ -36,7 +36,7 @@ struct Inspect {
     /// The checkpoint.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to hold it against: `t`, `s`, `b+`, `l`, `nano` or a TOML file [default: what it
+    /// The model to hold it against: `t`, `s`, `b+`, `l`, `nano`, `t512` or a TOML file [default: what it
     /// looks like].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -73,7 +73,7 @@ struct Segment {
     /// Weights: `.safetensors`, or Meta's `.pt`.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
-    /// The size of the model: `t`, `s`, `b+`, `l`, `nano`, or a TOML file that describes it.
+    /// The size of the model: `t`, `s`, `b+`, `l`, `nano`, `t512`, or a TOML file that describes it.
     #[arg(long, value_name = "MODEL")]
     model: String,
     /// The slice: (H, W, 3) or (H, W) of uint8.

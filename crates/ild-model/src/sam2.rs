@@ -9,7 +9,7 @@ use crate::decoder::mask_selection::{DecodeMode, select};
 use crate::decoder::prompt_encoder::PromptEncoder;
 use crate::encoder::image_encoder::ImageEncoder;
 use crate::error::{Error, Result};
-use crate::features::{ImageFeatures, MaskPrediction};
+use crate::features::{FrameFeatures, ImageFeatures, MaskPrediction};
 use crate::lesion_head::{LesionHead, LesionMaps};
 use crate::weights::Weights;
 use crate::weights::loader::{LoadReport, Loader};
@@ -138,6 +138,38 @@ impl Sam2 {
         self.in_pool(|| self.features(&stages))
     }
 
+    /// Features of normalised slices for the video path, which adds to them itself what is known of
+    /// other slices ([`crate::memory`]).
+    ///
+    /// # Shapes
+    /// - `image`: `[b, 3, s, s]`
+    ///
+    /// # Errors
+    /// As [`Sam2::encode_image`].
+    pub fn encode_frame(&self, image: &Tensor) -> Result<FrameFeatures> {
+        let stages = self.stages(image)?;
+        self.in_pool(|| self.frame(&stages))
+    }
+
+    /// The features of a slice of which nothing is remembered: those of [`Sam2::encode_image`].
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn without_memory(&self, frame: &FrameFeatures) -> Result<ImageFeatures> {
+        Ok(frame.with(frame.vision_features.broadcast_add(&self.no_mem_embed)?))
+    }
+
+    /// What [`Sam2::encode_frame`] would have given, from the features of [`Sam2::encode_image`]: one
+    /// encoding serves both paths. The two differ by the rounding of one addition, a tenth of what
+    /// the reference's own f32 differs from its f64.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn frame_of(&self, features: &ImageFeatures) -> Result<FrameFeatures> {
+        let vision_features = features.image_embed.broadcast_sub(&self.no_mem_embed)?;
+        Ok(FrameFeatures { vision_features, high_res: features.high_res.clone() })
+    }
+
     /// Features of normalised images and what the lesion head says of them, from one encoding;
     /// `None` where the weights have no head.
     ///
@@ -192,16 +224,17 @@ impl Sam2 {
 
     /// Does CPU work on a thread of the pool: from any other, each operation would wait for the
     /// pool to wake up and to answer.
-    fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         if self.device.is_cpu() { rayon::scope(|_| work()) } else { work() }
     }
 
     fn features(&self, stages: &[Tensor]) -> Result<ImageFeatures> {
+        self.without_memory(&self.frame(stages)?)
+    }
+
+    fn frame(&self, stages: &[Tensor]) -> Result<FrameFeatures> {
         let neck = &self.image_encoder.neck;
-        let image_embed = neck
-            .top_down(&stages[2], &stages[3])?
-            .to_dtype(DType::F32)?
-            .broadcast_add(&self.no_mem_embed)?;
+        let vision_features = neck.top_down(&stages[2], &stages[3])?.to_dtype(DType::F32)?;
         let high_res = [
             self.sam_mask_decoder
                 .conv_s0
@@ -214,7 +247,7 @@ impl Sam2 {
                 .forward(&stages[1])?
                 .to_dtype(DType::F32)?,
         ];
-        Ok(ImageFeatures { image_embed, high_res })
+        Ok(FrameFeatures { vision_features, high_res })
     }
 
     /// A mask for each box. Features of one image serve any number of boxes.
@@ -286,7 +319,7 @@ impl Sam2 {
         self.config.drawn_prompts.then(draw).transpose()
     }
 
-    fn mode(&self, asked: DecodeMode) -> DecodeMode {
+    pub(crate) fn mode(&self, asked: DecodeMode) -> DecodeMode {
         if self.config.dynamic_multimask_via_stability { asked } else { DecodeMode::Train }
     }
 
@@ -298,14 +331,40 @@ impl Sam2 {
     /// # Errors
     /// [`Error::Shape`] where features and prompts are not equally many.
     pub fn decode(&self, features: &ImageFeatures, prompt: &Tensor) -> Result<AllMasks> {
-        self.decode_drawn(features, prompt, None)
+        self.decode_with(features, prompt, self.sam_prompt_encoder.no_mask_embed())
     }
 
-    /// The same with the prompt drawn on the image's tokens: `drawn` is `[b, h·w, d]`.
+    /// All four masks of prompt tokens and a mask prompt.
+    ///
+    /// # Shapes
+    /// - `prompt`: `[b, t, d]`, `dense`: `[d]` or `[1, h, w, d]`
+    ///
+    /// # Errors
+    /// As [`Sam2::decode`].
+    pub fn decode_with(
+        &self,
+        features: &ImageFeatures,
+        prompt: &Tensor,
+        dense: &Tensor,
+    ) -> Result<AllMasks> {
+        self.decode_all(features, prompt, dense, None)
+    }
+
+    /// [`Sam2::decode`] with the prompt drawn on the image's tokens: `drawn` is `[b, h·w, d]`.
     fn decode_drawn(
         &self,
         features: &ImageFeatures,
         prompt: &Tensor,
+        drawn: Option<&Tensor>,
+    ) -> Result<AllMasks> {
+        self.decode_all(features, prompt, self.sam_prompt_encoder.no_mask_embed(), drawn)
+    }
+
+    fn decode_all(
+        &self,
+        features: &ImageFeatures,
+        prompt: &Tensor,
+        dense: &Tensor,
         drawn: Option<&Tensor>,
     ) -> Result<AllMasks> {
         let (images, prompts) = (features.batch()?, prompt.dim(0)?);
@@ -318,13 +377,8 @@ impl Sam2 {
         let encoder = &self.sam_prompt_encoder;
         let features = repeated.as_ref().unwrap_or(features);
         let predict = || {
-            self.sam_mask_decoder.predict_masks(
-                features,
-                encoder.dense_pe(),
-                prompt,
-                encoder.no_mask_embed(),
-                drawn,
-            )
+            let image_pe = encoder.dense_pe();
+            self.sam_mask_decoder.predict_masks(features, image_pe, prompt, dense, drawn)
         };
         Ok(self.in_pool(predict)?)
     }

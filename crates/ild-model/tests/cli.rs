@@ -149,7 +149,13 @@ fn bad_input_is_refused_with_the_place_and_what_to_do() {
         ("nano", "grey.npy", "200,2,300,40", 3, "120 × 90 pixels"),
         ("nano", "grey.npy", "nan,2,300,40", 3, "x0 < x1"),
         ("nano", "grey.npy", "1,2,3", 2, "four numbers"),
-        ("tiny", "grey.npy", "1,2,30,40", 2, "t, s, b+, l, nano or a .toml file, found `tiny`"),
+        (
+            "tiny",
+            "grey.npy",
+            "1,2,30,40",
+            2,
+            "t, s, b+, l, nano, t512 or a .toml file, found `tiny`",
+        ),
         ("t", "grey.npy", "1,2,30,40", 3, "pass `--model nano`"),
         ("bad.toml", "grey.npy", "1,2,30,40", 3, "num_heads"),
     ] {

@@ -25,6 +25,7 @@ mod adamw;
 mod attention;
 mod bilinear;
 mod buffer;
+mod conv_depthwise;
 mod conv_transpose;
 mod frozen;
 mod gelu;
@@ -45,6 +46,7 @@ mod position;
 mod precision;
 mod recompute;
 pub mod reference;
+mod rotary;
 mod shared;
 mod training;
 mod window;
@@ -197,8 +199,8 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// `softmax(q · kᵀ · scale) · v` for each head.
 ///
 /// # Shapes
-/// - `q`: `[b, nq, heads, d]`, `k` and `v`: `[b, nk, heads, d]` (reshape tokens `[b, n, heads·d]`;
-///   strided views are read in place); returns tokens `[b, nq, heads·d]`
+/// - `q`: `[b, nq, heads, d]`, `k`: `[b, nk, heads, d]`, `v`: `[b, nk, heads, e]` (reshape tokens
+///   `[b, n, heads·d]`; strided views are read in place); returns tokens `[b, nq, heads·e]`
 ///
 /// # Errors
 /// Keys and values of unlike shapes, none of them, or of other heads than the queries.
@@ -277,6 +279,30 @@ pub fn patch_embed(
     padding: usize,
 ) -> Result<Tensor> {
     choose!([image, weight, bias], patch_embed::patch_embed(image, weight, bias, stride, padding))
+}
+
+/// Rotary position embedding: the first `turned` tokens of each image have their channels, two by
+/// two, turned by the angles of their places; the tables serve one map of places after the other.
+///
+/// # Shapes
+/// - `x`: `[b, n, c]`, `cos` and `sin`: `[places, c/2]`, `turned`: a multiple of `places` up to `n`;
+///   returns `[b, n, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor, turned: usize) -> Result<Tensor> {
+    choose_on_cpu!([x, cos, sin], rotary::rotary(x, cos, sin, turned))
+}
+
+/// Convolution of each channel for itself, zeros around the map, which keeps its size.
+///
+/// # Shapes
+/// - `x`: `[b, h, w, c]`, `weight`: `[c, 1, k, k]` of odd `k`, `bias`: `[c]`; returns `[b, h, w, c]`
+///
+/// # Errors
+/// Shapes other than these.
+pub fn conv_depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    choose_on_cpu!([x, weight, bias], conv_depthwise::conv_depthwise(x, weight, bias))
 }
 
 /// Transposed convolution 2×2 with stride 2: every token becomes a 2×2 block.

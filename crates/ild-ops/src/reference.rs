@@ -63,13 +63,46 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 
 /// See [`super::attention`].
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
-    let (b, nq, h, d) = q.dims4()?;
+    let (b, nq, h, _) = q.dims4()?;
+    let wide = v.dim(3)?;
     let q = q.transpose(1, 2)?.contiguous()?; // [b, h, nq, d]
     let k = k.permute((0, 2, 3, 1))?.contiguous()?; // [b, h, d, nk]
     let v = v.transpose(1, 2)?.contiguous()?; // [b, h, nk, d]
     let scores = (q.matmul(&k)? * scale)?;
     let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
-    out.transpose(1, 2)?.reshape((b, nq, h * d))
+    out.transpose(1, 2)?.reshape((b, nq, h * wide))
+}
+
+/// See [`super::rotary`].
+pub fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor, turned: usize) -> Result<Tensor> {
+    let (places, c) = super::rotary::sizes(x, cos, sin, turned)?;
+    let (b, n, _) = x.dims3()?;
+    let table = |table: &Tensor| table.detach().to_dtype(x.dtype())?.reshape((1, 1, places, c / 2));
+    let (cos, sin) = (table(cos)?, table(sin)?);
+    let pairs = x.narrow(1, 0, turned)?.reshape((b, turned / places, places, c / 2, 2))?;
+    let (a, b_) = (pairs.narrow(4, 0, 1)?.squeeze(4)?, pairs.narrow(4, 1, 1)?.squeeze(4)?);
+    let left = (a.broadcast_mul(&cos)? - b_.broadcast_mul(&sin)?)?;
+    let right = (a.broadcast_mul(&sin)? + b_.broadcast_mul(&cos)?)?;
+    let turned_tokens = Tensor::stack(&[left, right], 4)?.reshape((b, turned, c))?;
+    if turned == n {
+        return Ok(turned_tokens);
+    }
+    Tensor::cat(&[turned_tokens, x.narrow(1, turned, n - turned)?], 1)
+}
+
+/// See [`super::conv_depthwise`].
+pub fn conv_depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let kernel = super::conv_depthwise::kernel(x, weight, bias)?;
+    let (_, h, w, c) = x.dims4()?;
+    let padded = x.pad_with_zeros(1, kernel / 2, kernel / 2)?;
+    let padded = padded.pad_with_zeros(2, kernel / 2, kernel / 2)?;
+    let weight = weight.reshape((c, kernel * kernel))?.t()?;
+    let mut sum = x.zeros_like()?.broadcast_add(bias)?;
+    for place in 0..kernel * kernel {
+        let moved = padded.narrow(1, place / kernel, h)?.narrow(2, place % kernel, w)?;
+        sum = (sum + moved.broadcast_mul(&weight.narrow(0, place, 1)?.reshape(c)?)?)?;
+    }
+    Ok(sum)
 }
 
 /// See [`super::window_attention`].

@@ -1,16 +1,18 @@
 //! Runs parts of the model on request, so that `tests/peers/model.py` can time it in alternation
 //! with other engines.
 //!
-//! Each line on stdin is one request (`encode`, `decode`, `forward`, `step`); each answer is one
-//! line of JSON with wall and CPU seconds, the highest memory so far, and a sum by which results
-//! can be compared.
+//! Each line on stdin is one request (`encode`, `decode`, `forward`, `memory`, `step`); each answer
+//! is one line of JSON with wall and CPU seconds, the highest memory so far, and a sum by which
+//! results can be compared.
 
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
+use ild_model::memory::{Bank, Direction, Memory, MemoryConfig, Prompt, Sam2Video, Version};
 use ild_model::{
-    Aside, DecodeMode, ImageFeatures, Parameters, Precision, Sam2, Sam2Config, Weights,
+    Aside, DecodeMode, FrameFeatures, ImageFeatures, Parameters, Precision, Sam2, Sam2Config,
+    Weights,
 };
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
 
@@ -20,7 +22,7 @@ use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
 struct Cli {
     #[command(flatten)]
     common: ild_cli::Common,
-    /// Model: t, s, b+, l, nano or a TOML file.
+    /// Model: t, s, b+, l, nano, t512 or a TOML file.
     #[arg(long, default_value = "t")]
     model: String,
     /// Images in the batch.
@@ -52,13 +54,25 @@ fn images(batch: usize, side: usize) -> Vec<f32> {
     (0..batch * 3 * side * side).map(pixel).collect()
 }
 
+/// Frames after which nothing more fits into what a frame looks at, and those of the whole video.
+const FULL: i64 = 16;
+const FRAMES: usize = 100;
+
 struct Engine {
     model: Sam2,
+    memory: Memory,
+    remembered: Option<Remembered>,
     training: Option<Training>,
     images: Tensor,
     boxes: Tensor,
     masks: Tensor,
     features: Option<ImageFeatures>,
+}
+
+/// A frame, and a full bank to look at.
+struct Remembered {
+    frame: FrameFeatures,
+    bank: Bank,
 }
 
 /// What a training step needs beside the model.
@@ -72,6 +86,9 @@ impl Engine {
     fn new(cli: &Cli) -> anyhow::Result<Self> {
         let config = Sam2Config::from_name_or_file(&cli.model)?;
         let weights = Weights::random(&config, cli.common.seed)?;
+        let sizes = MemoryConfig::published(Version::Sam2);
+        let weights = weights.with_random_memory(&config, &sizes, cli.common.seed)?;
+        let memory = Memory::load(&config, &weights, &Device::Cpu)?.0;
         if let Some(path) = &cli.weights {
             weights.write_safetensors(path, &Default::default())?;
         }
@@ -106,9 +123,29 @@ impl Engine {
             boxes: Tensor::from_vec(corners, (cli.batch, 4), &Device::Cpu)?,
             masks: Tensor::from_vec(masks, (cli.batch, 1, 256, 256), &Device::Cpu)?,
             features: None,
+            remembered: None,
+            memory,
             model,
             training,
         })
+    }
+
+    /// The first frame, prompted with the box; a bank is as full of one map as of sixteen.
+    fn remember(&self) -> anyhow::Result<Remembered> {
+        let frame = self.model.encode_frame(&self.images)?;
+        let video = Sam2Video::new(&self.model, &self.memory);
+        let corners = self.boxes.to_vec2::<f32>()?[0].clone();
+        let corners = [corners[0], corners[1], corners[2], corners[3]];
+        let found = video.prompt(&frame, &Prompt::of_box(corners), None)?;
+        let first = video.remember(0, &frame, &found, true)?;
+        let mut bank = Bank::new(self.memory.config().num_maskmem);
+        bank.add_prompted(first.clone());
+        for time in 1..FULL {
+            let mut again = first.clone();
+            again.time = time;
+            bank.add_tracked(again);
+        }
+        Ok(Remembered { frame, bank })
     }
 
     /// Does what is asked and returns a sum of the result.
@@ -134,6 +171,19 @@ impl Engine {
                 let features = self.model.encode_image(&self.images)?;
                 sum(&self.model.decode_box(&features, &self.boxes, DecodeMode::Train)?.logits)
             }
+            "memory" => {
+                if self.remembered.is_none() {
+                    self.remembered = Some(self.remember()?); // as above
+                }
+                let remembered = self.remembered.as_ref();
+                let Remembered { frame, bank } =
+                    remembered.ok_or_else(|| anyhow::anyhow!("nothing is remembered"))?;
+                let video = Sam2Video::new(&self.model, &self.memory);
+                let recalled = bank.recall(FULL, Direction::Forward, FRAMES);
+                let found = video.track(frame, &recalled, FRAMES)?;
+                let map = video.map_to_remember(frame, &found, false)?;
+                Ok(sum(&found.low_res_masks)? + sum(&map)?)
+            }
             "step" => {
                 let features = self.model.encode_image(&self.images)?;
                 let prediction =
@@ -152,7 +202,9 @@ impl Engine {
                 training.optimiser.step(1e-6, gradients.as_slice())?;
                 Ok(loss.to_scalar()?)
             }
-            other => anyhow::bail!("expected encode, decode, forward or step, found {other:?}"),
+            other => {
+                anyhow::bail!("expected encode, decode, forward, memory or step, found {other:?}")
+            }
         }
     }
 }

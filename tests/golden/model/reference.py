@@ -38,8 +38,8 @@ EMBEDDINGS = ("iou_token.weight", "mask_tokens.weight", "obj_score_token.weight"
               "no_mask_embed", "pos_embed", "no_mem", "no_obj", "tpos_enc")
 
 
-def generated(name, shape):
-    """Values of a weight, from its name and shape alone."""
+def generated(name, shape, salt=""):
+    """Values of a weight, from its name and shape alone; a salt gives other values of the same kind."""
     if name.endswith("positional_encoding_gaussian_matrix"):
         offset, scale = 0.0, math.sqrt(3.0)
     elif any(part in name for part in EMBEDDINGS):
@@ -48,7 +48,8 @@ def generated(name, shape):
         offset, scale = (1.0, 0.2) if name.endswith((".weight", ".gamma")) else (0.0, 0.1)
     else:
         offset, scale = 0.0, math.sqrt(3.0 / math.prod(shape[1:]))
-    unit = (splitmix64(name, math.prod(shape)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    stream = splitmix64(f"{name}#{salt}" if salt else name, math.prod(shape))
+    unit = (stream >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return torch.from_numpy((offset + scale * (2.0 * unit - 1.0)).astype(np.float32).reshape(shape))
 
 

@@ -22,6 +22,8 @@ pub struct AllMasks {
     pub iou: Tensor,
     /// Logit of "the object is in the image": `[b, 1]`. SAM 2 uses it in video only.
     pub object_score: Tensor,
+    /// Mask tokens as they leave the transformer: `[b, 4, d]`; object pointers are made of them.
+    pub mask_tokens: Tensor,
 }
 
 /// A 2×2 transposed convolution with stride 2.
@@ -173,8 +175,8 @@ impl MaskDecoder {
     ///
     /// # Shapes
     /// - `features`: of `b` images (see [`ImageFeatures`]), `image_pe`: `[1, h·w, d]`, `prompt`:
-    ///   `[b, t, d]`, `no_mask`: `[d]`, added to every token of the image, `drawn`: `[b, h·w, d]`,
-    ///   added as well; returns `4h × 4w` logits
+    ///   `[b, t, d]`, `dense`: `[d]` (`no_mask_embed`) or `[1, h, w, d]` (a mask prompt), added to the
+    ///   tokens of the image, `drawn`: `[b, h·w, d]`, added as well; returns `4h × 4w` logits
     ///
     /// # Errors
     /// Shapes other than these.
@@ -183,11 +185,11 @@ impl MaskDecoder {
         features: &ImageFeatures,
         image_pe: &Tensor,
         prompt: &Tensor,
-        no_mask: &Tensor,
+        dense: &Tensor,
         drawn: Option<&Tensor>,
     ) -> Result<AllMasks> {
         let (b, h, w, d) = features.image_embed.dims4()?;
-        let image = ops::add_position(&features.image_embed, no_mask)?.reshape((b, h * w, d))?;
+        let image = ops::add_position(&features.image_embed, dense)?.reshape((b, h * w, d))?;
         let image = match drawn {
             Some(drawn) => (image + drawn)?,
             None => image,
@@ -200,6 +202,7 @@ impl MaskDecoder {
             logits: self.masks(&tokens, &up)?,
             iou: candle_nn::ops::sigmoid(&self.iou_prediction_head.forward(&token(1)?)?)?,
             object_score: self.pred_obj_score_head.forward(&token(0)?)?,
+            mask_tokens: tokens.narrow(1, 2, MASK_TOKENS)?,
         })
     }
 

@@ -18,6 +18,9 @@ pub enum DecodeMode {
     /// The first mask where it is stable, else the one of the other three with the highest
     /// predicted IoU.
     Eval,
+    /// The one of the other three with the highest predicted IoU: what video takes where a frame
+    /// has no prompt, or one click.
+    Multimask,
 }
 
 /// `#(logit > δ) / #(logit > −δ)` of each mask; 1 where nothing is above −δ (SAM 2's
@@ -46,10 +49,13 @@ pub fn select(all: &AllMasks, mode: DecodeMode) -> Result<Vec<usize>> {
     if mode == DecodeMode::Train {
         return Ok(vec![0; b]);
     }
+    let iou = all.iou.detach().to_vec2::<f32>()?;
+    if mode == DecodeMode::Multimask {
+        return Ok(iou.iter().map(|iou| best_of_the_others(iou)).collect());
+    }
     let stable = stability_scores(&all.logits.narrow(1, 0, 1)?)?
         .into_iter()
         .map(|score| score >= STABILITY_THRESHOLD);
-    let iou = all.iou.detach().to_vec2::<f32>()?;
     Ok(stable
         .zip(iou)
         .map(|(stable, iou)| if stable { 0 } else { best_of_the_others(&iou) })
@@ -74,6 +80,7 @@ mod tests {
             logits,
             iou,
             object_score: Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap(),
+            mask_tokens: Tensor::zeros((1, 4, 8), DType::F32, &Device::Cpu).unwrap(),
         }
     }
 
@@ -82,6 +89,7 @@ mod tests {
         assert_eq!(select(&masks(3.0, [0.1, 0.2, 0.9, 0.3]), DecodeMode::Eval).unwrap(), [0]);
         assert_eq!(select(&masks(0.01, [1.0, 0.2, 0.9, 0.3]), DecodeMode::Eval).unwrap(), [2]);
         assert_eq!(select(&masks(0.01, [1.0, 0.2, 0.9, 0.3]), DecodeMode::Train).unwrap(), [0]);
+        assert_eq!(select(&masks(3.0, [1.0, 0.2, 0.9, 0.3]), DecodeMode::Multimask).unwrap(), [2]);
     }
 
     #[test]

@@ -79,7 +79,11 @@ impl fmt::Display for Likeness {
         }
         write!(f, " (embed_dim {}, stages {:?}", self.embed_dim, self.stages)?;
         self.d_model.map_or(Ok(()), |d_model| write!(f, ", d_model {d_model}"))?;
-        f.write_str(")")
+        f.write_str(")")?;
+        if self.name == Some("t") && self.is_2_1 {
+            f.write_str("; MedSAM2's look the same: for those --model t512")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,10 +10,12 @@ use candle_nn::{Init, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::identify::is_carried;
 use super::{SCORES, UNTRAINED, Weights};
 use crate::config::Sam2Config;
 use crate::error::Result;
 use crate::lesion_head::LesionHead;
+use crate::memory::{Memory, MemoryConfig};
 use crate::sam2::Sam2;
 
 impl Weights {
@@ -24,6 +26,22 @@ impl Weights {
     pub fn random(config: &Sam2Config, seed: u64) -> Result<Self> {
         let metadata = BTreeMap::from([(SCORES.to_owned(), UNTRAINED.to_owned())]);
         Ok(Self { tensors: random(config, seed)?, metadata, origin: None })
+    }
+
+    /// These weights and a memory of seeded random weights, in place of one that is there: the
+    /// tensors of SAM 2's video path.
+    ///
+    /// # Errors
+    /// When no model fits the description.
+    pub fn with_random_memory(
+        mut self,
+        config: &Sam2Config,
+        sizes: &MemoryConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        self.tensors.retain(|name, _| !is_carried(name));
+        self.tensors.extend(draw_for(seed, |vb| Memory::build(config, sizes, vb))?);
+        Ok(self)
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::Sam2Config;
 use crate::error::{Error, Result};
+use crate::memory::{Memory, Version};
 use crate::sam2::Sam2;
 use crate::weights::Weights;
 use crate::weights::identify::Likeness;
@@ -30,6 +31,8 @@ pub struct Inspection {
     pub loaded: usize,
     /// Tensors that are kept but not used.
     pub carried: usize,
+    /// The memory among them, in words: what it is, or why there is none.
+    pub memory: Option<String>,
     /// Tensors the model needs and the file lacks.
     pub missing: Vec<String>,
     /// Tensors that belong to no part of SAM 2.
@@ -62,6 +65,7 @@ pub fn inspect(weights: &Weights, config: Option<Sam2Config>) -> Result<Inspecti
         parts: parts(weights),
         loaded: 0,
         carried: 0,
+        memory: None,
         missing: Vec::new(),
         unused: Vec::new(),
         reshaped: Vec::new(),
@@ -69,6 +73,7 @@ pub fn inspect(weights: &Weights, config: Option<Sam2Config>) -> Result<Inspecti
         not_finite: not_finite(weights)?,
     };
     let Some(config) = config else { return Ok(inspection) };
+    inspection.memory = Some(memory_in_words(&config, weights)?);
     match Sam2::load(&config, weights, &Device::Cpu) {
         Ok((_, report)) => {
             inspection.loaded = report.loaded.len();
@@ -85,6 +90,24 @@ pub fn inspect(weights: &Weights, config: Option<Sam2Config>) -> Result<Inspecti
         Err(other) => return Err(other),
     }
     Ok(inspection)
+}
+
+/// Whether slices can remember one another with these weights.
+fn memory_in_words(config: &Sam2Config, weights: &Weights) -> Result<String> {
+    match Memory::load(config, weights, &Device::Cpu) {
+        Ok((memory, report)) => {
+            let sizes = memory.config();
+            let version = match sizes.version {
+                Version::Sam2 => "SAM 2",
+                Version::Sam2_1 => "SAM 2.1",
+            };
+            let (tensors, maps, channels) = (report.loaded.len(), sizes.num_maskmem, sizes.mem_dim);
+            Ok(format!("{version}: {tensors} tensors, {maps} maps of {channels} channels"))
+        }
+        Err(Error::Refused(refusal)) => Ok(format!("none: {refusal}")),
+        Err(Error::Misfit(misfit)) => Ok(format!("none: {misfit}")),
+        Err(other) => Err(other),
+    }
 }
 
 /// Numbers of each part: the first component of the name, and the second below the image encoder.
@@ -134,6 +157,9 @@ impl fmt::Display for Inspection {
         if self.held_against_a_model {
             writeln!(f, "image path   {} tensors", self.loaded)?;
             writeln!(f, "carried      {} tensors (video path and mask prompts)", self.carried)?;
+            if let Some(memory) = &self.memory {
+                writeln!(f, "memory       {memory}")?;
+            }
         } else {
             writeln!(
                 f,

@@ -73,16 +73,39 @@ impl<'a> Loader<'a> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).variables.clone()
     }
 
+    /// What was loaded of the memory, or everything that does not fit; the image path is left to
+    /// others.
+    pub fn report_of_memory(&self, config: &Sam2Config) -> crate::error::Result<LoadReport> {
+        let (loaded, left) = self.loaded_and_left();
+        let unused = left.into_iter().filter(|name| identify::is_carried(name)).collect();
+        self.verdict(config, unused, LoadReport { loaded, carried: Vec::new() })
+    }
+
     /// What was loaded and what is carried, or everything that does not fit.
     pub fn report(&self, config: &Sam2Config) -> crate::error::Result<LoadReport> {
+        let (loaded, left) = self.loaded_and_left();
+        let (carried, unused) = left.into_iter().partition(|name| identify::is_carried(name));
+        self.verdict(config, unused, LoadReport { loaded, carried })
+    }
+
+    fn loaded_and_left(&self) -> (Vec<String>, Vec<String>) {
+        let loaded = self.record.lock().unwrap_or_else(PoisonError::into_inner).loaded.clone();
+        let known: BTreeSet<&str> = loaded.iter().map(String::as_str).collect();
+        let left = self.weights.names().filter(|name| !known.contains(name));
+        let left = left.map(str::to_owned).collect();
+        (loaded, left)
+    }
+
+    fn verdict(
+        &self,
+        config: &Sam2Config,
+        unused: Vec<String>,
+        report: LoadReport,
+    ) -> crate::error::Result<LoadReport> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded: BTreeSet<&str> = record.loaded.iter().map(String::as_str).collect();
-        let left = self.weights.names().filter(|name| !loaded.contains(name));
-        let (carried, unused): (Vec<_>, Vec<_>) =
-            left.map(str::to_owned).partition(|name| identify::is_carried(name));
         let mut misfit = Misfit { unused, ..record.misfit.clone() };
         if misfit.is_empty() {
-            return Ok(LoadReport { loaded: record.loaded.clone(), carried });
+            return Ok(report);
         }
         misfit.origin.clone_from(&self.weights.origin);
         misfit.hint = identify::hint(self.weights, config);

@@ -49,9 +49,15 @@ fn offset_and_scale(name: &str, shape: &[usize]) -> (f64, f64) {
 
 /// One generated weight.
 pub fn tensor(name: &str, shape: &[usize]) -> Tensor {
+    salted(name, shape, "")
+}
+
+/// The same with other values of the same kind.
+pub fn salted(name: &str, shape: &[usize], salt: &str) -> Tensor {
     let (offset, scale) = offset_and_scale(name, shape);
     let unit = |z: u64| 2.0 * ((z >> 11) as f64 * 2f64.powi(-53)) - 1.0;
-    let values: Vec<f32> = stream(name)
+    let seed = if salt.is_empty() { name.to_owned() } else { format!("{name}#{salt}") };
+    let values: Vec<f32> = stream(&seed)
         .take(shape.iter().product())
         .map(|z| (offset + scale * unit(z)) as f32)
         .collect();
@@ -82,6 +88,31 @@ pub fn picture(height: usize, width: usize, name: &str) -> Array2<u8> {
     })
 }
 
+/// Frame `k` of the videos in `../shared`: bands that drift, noise, and a bright disc that drifts
+/// and breathes.
+pub fn frame(height: usize, width: usize, k: usize, name: &str) -> Array2<u8> {
+    let triangle = |t: i64, p: i64| (t.rem_euclid(2 * p) - p).abs() * 255 / p;
+    let noise: Vec<u64> = stream(&format!("{name}/{k}")).take(height * width).collect();
+    let disc = moving_disc(height, width, k);
+    let shift = k as i64;
+    Array2::from_shape_fn((height, width), |(row, column)| {
+        let (y, x) = (row as i64, column as i64);
+        let bands = triangle(x + y + 2 * shift, 97) + triangle(3 * y - x + 5 * shift, 131);
+        let noise = (noise[row * width + column] & 31) as i64;
+        let value = (bands + triangle(x, 61)).div_euclid(3) + noise - 16;
+        (value + if disc[(row, column)] { 80 } else { 0 }).clamp(0, 255) as u8
+    })
+}
+
+/// The disc of frame `k`.
+pub fn moving_disc(height: usize, width: usize, k: usize) -> Array2<bool> {
+    let (cx, cy) = (width * (40 + k) / 100, height * (55 - k) / 100);
+    let r = height.min(width) * (18 - k % 5) / 100;
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        x.abs_diff(cx).pow(2) + y.abs_diff(cy).pow(2) < r * r
+    })
+}
+
 /// The picture with three equal channels: `[y, x, 3]`.
 pub fn rgb(picture: &Array2<u8>) -> Array3<u8> {
     Array3::from_shape_fn((picture.nrows(), picture.ncols(), 3), |(y, x, _)| picture[(y, x)])
@@ -105,4 +136,7 @@ fn the_generator_gives_the_published_numbers() {
     let full = picture(512, 512, "full_img512");
     assert_eq!(full.iter().map(|v| u64::from(*v)).sum::<u64>(), 34_183_462);
     assert_eq!(full[(281, 204)], 232);
+    let frame = frame(512, 512, 0, "vid");
+    assert_eq!(frame.iter().map(|v| u64::from(*v)).sum::<u64>(), 35_357_768);
+    assert_eq!(frame.iter().take(6).copied().collect::<Vec<_>>(), [252, 255, 252, 255, 243, 251]);
 }

@@ -14,3 +14,4 @@ mod resizing;
 mod round_trip;
 mod small;
 mod trace;
+mod video;

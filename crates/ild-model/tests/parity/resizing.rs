@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use ild_model::encoder::hiera::resize_bicubic;
-use ild_model::{image_to_input, logits_to_probability};
+use ild_model::{image_to_input, logits_to_probability, resize_bicubic_u8};
 use ndarray::Array2;
 
 use crate::compare::assert_near;
@@ -72,6 +72,25 @@ fn position_embeddings_are_resized_as_pytorch_does() {
         let (h, w) = sides(name);
         let found = values(&resize_bicubic(&source, h, w).unwrap());
         assert_near(name, &sampled(&found, expected.len()), &values(&to_tensor(expected)), BICUBIC);
+    }
+}
+
+#[test]
+fn pictures_are_resized_as_pillow_does_to_the_last_grey_level() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/video/resized.npz");
+    let golden = npz::<u8>(folder.as_ref());
+    assert_eq!(golden.len(), 8);
+    for (name, expected) in golden {
+        let (h, w) = sides(&name);
+        let found = resize_bicubic_u8(picture(h, w, &format!("resize_{name}")).view(), 64, 64);
+        assert_eq!(found.into_dyn(), expected, "{name}");
+    }
+    let Some(path) = shared("video/small_inputs.npz") else { return };
+    let inputs = npz::<u8>(&path);
+    for (i, native) in inputs["native_u8"].outer_iter().enumerate() {
+        let native = native.into_dimensionality().unwrap();
+        let expected = inputs["resized_u8"].index_axis(ndarray::Axis(0), i);
+        assert_eq!(resize_bicubic_u8(native, 128, 128).into_dyn(), expected, "frame {i}");
     }
 }
 

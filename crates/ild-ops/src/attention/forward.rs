@@ -113,9 +113,9 @@ struct Packed {
 impl Packed {
     /// Fills both.
     fn fill<S: Source, T: Operand>(&mut self, source: &S, problem: S::Problem) -> [&[T]; 2] {
-        let ((_, count), dim) = (source.sizes(), source.dim());
+        let ((_, count), dim, wide) = (source.sizes(), source.dim(), source.value_dim());
         let keys = self.keys.room_of(packed_len(T::padded(dim), count));
-        let values = self.values.room_of(packed_len(T::padded(count), dim));
+        let values = self.values.room_of(packed_len(T::padded(count), wide));
         T::dispatch(Pack { source, problem, keys, values });
         [keys, values]
     }
@@ -134,10 +134,11 @@ impl<S: Source, T: Operand> Kernel for Pack<'_, S, T> {
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let ((_, count), dim) = (self.source.sizes(), self.source.dim());
+        let wide = self.source.value_dim();
         T::pack_columns::<I, N>(self.keys, dim, count, |i| {
             self.source.row(self.problem, Part::Key, i)
         });
-        T::pack_rows::<I, N>(self.values, count, dim, |i| {
+        T::pack_rows::<I, N>(self.values, count, wide, |i| {
             self.source.row(self.problem, Part::Value, i)
         });
     }
@@ -161,7 +162,8 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let (_, keys) = self.source.sizes();
-        let (dim, rows) = (self.source.dim(), self.log_sums.len());
+        let (dim, wide) = (self.source.dim(), self.source.value_dim());
+        let rows = self.log_sums.len();
         let [packed_keys, packed_values] = self.packed;
         let Scratch { query, q, scores, peaks, acc, largest, sums, .. } = self.scratch;
         let (query, width) = (query.room(dim), T::padded(dim));
@@ -178,7 +180,7 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
             }
         }
         let scores = scores.room_of::<T>(rows * SCORES_ROW);
-        let acc = acc.room(rows * dim);
+        let acc = acc.room(rows * wide);
         let (largest, sums) = (largest.room(rows), sums.room(rows));
         let peaks = peaks.room_of::<T>(rows * PEAKS);
         peaks.fill(T::LOWEST);
@@ -202,8 +204,8 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
                 sums[i] = I::fma(sums[i], shrink, total);
                 largest[i] = peak;
                 if start > 0 && shrink != 1.0 {
-                    let acc = &mut acc[i * dim..(i + 1) * dim];
-                    for (at, count) in registers::<I>(dim) {
+                    let acc = &mut acc[i * wide..(i + 1) * wide];
+                    for (at, count) in registers::<I>(wide) {
                         let shrunk = I::mul(load::<I>(acc, at, count), I::splat(shrink));
                         store::<I>(acc, at, count, shrunk);
                     }
@@ -216,20 +218,20 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
                     panels: packed_values,
                     k: T::padded(keys),
                     depth: start..T::padded(end),
-                    columns: 0..dim,
+                    columns: 0..wide,
                 },
                 out: acc,
-                out_row: dim,
+                out_row: wide,
                 add: start > 0,
                 finish: &mut Plain,
             });
         }
-        for (i, acc) in acc.chunks_exact(dim).enumerate() {
+        for (i, acc) in acc.chunks_exact(wide).enumerate() {
             self.log_sums[i] = (largest[i] + sums[i].log2()) * std::f32::consts::LN_2;
             if let Some(start) = self.source.output(self.problem, self.first + i) {
                 let share = 1.0 / sums[i];
                 // SAFETY: this row belongs to this query and head alone.
-                let out = unsafe { self.out.slice(start, dim) };
+                let out = unsafe { self.out.slice(start, wide) };
                 for (out, acc) in out.iter_mut().zip(acc) {
                     *out = acc * share;
                 }

@@ -38,21 +38,33 @@ fn kept(log_sums: &LogSums) -> Option<std::sync::MutexGuard<'_, Vec<f32>>> {
     log_sums.as_ref().map(|kept| kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
-    let (batch, queries, heads, dim) = q.dims4()?;
-    let keys = k.dim(1)?;
-    if k.dims() != [batch, keys, heads, dim] || v.dims() != k.dims() || keys == 0 {
+/// Checks the shapes; returns the channels of a value.
+pub(crate) fn value_width(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<usize> {
+    let (batch, _, heads, dim) = q.dims4()?;
+    let (keys, wide) = (k.dim(1)?, v.dim(v.rank().saturating_sub(1))?);
+    if k.dims() != [batch, keys, heads, dim] || v.dims() != [batch, keys, heads, wide] || keys == 0
+    {
         bail!(
-            "attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}",
+            "attention: expected k of [{batch}, keys, {heads}, {dim}] and v of as many keys and heads, found {:?} and {:?}",
             k.dims(),
             v.dims()
         );
     }
-    let layout = PlainLayout { batch, heads, queries, keys, dim };
+    Ok(wide)
+}
+
+pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    let (batch, queries, heads, dim) = q.dims4()?;
+    let (keys, value_dim) = (k.dim(1)?, value_width(q, k, v)?);
     let log_sums = tracked(&[q, k, v]).then(Mutex::default);
+    if log_sums.is_some() && value_dim != dim {
+        // The backward pass knows one width.
+        return super::reference::attention(q, k, v, scale);
+    }
+    let layout = PlainLayout { batch, heads, queries, keys, dim, value_dim };
     apply(
         Attention { layout, scale: scale as f32, log_sums },
-        (batch, queries, heads * dim),
+        (batch, queries, heads * value_dim),
         &[q, k, v],
     )
 }

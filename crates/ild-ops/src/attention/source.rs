@@ -29,8 +29,12 @@ pub(super) trait Source: Sync {
     fn problem(&self, index: usize) -> Self::Problem;
     /// Queries and keys of a problem.
     fn sizes(&self) -> (usize, usize);
-    /// Channels of a head.
+    /// Channels of a head's query or key.
     fn dim(&self) -> usize;
+    /// Channels of its value, and of its part of the result.
+    fn value_dim(&self) -> usize {
+        self.dim()
+    }
     /// Row `i` of a part; queries before pooling are not for this.
     fn row(&self, problem: Self::Problem, part: Part, i: usize) -> &[f32];
     /// Copies query `i`.
@@ -57,7 +61,7 @@ pub(super) trait Source: Sync {
     }
 }
 
-/// `q` `[b, nq, heads, d]`, `k` and `v` `[b, nk, heads, d]`.
+/// `q` `[b, nq, heads, d]`, `k` `[b, nk, heads, d]` and `v` `[b, nk, heads, e]`.
 pub(super) struct Plain<'a> {
     pub parts: [&'a [f32]; 3],
     pub layout: PlainLayout,
@@ -71,6 +75,7 @@ pub(super) struct PlainLayout {
     pub queries: usize,
     pub keys: usize,
     pub dim: usize,
+    pub value_dim: usize,
 }
 
 /// An image and a head.
@@ -82,8 +87,18 @@ pub(super) struct ImageHead {
 
 impl PlainLayout {
     #[inline(always)]
-    fn start(&self, problem: ImageHead, tokens: usize, i: usize) -> usize {
-        ((problem.image * tokens + i) * self.heads + problem.head) * self.dim
+    fn start(&self, problem: ImageHead, tokens: usize, i: usize, dim: usize) -> usize {
+        ((problem.image * tokens + i) * self.heads + problem.head) * dim
+    }
+
+    /// Tokens and channels of a part.
+    #[inline(always)]
+    fn part(&self, part: Part) -> (usize, usize) {
+        match part {
+            Part::Query => (self.queries, self.dim),
+            Part::Key => (self.keys, self.dim),
+            Part::Value => (self.keys, self.value_dim),
+        }
     }
 }
 
@@ -107,22 +122,26 @@ impl Source for Plain<'_> {
         self.layout.dim
     }
 
+    fn value_dim(&self) -> usize {
+        self.layout.value_dim
+    }
+
     #[inline(always)]
     fn row(&self, problem: Self::Problem, part: Part, i: usize) -> &[f32] {
         let Slot::At(start) = self.slot(problem, part, i) else {
             unreachable!("there is no padding")
         };
-        &self.parts[part as usize][start..start + self.layout.dim]
+        &self.parts[part as usize][start..start + self.layout.part(part).1]
     }
 
     fn output(&self, problem: Self::Problem, i: usize) -> Option<usize> {
-        Some(self.layout.start(problem, self.layout.queries, i))
+        Some(self.layout.start(problem, self.layout.queries, i, self.layout.value_dim))
     }
 
     #[inline(always)]
     fn slot(&self, problem: Self::Problem, part: Part, i: usize) -> Slot {
-        let tokens = if part == Part::Query { self.layout.queries } else { self.layout.keys };
-        Slot::At(self.layout.start(problem, tokens, i))
+        let (tokens, dim) = self.layout.part(part);
+        Slot::At(self.layout.start(problem, tokens, i, dim))
     }
 }
 

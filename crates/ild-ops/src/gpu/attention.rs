@@ -9,6 +9,7 @@ use super::launch::{Argument, Launch, THREADS};
 use super::memory::{fresh, input, output};
 use super::node::{Operation, apply};
 use super::suffix;
+use crate::attention::value_width;
 use crate::node::tracked;
 use crate::reference;
 use crate::window::WindowGrid;
@@ -28,14 +29,10 @@ const STEP: usize = 32;
 pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     let (batch, queries, heads, dim) = q.dims4()?;
     let keys = k.dim(1)?;
-    if k.dims() != [batch, keys, heads, dim] || v.dims() != k.dims() || keys == 0 {
-        bail!(
-            "attention: expected k and v of [{batch}, keys, {heads}, {dim}], found {:?} and {:?}",
-            k.dims(),
-            v.dims()
-        );
-    }
-    let Some(width) = width_of(dim) else { return reference::attention(q, k, v, scale) };
+    let wide = value_width(q, k, v)?;
+    let Some(width) = width_of(dim).filter(|_| wide == dim) else {
+        return reference::attention(q, k, v, scale);
+    };
     let shape = Shape { heads, dim, queries, keys, windows: None, problems: batch * heads };
     let log_sums = Mutex::default();
     apply(

@@ -65,6 +65,7 @@ pub fn small() -> Vec<Case> {
     ]));
     cases.extend(maps(&[(1, 2, 2, 1), (2, 3, 5, 3), (1, 4, 6, 2)]));
     cases.extend(patches(&[(1, 9, 8, 3, 3, 2, 1), (2, 8, 12, 2, 7, 4, 3)]));
+    cases.extend(rotations(&[(1, 1, 4, 0, 2), (2, 2, 3, 1, 6), (1, 0, 3, 2, 4)]));
     cases
 }
 
@@ -86,6 +87,7 @@ pub fn large() -> Vec<Case> {
         (1, 8, 1024, 9, 16),
         (1, 8, 9, 9, 32),
         (3, 4, 64, 64, 56),
+        (1, 1, 1024, 1100, 256),
     ]));
     cases.extend(windows(&[
         (1, 32, 32, 1, 96, 8, false),
@@ -100,6 +102,7 @@ pub fn large() -> Vec<Case> {
     ]));
     cases.extend(maps(&[(2, 32, 32, 96), (1, 33, 17, 65), (1, 64, 64, 24)]));
     cases.extend(patches(&[(1, 64, 64, 96, 7, 4, 3), (2, 30, 32, 24, 7, 4, 3)]));
+    cases.extend(rotations(&[(1, 7, 256, 64, 256), (2, 3, 121, 5, 34)]));
     cases
 }
 
@@ -154,8 +157,32 @@ fn attentions(sizes: &[(usize, usize, usize, usize, usize)]) -> Vec<Case> {
             let (k, v) = (t[1].narrow(2, 0, 1)?.squeeze(2)?, t[1].narrow(2, 1, 1)?.squeeze(2)?);
             pick!(path, attention(&t[0], &k, &v, 0.3))
         }));
+        for narrow in [1, d.div_ceil(4)] {
+            let shapes: &[&[usize]] = &[&[b, nq, h, d], &[b, nk, h, d], &[b, nk, h, narrow]];
+            cases.push(Case::new("attention of narrow values", shapes, |t, path| {
+                pick!(path, attention(&t[0], &t[1], &t[2], 0.3))
+            }));
+        }
     }
     cases
+}
+
+/// `(b, maps, places, rest, c)`
+fn rotations(sizes: &[(usize, usize, usize, usize, usize)]) -> Vec<Case> {
+    let rotation = |&(b, maps, places, rest, c): &(usize, usize, usize, usize, usize)| {
+        let shape: &[usize] = &[b, maps * places + rest, c];
+        Case::new(format!("rotary of {maps} maps of {places}"), &[shape], move |t, path| {
+            // Any angles will do, as long as no two are the same.
+            let table = |of: fn(f64) -> f64| {
+                let values = (0..places * c / 2).map(|i| of(0.7 * i as f64));
+                let table = Tensor::from_iter(values, t[0].device())?.reshape((places, c / 2))?;
+                table.to_dtype(t[0].dtype())
+            };
+            let (cos, sin) = (table(f64::cos)?, table(f64::sin)?);
+            pick!(path, rotary(&t[0], &cos, &sin, maps * places))
+        })
+    };
+    sizes.iter().map(rotation).collect()
 }
 
 /// `(b, h, w, heads, d, window, pool_query)`
@@ -194,6 +221,12 @@ fn maps(sizes: &[(usize, usize, usize, usize)]) -> Vec<Case> {
             let truth = t[0].detach().ge(0.3)?.to_dtype(t[0].dtype())?;
             pick!(path, mask_sums(&t[0], &truth))
         }));
+        for kernel in [1, 3, 7] {
+            let shapes: &[&[usize]] = &[map, &[c, 1, kernel, kernel], &[c]];
+            cases.push(Case::new("conv_depthwise", shapes, |t, path| {
+                pick!(path, conv_depthwise(&t[0], &t[1], &t[2]))
+            }));
+        }
         for out in [1, 5, 64] {
             if out == 64 && h * w < 100 {
                 continue;
