@@ -33,6 +33,8 @@ fn scan() -> Scan {
         )),
         truth: None,
         label_table: LabelTable::default(),
+        preset: None,
+        stretched_hu: None,
         windowing: None,
         notes: Vec::new(),
     }

@@ -44,6 +44,9 @@ pub enum Error {
     /// Features were asked for that the plan does not announce (any more).
     #[error("slice {0} of the stack was not announced to the encoder")]
     SliceNotPlanned(usize),
+    /// Features were asked of something that only answers prompts.
+    #[error("there are no features of slice {0} of the stack to remember")]
+    NoFeatures(usize),
 }
 
 impl Error {
@@ -69,7 +72,8 @@ impl Error {
             Self::Write(_)
             | Self::Interrupted(_)
             | Self::EncoderStopped(_)
-            | Self::SliceNotPlanned(_) => false,
+            | Self::SliceNotPlanned(_)
+            | Self::NoFeatures(_) => false,
         }
     }
 

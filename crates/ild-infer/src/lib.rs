@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! case_file, scan, window_choice    a case: pictures, and where they lie in the CT
+//! preset                            pictures as MedSAM2's scripts make them
 //! prompt                            where journeys start: truth, drawn, mask, heuristic → tracks
 //! find                              lesions without a prompt: the checkpoint's own classes
-//! propagate                         how answers are carried from slice to slice: the box's journey
+//! propagate                         how answers are carried from slice to slice: the box's journey, memory
 //! model                             weights; features by slice, ahead or kept; answers to prompts
 //! merge                             overlaps and islands → one label map
 //! output                            files on the CT's own grid, with their provenance
@@ -21,6 +22,7 @@
 mod baseline;
 mod case_file;
 mod error;
+mod preset;
 mod provenance;
 mod scan;
 mod session;
@@ -42,6 +44,7 @@ pub use case_file::{CaseFile, Shard, find_cases};
 pub use error::{Error, Result};
 pub use model::answer::{Prediction, Scores, SliceSegmenter, THRESHOLD};
 pub use model::engine::Engine;
+pub use preset::Preset;
 pub use provenance::Provenance;
 pub use run::Run;
 pub use scan::{Pictures, Scan};

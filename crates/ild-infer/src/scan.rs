@@ -7,12 +7,12 @@ use ild_io::{
     Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_npz, read_volume,
 };
 use ild_model::SliceSize;
-use ild_preprocess::{Windowing, window_slices};
+use ild_preprocess::{Windowing, stretch_slices, value_range, window_slices};
 use ndarray::{Array3, Axis, s};
 
-use crate::Result;
 use crate::coordinates::{CtSlice, Span, StackIndex};
 use crate::propagate::GapRule;
+use crate::{Preset, Result};
 
 /// Where the pictures of a case come from.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ pub struct Scan {
     pub label_table: LabelTable,
     /// How HU became grey; `None` when the file does not say.
     pub windowing: Option<Windowing>,
+    /// Whose way of preparing slices is followed; `None`: this project's own.
+    pub preset: Option<Preset>,
+    /// Lowest and highest HU of the CT, where its grey levels are spread between them.
+    pub stretched_hu: Option<[f64; 2]>,
     /// What the user should know about this case.
     pub notes: Vec<String>,
 }
@@ -65,6 +69,8 @@ impl Scan {
             truth: stack.labels.map(|truth| label_table.only_classes(truth)),
             label_table,
             windowing,
+            preset: None,
+            stretched_hu: None,
             notes,
         })
     }
@@ -98,9 +104,20 @@ impl Scan {
             truth: None,
             label_table: table.clone(),
             windowing: Some(windowing),
+            preset: None,
+            stretched_hu: None,
             notes,
             pictures: Pictures::Ct(Box::new(ct)),
         }
+    }
+
+    /// The same, looked at as `preset` has it. Pictures that are made already are only resized as it
+    /// has it.
+    #[must_use]
+    pub fn prepared_for(mut self, preset: Option<Preset>) -> Self {
+        self.preset = preset;
+        self.stretched_hu = preset.and(self.ct()).and_then(|ct| value_range(&ct.voxels));
+        self
     }
 
     /// The CT itself, when the input was one.
@@ -169,10 +186,14 @@ impl Scan {
     pub fn rgb(&self, i: usize) -> Array3<u8> {
         match &self.pictures {
             Pictures::Stack(images) => picture(images, i),
-            Pictures::Ct(ct) => picture(
-                &window_slices(ct, &[self.z_index()[i]], &self.windowing.unwrap_or_default()),
-                0,
-            ),
+            Pictures::Ct(ct) => {
+                let (z, windowing) = ([self.z_index()[i]], self.windowing.unwrap_or_default());
+                let images = match self.stretched_hu {
+                    Some(range) => stretch_slices(ct, &z, &windowing, range),
+                    None => window_slices(ct, &z, &windowing),
+                };
+                picture(&images, 0)
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use ild_model::{ImageFeatures, LesionMaps};
 use indicatif::ProgressBar;
 use ndarray::{Array3, Axis};
 
-use crate::coordinates::StackIndex;
+use crate::coordinates::{CtSlice, StackIndex};
 use crate::merge::Merger;
 use crate::model::decode::{Decoder, decode};
 use crate::model::encode::{encode, encode_with_lesions};
@@ -17,8 +17,8 @@ use crate::model::features::kept::Kept;
 use crate::model::features::plan::Plan;
 use crate::prompt::{InputPrompt, SlicePrompt, Track};
 use crate::propagate::journey::Rules;
-use crate::propagate::{Answer, BoxJourney, GapRule, Propagator};
-use crate::{Engine, Prediction, Result, Scan, SliceSegmenter};
+use crate::propagate::{Answer, BoxJourney, GapRule, MemoryPropagation, Propagation, Propagator};
+use crate::{Engine, Error, Prediction, Result, Scan, SliceSegmenter};
 
 /// How boxes travel, before it is known through which stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +200,39 @@ impl<'e> Session<'e> {
         })
     }
 
+    /// Propagation by SAM 2's memory through this stack.
+    ///
+    /// # Errors
+    /// When the engine has none ([`Engine::with_memory`]).
+    pub fn memory(&self, settings: JourneySettings) -> Result<MemoryPropagation<'e>> {
+        let memory = self.engine.memory.as_ref().ok_or_else(|| {
+            let path = &self.engine.origin.checkpoint;
+            Error::refused(path, "a memory that was loaded", "none", "see Engine::with_memory")
+        })?;
+        Ok(MemoryPropagation::new(
+            (&self.engine.model, memory),
+            self.scan.z_index().iter().map(|&z| CtSlice(z)).collect(),
+            self.scan.grid().shape_zyx[0],
+            settings.stop_after,
+            self.scan.slice_size(),
+        ))
+    }
+
+    /// The propagation that was asked for.
+    ///
+    /// # Errors
+    /// As [`Session::memory`].
+    pub fn propagator(
+        &self,
+        how: Propagation,
+        settings: JourneySettings,
+    ) -> Result<Box<dyn Propagator + 'e>> {
+        Ok(match how {
+            Propagation::Box => Box::new(self.journey(settings)),
+            Propagation::Memory => Box::new(self.memory(settings)?),
+        })
+    }
+
     /// Carries `tracks` through the stack and hands over each answer, while slices are encoded
     /// ahead on another thread.
     ///
@@ -255,7 +288,10 @@ impl<'e> Session<'e> {
         region: Option<&Array3<bool>>,
         mut look: impl FnMut(&Answer),
     ) -> Result<()> {
-        self.propagate_within(region, propagator, tracks, &mut |answer| {
+        self.propagate_within(region, propagator, tracks, &mut |mut answer| {
+            if let Some(region) = region {
+                confine(&mut answer.prediction, region, answer.slice);
+            }
             look(&answer);
             merger.add(tracks[answer.track].label, answer.slice, &answer.prediction);
             Ok(())
@@ -293,14 +329,21 @@ impl<S: SliceSegmenter> SliceSegmenter for Watched<'_, S> {
     fn segment(&mut self, slice: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>> {
         let mut predictions = self.inner.segment(slice, prompts)?;
         if let Some(region) = self.region {
-            let region = region.index_axis(Axis(0), slice.0);
-            for prediction in &mut predictions {
-                prediction
-                    .probability
-                    .zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
-            }
+            predictions.iter_mut().for_each(|prediction| confine(prediction, region, slice));
         }
         self.progress.inc(1);
         Ok(predictions)
     }
+
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+        let features = self.inner.features(slice)?;
+        self.progress.inc(1);
+        Ok(features)
+    }
+}
+
+/// Nothing outside `region` (`[n, y, x]`) stays in the answer on `slice`.
+fn confine(prediction: &mut Prediction, region: &Array3<bool>, slice: StackIndex) {
+    let region = region.index_axis(Axis(0), slice.0);
+    prediction.probability.zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
 }

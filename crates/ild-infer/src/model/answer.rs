@@ -1,11 +1,14 @@
 //! What propagation asks of a model: a slice and where to look; back comes a probability for every
 //! pixel.
 
+use std::sync::Arc;
+
+use ild_model::ImageFeatures;
 use ndarray::Array2;
 
-use crate::Result;
 use crate::coordinates::StackIndex;
 use crate::prompt::InputPrompt;
+use crate::{Error, Result};
 
 /// Probability above which a pixel belongs to the lesion, strictly (the reference's rule).
 pub const THRESHOLD: f32 = 0.5;
@@ -43,4 +46,12 @@ pub trait SliceSegmenter {
     /// # Errors
     /// When the model fails, or `slice` was not announced to a segmenter that works ahead.
     fn segment(&mut self, slice: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>>;
+
+    /// The features of `slice`, for a propagator that does more with them than ask the decoder.
+    ///
+    /// # Errors
+    /// As [`SliceSegmenter::segment`]; a segmenter that has no features says so.
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+        Err(Error::NoFeatures(slice.0))
+    }
 }

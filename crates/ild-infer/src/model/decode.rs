@@ -1,5 +1,7 @@
 //! Features and prompts to masks.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use ild_model::{DecodeMode, ImageFeatures, InputBox, MaskPrediction, Sam2, SliceSize};
 use ild_model::{InputPoint, logits_to_probability};
@@ -29,6 +31,10 @@ impl<S: SliceFeatures> SliceSegmenter for Decoder<'_, S> {
     fn segment(&mut self, slice: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>> {
         let features = self.features.at(slice)?;
         decode(self.model, &features, prompts, self.slice_size)
+    }
+
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+        self.features.at(slice)
     }
 }
 

@@ -23,10 +23,15 @@ pub fn feature_bytes(image_size: usize, d_model: usize) -> usize {
 /// When the device has no room.
 pub fn inputs(model: &Sam2, scan: &Scan, slices: &[StackIndex]) -> Result<Tensor> {
     let side = model.config().image_size;
-    let inputs: Vec<f32> = slices
-        .par_iter()
-        .flat_map_iter(|&slice| image_to_input(scan.rgb(slice.0).view(), side).into_iter())
-        .collect();
+    let input = |&slice: &StackIndex| {
+        let picture = scan.rgb(slice.0);
+        let picture = match scan.preset {
+            Some(preset) => preset.resized(&picture, side),
+            None => picture,
+        };
+        image_to_input(picture.view(), side).into_iter()
+    };
+    let inputs: Vec<f32> = slices.par_iter().flat_map_iter(input).collect();
     Tensor::from_vec(inputs, (slices.len(), 3, side, side), model.device())
         .map_err(|error| Error::Model(error.into()))
 }

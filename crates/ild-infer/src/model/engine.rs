@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ild_cli::DeviceChoice;
 use ild_io::LabelTable;
+use ild_model::memory::Memory;
 use ild_model::{Precision, Sam2, Sam2Config, Weights};
 use ild_preprocess::Windowing;
 use serde::Serialize;
@@ -15,6 +16,8 @@ use crate::{Error, Result, window_choice};
 pub struct Engine {
     /// Ready for inference.
     pub model: Sam2,
+    /// What it remembers slices with, once [`Engine::with_memory`] has loaded it.
+    pub memory: Option<Memory>,
     /// Slices encoded at once.
     pub batch: usize,
     /// Where it came from.
@@ -25,6 +28,15 @@ pub struct Engine {
     pub label_table: Option<LabelTable>,
     /// Whether its own scores (predicted IoU, object score) were ever taught anything.
     pub scores_are_trained: bool,
+}
+
+/// Which size, and who says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModelName<'a> {
+    /// The user.
+    pub typed: Option<&'a str>,
+    /// Whom to believe when neither the user nor the checkpoint says.
+    pub otherwise: Option<&'a str>,
 }
 
 /// Which weights, which size, where.
@@ -41,14 +53,14 @@ pub struct Origin {
 }
 
 impl Engine {
-    /// Loads `checkpoint` as `model` (or as the size its metadata names).
+    /// Loads `checkpoint` as `model` (or as the size its metadata names, see [`ModelName`]).
     ///
     /// # Errors
     /// What reading and building refuse; a checkpoint that does not say its size when `model` does
     /// not either.
     pub fn load(
         checkpoint: &Path,
-        model: Option<&str>,
+        model: ModelName,
         device: DeviceChoice,
         precision: Precision,
         batch: Option<usize>,
@@ -56,14 +68,16 @@ impl Engine {
         let weights = Weights::read(checkpoint)?;
         let says = Metadata::read(&weights, checkpoint)?;
         let name = model
+            .typed
+            .or(weights.metadata.get("model").map(String::as_str))
+            .or(model.otherwise)
             .map(str::to_owned)
-            .or_else(|| weights.metadata.get("model").cloned())
             .ok_or_else(|| {
                 Error::refused(
                     checkpoint,
                     "a checkpoint that says its size",
                     "none in its metadata",
-                    "add --model t, s, b+, l, nano or a TOML description",
+                    "add --model t, s, b+, l, nano, t512 or a TOML description",
                 )
             })?;
         let config = Sam2Config::from_name_or_file(&name)?;
@@ -79,6 +93,7 @@ impl Engine {
         };
         Ok(Self {
             model,
+            memory: None,
             batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
             origin,
             window: says.window,
@@ -99,12 +114,24 @@ impl Engine {
         };
         Self {
             model,
+            memory: None,
             batch: if on_gpu { 4 } else { 1 },
             origin,
             window: None,
             scores_are_trained: true,
             label_table: None,
         }
+    }
+
+    /// The same with the memory of its checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint without one, and what reading and building refuse.
+    pub fn with_memory(mut self) -> Result<Self> {
+        let weights = Weights::read(&self.origin.checkpoint)?;
+        let (memory, _) = Memory::load(self.model.config(), &weights, self.model.device())?;
+        self.memory = Some(memory);
+        Ok(self)
     }
 
     /// Side of the model's input, px.

@@ -35,6 +35,8 @@ pub fn of(
             "rule": settings.journey.gap,
         },
         "parity": settings.flags.parity,
+        "propagate": settings.flags.propagate,
+        "preset": scan.preset,
         "bbox_shift_px": settings.journey.bbox_shift,
         "stop_after": settings.journey.stop_after,
         // Axial, as slices are numbered here; the files are stored as the CT is.

@@ -1,16 +1,29 @@
-//! From a prompt on one slice to answers on many: the seam where a box that travels
-//! ([`BoxJourney`]) can be exchanged for another way, SAM 2's memory for one.
+//! From a prompt on one slice to answers on many: a box that travels ([`BoxJourney`]), or SAM 2's
+//! memory ([`MemoryPropagation`]).
 
 pub mod gaps;
 pub mod journey;
+pub mod memory;
 pub mod sweep;
 
 pub use gaps::GapRule;
+pub use memory::MemoryPropagation;
 pub use sweep::BoxJourney;
 
 use crate::coordinates::StackIndex;
 use crate::prompt::Track;
 use crate::{Prediction, Result, SliceSegmenter};
+
+/// How prompts are carried through a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Propagation {
+    /// Each slice is prompted with the box around the answer on the slice before.
+    Box,
+    /// Each slice looks at what SAM 2's memory holds of the slices before; needs weights that have
+    /// one.
+    Memory,
+}
 
 /// The model's answer for one track on one slice.
 #[derive(Clone, Debug)]

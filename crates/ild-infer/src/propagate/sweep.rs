@@ -13,13 +13,13 @@ use crate::{Result, SliceSegmenter};
 
 /// A slice in the order of the sweeps.
 #[derive(Clone, Copy)]
-struct Visit {
-    slice: StackIndex,
-    direction: Direction,
+pub(super) struct Visit {
+    pub slice: StackIndex,
+    pub direction: Direction,
 }
 
 /// The sweep up, then the sweep down.
-fn sweeps(tracks: &[Track]) -> impl Iterator<Item = Visit> {
+pub(super) fn sweeps(tracks: &[Track]) -> impl Iterator<Item = Visit> {
     let up: BTreeSet<usize> = tracks.iter().flat_map(|t| t.start.0..=t.span.last.0).collect();
     let down: BTreeSet<usize> = tracks.iter().flat_map(|t| t.span.first.0..t.start.0).collect();
     let visit = |direction| move |z| Visit { slice: StackIndex(z), direction };

@@ -89,8 +89,8 @@ impl Context<'_> {
         let (tracks, mut notes) = self.tracks(case, prompt, session.scan())?;
         let mut starts = Starts::default();
         let mut merger = self.merger(session.scan());
-        let journey = session.journey(self.settings.journey);
-        session.segment(&journey, &tracks, &mut merger, None, |answer| {
+        let way = session.propagator(self.settings.flags.propagate, self.settings.journey)?;
+        session.segment(way.as_ref(), &tracks, &mut merger, None, |answer| {
             starts.look(&tracks[answer.track], answer);
         })?;
         // A box that holds nothing is there to be answered with nothing.
@@ -184,8 +184,8 @@ impl Context<'_> {
             notes.push(nothing_kept(&judged, limits.stability));
         }
         let mut merger = self.merger(session.scan());
-        let journey = session.journey(self.settings.journey);
-        session.segment(&journey, &tracks, &mut merger, Some(&lung.mask), |_| ())?;
+        let way = session.propagator(self.settings.flags.propagate, self.settings.journey)?;
+        session.segment(way.as_ref(), &tracks, &mut merger, Some(&lung.mask), |_| ())?;
         let mut provenance = Provenance::new(prompt, self.settings.method, &tracks, session.scan());
         provenance.search =
             Some(Search::Heuristic(HeuristicSearch { lung: lung.quality, candidates: judged }));

@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 
 use self::case::Context;
 use self::summary::{CaseFacts, Outcome, Row, Summary};
+use crate::model::engine::ModelName;
+use crate::propagate::Propagation;
 use crate::settings::{Method, Resolved, Settings};
-use crate::{CaseFile, Engine, Error, Result, find_cases, output};
+use crate::{CaseFile, Engine, Error, Preset, Result, find_cases, output};
 
 /// Raised when the same settings give another result than before.
 const RESULT_VERSION: u32 = 2;
@@ -48,12 +50,19 @@ impl Run {
         let engine = match (&flags.checkpoint, settings.method) {
             (Some(checkpoint), Method::Model) => Some(Engine::load(
                 checkpoint,
-                flags.model.as_deref(),
+                ModelName {
+                    typed: flags.model.as_deref(),
+                    otherwise: flags.preset.map(Preset::model),
+                },
                 common.device,
                 flags.precision,
                 flags.batch_size.map(usize::from),
             )?),
             _ => None,
+        };
+        let engine = match flags.propagate {
+            Propagation::Memory => engine.map(Engine::with_memory).transpose()?,
+            Propagation::Box => engine,
         };
         if flags.save_nii || flags.save_probabilities {
             let named = engine.as_ref().and_then(|engine| engine.label_table.as_ref());

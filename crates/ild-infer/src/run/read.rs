@@ -5,21 +5,23 @@ use std::path::PathBuf;
 use ndarray::Array3;
 
 use super::case::Context;
-use crate::{CaseFile, Error, Result, Scan, window_choice};
+use crate::{CaseFile, Error, Preset, Result, Scan, window_choice};
 
 impl Context<'_> {
     pub(super) fn read(&self, case: &CaseFile) -> Result<Scan> {
         let (typed, path) = (self.settings.window, case.path.as_path());
         let trained = self.engine.and_then(|engine| engine.window);
+        let preset = self.settings.flags.preset;
         if case.is_npz() {
             let scan = Scan::from_npz(&case.id, path, self.labels)?;
             if self.engine.is_some() {
                 window_choice::check_npz(path, scan.windowing, typed, trained)?;
             }
-            return Ok(scan);
+            return Ok(scan.prepared_for(preset));
         }
         let windowing = if self.engine.is_some() {
-            window_choice::for_ct(path, typed, trained)?
+            let otherwise = preset.filter(|_| trained.is_none()).map(Preset::windowing);
+            window_choice::for_ct(path, typed.or(otherwise), trained)?
         } else {
             typed.unwrap_or_default()
         };
@@ -28,7 +30,9 @@ impl Context<'_> {
             .cloned()
             .or_else(|| self.engine.and_then(|e| e.label_table.clone()))
             .unwrap_or_default();
-        Scan::from_nifti(&case.id, path, self.truth_file(case)?.as_deref(), windowing, &table)
+        let truth = self.truth_file(case)?;
+        let scan = Scan::from_nifti(&case.id, path, truth.as_deref(), windowing, &table)?;
+        Ok(scan.prepared_for(preset))
     }
 
     /// The label file of a CT; only a prompt from ground truth insists on it.

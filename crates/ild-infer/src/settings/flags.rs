@@ -7,10 +7,11 @@ use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
+use crate::Preset;
 use crate::baseline::Baseline;
 use crate::case_file::Shard;
 use crate::prompt::PromptSource;
-use crate::propagate::GapRule;
+use crate::propagate::{GapRule, Propagation};
 
 /// Everything that can be set.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -23,7 +24,7 @@ pub struct Settings {
     /// (.pt).
     #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
     pub checkpoint: Option<PathBuf>,
-    /// Size of the model: t, s, b+, l, nano or a TOML description [default: what the checkpoint
+    /// Size of the model: t, s, b+, l, nano, t512 or a TOML description [default: what the checkpoint
     /// says].
     #[arg(long, value_name = "M")]
     pub model: Option<String>,
@@ -37,6 +38,15 @@ pub struct Settings {
     /// any) are wrong on purpose: they show whether the box matters.
     #[arg(long, value_name = "gt|auto|heuristic|FILE|DIR")]
     pub prompt: PromptSource,
+    /// How a start prompt is carried through the stack: by the `box` around the last answer, or by
+    /// SAM 2's `memory` of the slices before, which needs weights whose memory was trained (Meta's,
+    /// MedSAM2's). See docs/memory.md.
+    #[arg(long, value_enum, default_value = "box")]
+    pub propagate: Propagation,
+    /// Prepare slices as somebody else's scripts do, for their weights: their window, grey levels,
+    /// resizing and model size, where neither another flag nor the checkpoint names one.
+    #[arg(long, value_enum)]
+    pub preset: Option<Preset>,
     /// Outward move of each side of a box taken from a mask, in pixels.
     #[arg(long, default_value_t = 5, value_name = "PX")]
     pub bbox_shift: usize,
@@ -61,7 +71,7 @@ pub struct Settings {
     pub baseline: Option<Baseline>,
 
     /// Window for CT input: soft, lung, lung-wide, medsam-lung or rgb [default: the one the
-    /// checkpoint was trained with].
+    /// checkpoint was trained with, or that of --preset].
     #[arg(long, value_name = "NAME", conflicts_with_all = ["window_level", "window_width"])]
     pub window: Option<Windowing>,
     /// Centre of the window, HU.

@@ -9,7 +9,7 @@ use ild_preprocess::Windowing;
 use super::Settings;
 use crate::find::FindSettings;
 use crate::prompt::{PromptKind, PromptSource};
-use crate::propagate::GapRule;
+use crate::propagate::{GapRule, Propagation};
 use crate::{Baseline, JourneySettings};
 
 /// A journey is given up after this many empty answers in a row, unless told otherwise.
@@ -77,6 +77,9 @@ impl Settings {
                     .to_owned(),
             ));
         }
+        if self.propagate == Propagation::Memory {
+            self.memory_is_meant()?;
+        }
         let journey = JourneySettings {
             bbox_shift: self.bbox_shift,
             gap: self.gap.unwrap_or(if self.parity { GapRule::Carry } else { GapRule::Near }),
@@ -106,6 +109,20 @@ impl Settings {
             truth,
             flags: self,
         })
+    }
+
+    /// Combinations in which no memory would be asked.
+    fn memory_is_meant(&self) -> Result<(), Usage> {
+        let refuse = |words: &str| Err(Usage(format!("--propagate memory: {words}")));
+        if self.parity {
+            return refuse("the older scripts, which --parity follows, have none; leave one out");
+        }
+        if self.prompt == PromptSource::Own(PromptKind::Automatic) {
+            return refuse(
+                "with --prompt auto each slice is answered for itself and nothing is propagated",
+            );
+        }
+        Ok(())
     }
 
     fn typed_window(&self) -> Option<Windowing> {
@@ -154,6 +171,16 @@ mod tests {
         for prompt in ["auto", "heuristic", "gt-empty", "boxes.json"] {
             let refused = settings(&[prompt, "--baseline", "box-fill"]).resolve();
             assert!(refused.is_err_and(|usage| usage.0.contains("--prompt gt")), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn memory_is_refused_where_it_would_not_be_asked() {
+        assert!(settings(&["gt", "--propagate", "memory"]).resolve().is_ok());
+        for words in [&["gt", "--parity"][..], &["auto"]] {
+            let words = [words, &["--propagate", "memory"]].concat();
+            let refused = settings(&words).resolve();
+            assert!(refused.is_err_and(|usage| usage.0.starts_with("--propagate memory")));
         }
     }
 

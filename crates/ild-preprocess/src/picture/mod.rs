@@ -87,6 +87,18 @@ pub fn window_slices(ct: &Volume, slices: &[usize], windowing: &Windowing) -> Im
     windowed(&ct.voxels, slices, windowing, Scaling::WindowBounds, no_range).0
 }
 
+/// Windows `slices` of a CT and spreads the grey levels between its lowest and highest value, which
+/// are `range` before the window clips them.
+#[must_use]
+pub fn stretch_slices(
+    ct: &Volume,
+    slices: &[usize],
+    windowing: &Windowing,
+    range: [f64; 2],
+) -> Images {
+    windowed(&ct.voxels, slices, windowing, Scaling::ImageRange, range).0
+}
+
 /// Spreads the `slices` of an MR volume between its 0.5 and 99.5 percentiles (of voxels above
 /// zero); zero stays zero. `None` when no voxel is above zero.
 #[must_use]
