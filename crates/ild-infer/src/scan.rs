@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ild_io::cohort::read_mask;
+use ild_io::cohort::{LabelNames, read_mask};
 use ild_io::{
     Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_npz, read_volume,
 };
@@ -48,25 +48,28 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Reads a preprocessed NPZ. `table` replaces the file's label table.
+    /// Reads a preprocessed NPZ. `table` replaces the file's label table: its labels get the ids that
+    /// `table` gives their names.
     ///
     /// # Errors
-    /// What [`read_npz`] refuses, and a stack whose slices do not fit the shape it names.
+    /// What [`read_npz`] refuses, and a label whose name `table` does not know.
     pub fn from_npz(id: &str, path: &Path, table: Option<&LabelTable>) -> Result<Self> {
         let stack = read_npz(path)?;
         let mut notes: Vec<String> =
             stack.placement.note().map(str::to_owned).into_iter().collect();
-        let label_table = table.cloned().or(stack.label_table).unwrap_or_else(|| {
+        let own = LabelNames { table: stack.label_table, from: Some(path.to_owned()) };
+        let label_table = table.or(own.table.as_ref()).cloned().unwrap_or_else(|| {
             notes.push("the NPZ carries no label table: the default names are used (--labels gives others)".to_owned());
             LabelTable::default()
         });
+        let truth = stack.labels.map(|truth| own.under(&label_table, truth, path)).transpose()?;
         let colour = matches!(stack.images, Images::Rgb(_)).then_some(Windowing::RGB);
         let windowing = stack.window.map(Windowing::Grey).or(colour);
         Ok(Self {
             id: id.to_owned(),
             pictures: Pictures::Stack(stack.images),
             placement: stack.placement,
-            truth: stack.labels.map(|truth| label_table.only_classes(truth)),
+            truth: truth.map(|truth| label_table.only_classes(truth)),
             label_table,
             windowing,
             preset: None,

@@ -352,6 +352,23 @@ fn a_mask_of_slicer_prompts_the_class_that_its_segment_is_called() {
 }
 
 #[test]
+fn results_of_a_prompt_from_ground_truth_have_the_names_of_its_cohort() {
+    let bench = Bench::new();
+    let gt = bench.path("gt");
+    let gt = ["--gt-path", gt.to_str().unwrap()];
+    let names = |of_2: &str| format!(r#"{{"2": "{of_2}", "5": "Nodule"}}"#);
+    std::fs::write(bench.path("gt/labels.json"), names("Emphysema")).unwrap();
+    ok(&bench.run("ct", "gt", &gt));
+    assert_eq!(bench.json("a.json")["labels"][0]["name"], "Emphysema");
+    // The NPZ calls label 2 Reticulation.
+    std::fs::write(bench.path("mine.json"), names("Emphysema")).unwrap();
+    let mine = bench.path("mine.json");
+    let mine = ["--labels", mine.to_str().unwrap()];
+    let text = refused(&bench.run("npz", "gt", &mine));
+    assert!(text.contains("label 2 is called `Reticulation`"), "{text}");
+}
+
+#[test]
 fn results_of_cases_that_are_not_in_this_run_are_told() {
     let bench = Bench::new();
     bench.write_npz("npz/b.npz", &[2, 3, 4], Window { level_hu: -600.0, width_hu: 1500.0 });

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use ild_io::cohort::read_mask;
+use ild_io::cohort::LabelNames;
+use ild_io::read_label_map;
 
 use super::truth::{by_class, by_piece};
 use crate::coordinates::Span;
@@ -29,7 +30,8 @@ pub enum Division<'a> {
 /// Refuses a mask on another grid, an empty one, and one whose slices are not in the stack.
 pub fn tracks(path: &Path, scan: &Scan, shift: usize, division: Division) -> Result<Vec<Track>> {
     let table = &scan.label_table;
-    let mut map = read_mask(path, table)?.on_grid_of(path, "mask", "CT", scan.grid())?;
+    let mut map = read_label_map(path)?.on_grid_of(path, "mask", "CT", scan.grid())?;
+    map.labels = LabelNames::beside(path)?.under(table, map.labels, path)?;
     map.labels = table.only_classes(map.labels);
     let ids = map.ids();
     if ids.is_empty() {

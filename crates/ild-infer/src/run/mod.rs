@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use self::case::Context;
 use self::summary::{CaseFacts, Outcome, Row, Summary};
 use crate::model::engine::ModelName;
+use crate::prompt::PromptKind;
+use crate::prompt::source::PromptSource;
 use crate::propagate::Propagation;
 use crate::settings::{Method, Resolved, Settings};
 use crate::{CaseFile, Engine, Error, Preset, Result, find_cases, output};
@@ -64,9 +66,14 @@ impl Run {
             Propagation::Memory => engine.map(Engine::with_memory).transpose()?,
             Propagation::Box => engine,
         };
+        let weights = engine.as_ref().and_then(|engine| engine.label_table.as_ref());
+        if let (PromptSource::Own(PromptKind::Automatic), Some(file)) =
+            (&flags.prompt, &flags.labels)
+        {
+            named_alike(file, labels.as_ref(), weights)?;
+        }
         if flags.save_nii || flags.save_probabilities {
-            let named = engine.as_ref().and_then(|engine| engine.label_table.as_ref());
-            let table = labels.clone().or_else(|| named.cloned()).unwrap_or_default();
+            let table = labels.clone().or_else(|| weights.cloned()).unwrap_or_default();
             one_file_each(&cases, &table, &flags.output)?;
         }
         Ok(Self { settings, engine, labels, cases, records })
@@ -192,6 +199,26 @@ impl Run {
     }
 }
 
+/// Refuses a table that calls a class otherwise than the weights, which find and name classes by
+/// themselves: their Honeycombing would be written under another disease's name.
+fn named_alike(
+    file: &Path,
+    given: Option<&LabelTable>,
+    weights: Option<&LabelTable>,
+) -> Result<()> {
+    let (Some(given), Some(weights)) = (given, weights) else { return Ok(()) };
+    let other = weights.names().find(|(id, name)| given.id_of(name) != Some(*id));
+    match other {
+        None => Ok(()),
+        Some((id, name)) => Err(Error::refused(
+            file,
+            format!("label {id} called `{name}`, as the weights call what they find"),
+            format!("`{}`", given.name(id)),
+            "leave --labels out, or call it so",
+        )),
+    }
+}
+
 /// Says that the output folder holds results of cases that this run does not know: whoever scores
 /// the folder scores them too.
 fn note_others(records: &Records, cases: &[CaseFile], flags: &Settings) {
@@ -270,12 +297,24 @@ fn only_those_of(
 mod tests {
     use super::*;
 
+    fn table(names: [&str; 3]) -> LabelTable {
+        let label = |name: &str| ild_io::Label { name: name.to_owned(), color: [0; 3] };
+        LabelTable::new((1..).zip(names.map(label)).collect())
+    }
+
+    #[test]
+    fn classes_that_the_weights_name_are_called_nothing_else() {
+        let weights = table(["GGO", "Honeycombing", "Reticulation"]);
+        let said = |names| named_alike(Path::new("l.json"), Some(&table(names)), Some(&weights));
+        assert!(said(["ggo", "Honeycombing", "Reticulation"]).is_ok());
+        let text = said(["Honeycombing", "GGO", "Reticulation"]).unwrap_err().to_string();
+        assert!(text.contains("label 1 called `GGO`") && text.contains("`Honeycombing`"), "{text}");
+    }
+
     #[test]
     fn two_cases_never_write_one_file() {
         let case = |id: &str| CaseFile { id: id.to_owned(), path: format!("{id}.npz").into() };
-        let label = |name: &str| ild_io::Label { name: name.to_owned(), color: [0; 3] };
-        let table =
-            LabelTable::new(BTreeMap::from([(1, label("x y")), (2, label("y")), (3, label("z"))]));
+        let table = table(["x y", "y", "z"]);
         let cases = [case("p"), case("p_x"), case("q")];
         let text = one_file_each(&cases, &table, Path::new("out")).unwrap_err().to_string();
         assert!(

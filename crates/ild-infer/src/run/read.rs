@@ -1,7 +1,9 @@
 //! A case from its files: the scan through the window of the model, its labels when there are some.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ild_io::LabelTable;
+use ild_io::cohort::LabelNames;
 use ndarray::Array3;
 
 use super::case::Context;
@@ -25,14 +27,22 @@ impl Context<'_> {
         } else {
             typed.unwrap_or_default()
         };
-        let table = self
-            .labels
-            .cloned()
-            .or_else(|| self.engine.and_then(|e| e.label_table.clone()))
-            .unwrap_or_default();
         let truth = self.truth_file(case)?;
+        let table = self.table_of(truth.as_deref())?;
         let scan = Scan::from_nifti(&case.id, path, truth.as_deref(), windowing, &table)?;
         Ok(scan.prepared_for(preset))
+    }
+
+    /// What the labels of a result are called: as `--labels` says; where ground truth prompts, as its
+    /// own cohort calls it; else as the weights do.
+    fn table_of(&self, truth: Option<&Path>) -> Result<LabelTable> {
+        let prompts = self.settings.flags.prompt.uses_ground_truth();
+        let own = match truth.filter(|_| prompts && self.labels.is_none()) {
+            Some(file) => LabelNames::of_mask(None, file)?.table,
+            None => None,
+        };
+        let weights = || self.engine.and_then(|engine| engine.label_table.clone());
+        Ok(self.labels.cloned().or(own).or_else(weights).unwrap_or_default())
     }
 
     /// The label file of a CT; only a prompt from ground truth insists on it.

@@ -134,8 +134,9 @@ impl LabelTable {
         classes.chain(self.ignored.map(|id| (id, IGNORE)))
     }
 
-    /// The id of a name; upper and lower case are one.
-    fn id_of(&self, name: &str) -> Option<u8> {
+    /// The id of a name, that of the voxels nobody annotated too; upper and lower case are one.
+    #[must_use]
+    pub fn id_of(&self, name: &str) -> Option<u8> {
         let folded = name.trim().to_lowercase();
         self.names().find(|(_, own)| own.to_lowercase() == folded).map(|(id, _)| id)
     }

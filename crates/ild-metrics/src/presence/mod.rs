@@ -22,7 +22,7 @@ pub(crate) fn presence_statements(
             let annotated = |class: u8| {
                 case.scores.classes.get(&class).is_some_and(|c| c.confusion.reference() > 0)
             };
-            let stated = stated_presence(path, &case.case).into_iter();
+            let stated = stated_presence(path, &case.case, &cohort.table).into_iter();
             statements.extend(stated.map(|(class, presence)| PresenceStatement {
                 case: case.case.clone(),
                 index,

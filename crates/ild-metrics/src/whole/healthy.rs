@@ -65,7 +65,7 @@ impl HealthySystem {
                     "",
                 ));
             };
-            let stated = stated_presence(path, case);
+            let stated = stated_presence(path, case, table);
             let statements = stated.into_iter().map(|(class, presence)| PresenceStatement {
                 case: case.clone(),
                 index: 0,

@@ -140,6 +140,7 @@ impl<'a> Fields<'a> {
         };
         Ok(Volume { voxels: raw_voxels::read(&mut input, layout, 0)?, geometry })
     }
+
     fn get(&self, field: &str) -> Option<&str> {
         self.values.get(field).map(String::as_str)
     }
