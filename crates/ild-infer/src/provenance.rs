@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::Scan;
 use crate::coordinates::{CtSlice, Span};
 use crate::find::FoundLesion;
-use crate::find::regions::{FindSettings, Rejected};
+use crate::find::{FindSettings, Rejected};
 use crate::prompt::heuristic::judge::JudgedCandidate;
 use crate::prompt::source::CasePrompt;
 use crate::prompt::{PromptKind, SlicePrompt, Track};

@@ -11,6 +11,7 @@
 
 pub mod evidence;
 pub mod finder;
+pub mod found;
 pub mod head;
 pub mod naming;
 pub mod refine;
@@ -19,4 +20,5 @@ pub mod smooth;
 
 pub use evidence::Evidence;
 pub use finder::{LesionFinder, SliceLesions};
-pub use regions::{FindSettings, Found, FoundLesion, Place, find};
+pub use found::{Found, FoundLesion, Rejected};
+pub use regions::{FindSettings, Place, find};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ild_model::{SliceBox, SliceSize};
 use ndarray::{Array2, ArrayView2, Zip};
 
-use super::regions::FoundLesion;
+use super::found::FoundLesion;
 use crate::coordinates::StackIndex;
 use crate::model::answer::SliceSegmenter;
 use crate::prompt::{InputPrompt, SlicePrompt, Track};

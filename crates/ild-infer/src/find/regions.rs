@@ -5,6 +5,7 @@ use ndarray::{Array2, Array3, ArrayViewMut2, Axis, Zip};
 use serde::Serialize;
 
 use super::evidence::Evidence;
+use super::found::{Found, FoundLesion, Rejected};
 use super::naming::Votes;
 use crate::coordinates::StackIndex;
 use crate::pieces::{Piece, Pieces};
@@ -24,41 +25,6 @@ pub struct FindSettings {
     pub class_ml: f64,
     /// Classes whose presence is below this on every slice give no lesion its name.
     pub presence: f32,
-}
-
-/// A lesion.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FoundLesion {
-    /// Its label.
-    pub label: u8,
-    /// Its voxels, slice by slice.
-    pub piece: Piece,
-    /// Probability of its label among all classes ([`Votes::winner`]).
-    pub confidence: f64,
-    /// Mean of `S·p` over its voxels.
-    pub lesion: f64,
-}
-
-/// Something that was found and is no lesion.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rejected {
-    /// Why.
-    pub why: &'static str,
-    /// Pieces.
-    pub pieces: usize,
-    /// Together, mL.
-    pub volume_ml: f64,
-}
-
-/// All lesions of a stack.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// In the order in which the array first meets them.
-    pub lesions: Vec<FoundLesion>,
-    /// Label ids, `[n, y, x]`.
-    pub labels: Array3<u8>,
-    /// What was dropped.
-    pub rejected: Vec<Rejected>,
 }
 
 /// Where lesions are looked for.

@@ -410,7 +410,7 @@ impl Trainer {
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
-        self.require_finite("the validation loss", validation.deciding_loss())?;
+        self.require_finite("the validation loss", validation.total_loss())?;
         Ok(Some(validation))
     }
 
