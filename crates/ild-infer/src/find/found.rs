@@ -12,7 +12,7 @@ pub struct FoundLesion {
     pub label: u8,
     /// Its voxels, slice by slice.
     pub piece: Piece,
-    /// Probability of its label among all classes ([`Votes::winner`]).
+    /// Probability of its label among all classes ([`super::naming::Votes::winner`]).
     pub confidence: f64,
     /// Mean of `S·p` over its voxels.
     pub lesion: f64,
