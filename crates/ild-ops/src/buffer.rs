@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use super::memory::{Number, zeroed};
+use super::memory::{Number, unspecified};
 
 /// A cache line, and a register of AVX-512.
 #[derive(Clone, Copy)]
@@ -23,15 +23,15 @@ pub(crate) struct Buffer<T = f32> {
 }
 
 impl<T: Number> Buffer<T> {
-    pub fn zeroed(len: usize) -> Self {
-        let lines = zeroed((len * size_of::<T>()).div_ceil(size_of::<Line>()));
+    pub fn unspecified(len: usize) -> Self {
+        let lines = unspecified((len * size_of::<T>()).div_ceil(size_of::<Line>()));
         Self { lines, len, numbers: PhantomData }
     }
 
     /// The first `len` places; it grows, and forgets, when it must.
     pub fn room(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
-            *self = Self::zeroed(len);
+            *self = Self::unspecified(len);
         }
         &mut self[..len]
     }

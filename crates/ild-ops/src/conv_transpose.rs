@@ -15,7 +15,7 @@ use super::gelu;
 use super::gemm::{Bias, Packed, PackedWeight, Plain, weight_gradient};
 use super::layer_norm::normalise;
 use super::linear::{multiply_block, multiply_rows};
-use super::memory::zeroed;
+use super::memory::unspecified;
 use super::node::{Fused, apply, on_cpu, tracked};
 use super::precision::Precision;
 
@@ -132,7 +132,7 @@ struct ConvTranspose {
 impl ConvTranspose {
     /// `[c, out, 2, 2]` as `[c, 2·2, out]`.
     fn matrix(&self, weight: &[f32]) -> Vec<f32> {
-        let mut matrix = zeroed(weight.len());
+        let mut matrix = unspecified(weight.len());
         for (to, from) in
             matrix.chunks_exact_mut(4 * self.outputs).zip(weight.chunks_exact(4 * self.outputs))
         {
@@ -158,7 +158,7 @@ impl ConvTranspose {
 
     /// The map's gradient gathered by token: `[b·h·w, 4·out]`.
     fn gather(&self, grad: &[f32]) -> Vec<f32> {
-        let mut blocks = zeroed(grad.len());
+        let mut blocks = unspecified(grad.len());
         let line = 2 * self.outputs;
         let size = (2 * line * self.width).max(1);
         blocks.par_chunks_mut(size).zip(grad.par_chunks(size)).for_each(|(blocks, map)| {
@@ -184,7 +184,7 @@ impl Fused for ConvTranspose {
             .par_chunks_mut((2 * line * self.width).max(1))
             .zip(x.par_chunks((self.width * self.channels).max(1)));
         rows.for_each(|(map, x)| {
-            let mut blocks = Buffer::zeroed(map.len());
+            let mut blocks = Buffer::unspecified(map.len());
             multiply_block(x, &packed, &mut blocks, &mut Bias(&bias));
             for (block, place) in self.pairs() {
                 map[place..place + line].copy_from_slice(&blocks[block..block + line]);
@@ -210,7 +210,7 @@ impl Fused for ConvTranspose {
             multiply_rows(&blocks, &packed, dx, |_| Plain);
         }
         if let Some(dweight) = dweight {
-            let mut matrix = zeroed(dweight.len());
+            let mut matrix = unspecified(dweight.len());
             weight_gradient(&blocks, x, four, self.channels, Some(&mut matrix), None);
             for (to, from) in dweight.chunks_exact_mut(four).zip(matrix.chunks_exact(four)) {
                 for (i, to) in to.iter_mut().enumerate() {

@@ -18,7 +18,7 @@ use super::gemm::{
     weight_gradient,
 };
 use super::isa::dispatch;
-use super::memory::zeroed;
+use super::memory::unspecified;
 use super::node::{Fused, apply, tracked};
 
 /// Checks the shapes and returns `(inputs, outputs, shape of the result)`.
@@ -200,7 +200,7 @@ impl Fused for LinearGelu {
         match &self.before {
             None => multiply_rows(x, &packed, out, |_| BiasGelu(bias)),
             Some(before) => {
-                let mut kept = zeroed(out.len());
+                let mut kept = unspecified(out.len());
                 let block = ROWS * self.outputs;
                 let blocks = out
                     .par_chunks_mut(block)
@@ -231,7 +231,7 @@ impl Fused for LinearGelu {
             unreachable!("no gradient without a tracked input")
         };
         let before = before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut inner = zeroed(grad.len());
+        let mut inner = unspecified(grad.len());
         times_slope(&before, grad, &mut inner);
         gradients(
             (inputs[0], inputs[1]),

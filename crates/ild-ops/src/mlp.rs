@@ -19,7 +19,7 @@ use super::gemm::{
 };
 use super::layer_norm::normalise;
 use super::linear::{dims, input_gradient, multiply_block, multiply_rows};
-use super::memory::zeroed;
+use super::memory::unspecified;
 use super::node::{Fused, apply, on_cpu, tracked};
 use super::precision::Precision;
 
@@ -175,14 +175,14 @@ impl Mlp {
     ) -> Vec<f32> {
         let [b1, b2, residual] = finish;
         let rows = self.rows();
-        let mut kept = zeroed(out.len() / self.outputs * self.hidden);
+        let mut kept = unspecified(out.len() / self.outputs * self.hidden);
         let blocks =
             out.par_chunks_mut(rows * self.outputs).zip(kept.par_chunks_mut(rows * self.hidden));
         blocks
             .zip(x.par_chunks(rows * self.inputs))
             .zip(residual.par_chunks(rows * self.outputs))
             .for_each(|(((out, before), x), residual)| {
-                let mut hidden = Buffer::zeroed(before.len());
+                let mut hidden = Buffer::unspecified(before.len());
                 multiply_block(
                     x,
                     first,
@@ -217,7 +217,7 @@ impl Fused for Mlp {
         let rows = self.rows();
         let blocks = out.par_chunks_mut(rows * self.outputs).zip(x.par_chunks(rows * self.inputs));
         blocks.zip(residual.par_chunks(rows * self.outputs)).for_each(|((out, x), residual)| {
-            let mut hidden = Buffer::zeroed(out.len() / self.outputs * self.hidden);
+            let mut hidden = Buffer::unspecified(out.len() / self.outputs * self.hidden);
             multiply_block(x, &first, &mut hidden, &mut BiasGelu(b1));
             multiply_block(
                 &hidden,
@@ -245,12 +245,12 @@ impl Fused for Mlp {
         let mut hidden =
             std::mem::take(&mut *before.lock().unwrap_or_else(PoisonError::into_inner));
         if hidden.is_empty() {
-            hidden = zeroed(grad.len() / self.outputs * self.hidden);
+            hidden = unspecified(grad.len() / self.outputs * self.hidden);
             multiply_rows(x, &Packed::columns(self.inputs, self.hidden, w1), &mut hidden, |_| {
                 Bias(b1)
             });
         }
-        let mut inner = zeroed(hidden.len());
+        let mut inner = unspecified(hidden.len());
         let packed = Packed::rows(self.outputs, self.hidden, w2);
         let block = ROWS * self.hidden;
         let blocks = inner

@@ -8,7 +8,7 @@ use candle_core::{
     Storage, Tensor, bail,
 };
 
-use super::memory::zeroed;
+use super::memory::unspecified;
 
 /// An operation on contiguous f32 buffers, with its own gradient.
 pub(crate) trait Fused: Send + Sync + 'static {
@@ -88,7 +88,7 @@ fn with_slices<T>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> Result<T>) -
 
 impl<F: Fused> Node<F> {
     fn forward(&self, arguments: &[&[f32]]) -> Result<(CpuStorage, Shape)> {
-        let mut out = zeroed(self.shape.elem_count());
+        let mut out = unspecified(self.shape.elem_count());
         if self.inputs.is_empty() {
             self.op.forward(arguments, &mut out);
         } else {
@@ -115,11 +115,8 @@ impl<F: Fused> Node<F> {
         }
         // The gradients of a bundle's tensors are parts of one buffer, as the bundle's shape says.
         let apart = inputs.len().min(if self.inputs.is_empty() { 3 } else { 2 });
-        let room = |(tensor, &tracked): (&&Tensor, &bool)| {
-            if tracked { zeroed(tensor.elem_count()) } else { Vec::new() }
-        };
         let mut buffers: Vec<Vec<f32>> =
-            inputs[..apart].iter().zip(&self.tracked).map(room).collect();
+            inputs[..apart].iter().map(|t| unspecified(t.elem_count())).collect();
         if apart < inputs.len() {
             buffers.push(vec![0.0; inputs[apart..].iter().map(|t| t.elem_count()).sum()]);
         }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::gemm::{Bias, Packed, weight_gradient};
 use super::linear::{input_gradient, multiply_block};
-use super::memory::zeroed;
+use super::memory::unspecified;
 use super::node::{Fused, apply};
 
 pub(crate) fn patch_embed(
@@ -105,7 +105,7 @@ impl Fused for PatchEmbed {
         let &[images, weight, bias] = inputs else { unreachable!("patch_embed has three inputs") };
         let packed = Packed::columns(self.patch(), self.outputs, weight);
         out.par_chunks_mut(self.columns * self.outputs).enumerate().for_each(|(row, out)| {
-            let mut patches = zeroed(self.columns * self.patch());
+            let mut patches = unspecified(self.columns * self.patch());
             self.gather(images, row, &mut patches);
             multiply_block(&patches, &packed, out, &mut Bias(bias));
         });
@@ -122,7 +122,7 @@ impl Fused for PatchEmbed {
         let [dimage, dweight, dbias] = gradients else {
             unreachable!("patch_embed has three inputs")
         };
-        let mut patches = zeroed(grad.len() / self.outputs * self.patch());
+        let mut patches = unspecified(grad.len() / self.outputs * self.patch());
         let line = self.columns * self.patch();
         if dweight.is_some() || dbias.is_some() {
             patches

@@ -207,14 +207,14 @@ impl Block {
     /// Where the map is one window and keeps its width.
     fn whole_map<T: Scores>(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
         let c = self.channels;
-        let mut qkv = Buffer::zeroed(3 * x.len());
+        let mut qkv = Buffer::unspecified(3 * x.len());
         let rows = qkv.par_chunks_mut(ROWS * 3 * c).zip(x.par_chunks(ROWS * c));
         rows.for_each_init(Buffer::<f32>::default, |normed, (qkv, x)| {
             let normed = normed.room_of::<T>(x.len() / c * T::padded(c));
             normalise(x, weights.norm, self.eps, normed);
             weights.qkv.0.multiply(normed, qkv, false, &mut Bias(weights.qkv.1));
         });
-        let mut attended = Buffer::zeroed(x.len());
+        let mut attended = Buffer::unspecified(x.len());
         attend_map::<T>(
             (&qkv, weights.qkv.1),
             (self.batch, self.height, self.width),

@@ -15,7 +15,7 @@ use crate::gemm::{
 };
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::math::{exp, load_at, sum_pairs};
-use crate::memory::zeroed;
+use crate::memory::unspecified;
 use crate::shared::Shared;
 
 /// Keys of a block; [`KEYS`] queries are taken at a time.
@@ -154,7 +154,7 @@ impl<'a, S: Source> Kernel for Prepare<'a, S> {
     fn run<I: Isa, const M: usize, const N: usize>(self) -> Prepared<'a> {
         let (count, _) = self.source.sizes();
         let dim = self.source.dim();
-        let mut q = Buffer::zeroed(count * dim);
+        let mut q = Buffer::unspecified(count * dim);
         let zeros = vec![0f32; dim];
         let output = |data: &'a [f32], i: usize| {
             self.source.output(self.problem, i).map(|start| &data[start..start + dim])
@@ -168,13 +168,13 @@ impl<'a, S: Source> Kernel for Prepare<'a, S> {
                 *delta = sum_pairs(out, grad(i), |out, grad| out * grad);
             }
         }
-        let mut q_columns = Buffer::zeroed(packed_len(dim, count));
+        let mut q_columns = Buffer::unspecified(packed_len(dim, count));
         pack_columns::<I, N>(&mut q_columns, dim, count, |i| &q[i * dim..(i + 1) * dim]);
-        let mut q_rows = Buffer::zeroed(packed_len(count, dim));
+        let mut q_rows = Buffer::unspecified(packed_len(count, dim));
         pack_rows::<N>(&mut q_rows, count, dim, |i| &q[i * dim..(i + 1) * dim]);
-        let mut grad_columns = Buffer::zeroed(packed_len(dim, count));
+        let mut grad_columns = Buffer::unspecified(packed_len(dim, count));
         pack_columns::<I, N>(&mut grad_columns, dim, count, grad);
-        let mut grad_rows = Buffer::zeroed(packed_len(count, dim));
+        let mut grad_rows = Buffer::unspecified(packed_len(count, dim));
         pack_rows::<N>(&mut grad_rows, count, dim, grad);
         Prepared { q_columns, q_rows, grad_columns, grad_rows, deltas, log_sums: self.log_sums }
     }
@@ -197,7 +197,7 @@ impl<S: Source> Kernel for Segment<'_, '_, S> {
     fn run<I: Isa, const M: usize, const N: usize>(self) -> Vec<f32> {
         let (queries, _) = self.source.sizes();
         let dim = self.source.dim();
-        let mut dq = zeroed(queries * dim);
+        let mut dq = unspecified(queries * dim);
         let mut scratch = Scratch::new(dim);
         for start in (self.first..self.last).step_by(BLOCK) {
             let rows = BLOCK.min(self.last - start);
@@ -257,12 +257,12 @@ struct Scratch {
 
 impl Scratch {
     fn new(dim: usize) -> Self {
-        let rows = || Buffer::zeroed(BLOCK * dim);
-        let scores = || Buffer::zeroed(BLOCK * SCORES_ROW);
+        let rows = || Buffer::unspecified(BLOCK * dim);
+        let scores = || Buffer::unspecified(BLOCK * SCORES_ROW);
         Self {
             k: rows(),
             v: rows(),
-            k_rows: Buffer::zeroed(packed_len(BLOCK, dim)),
+            k_rows: Buffer::unspecified(packed_len(BLOCK, dim)),
             dk: rows(),
             dv: rows(),
             p: scores(),

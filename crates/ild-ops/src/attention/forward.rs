@@ -9,7 +9,7 @@ use crate::buffer::Buffer;
 use crate::gemm::{Lhs, Operand, Plain, Product, Rhs, multiply, packed_len};
 use crate::isa::{Isa, Kernel};
 use crate::math::{load, registers, store};
-use crate::memory::zeroed;
+use crate::memory::unspecified;
 use crate::shared::Shared;
 
 /// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
@@ -27,7 +27,7 @@ pub(super) fn forward<S: Source, T: Scores>(
     let out = Shared::new(out);
     let mut unwanted = Vec::new();
     let log_sums = log_sums.unwrap_or(&mut unwanted);
-    *log_sums = zeroed(source.problems() * queries);
+    *log_sums = unspecified(source.problems() * queries);
     let block = even_blocks(queries, QUERIES);
     log_sums.par_chunks_mut(queries.max(1)).enumerate().for_each(|(problem, log_sums)| {
         let problem = source.problem(problem);

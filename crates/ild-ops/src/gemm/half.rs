@@ -69,7 +69,7 @@ impl Operand for f16 {
         column: impl Fn(usize) -> &'a [f32],
     ) {
         let width = Self::padded(k);
-        let mut columns = Buffer::zeroed(N * width);
+        let mut columns = Buffer::unspecified(N * width);
         for (panel, start) in panels.chunks_exact_mut((width * N).max(1)).zip((0..n).step_by(N)) {
             for (c, rounded) in columns.chunks_exact_mut(width.max(1)).enumerate() {
                 match start + c {

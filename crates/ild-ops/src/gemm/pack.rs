@@ -125,7 +125,7 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
 /// The panels of a weight, given by its rows or by its columns.
 fn panels<T: Operand>(k: usize, n: usize, weight: &[f32], columns: bool) -> Buffer<T> {
     let (_, width) = tile();
-    let mut panels = Buffer::zeroed(packed_len(T::padded(k), n));
+    let mut panels = Buffer::unspecified(packed_len(T::padded(k), n));
     let fill = |(j, panel): (usize, &mut [T])| {
         let range = j * width..(j * width + width).min(n);
         T::dispatch(Panel { panel, k, n, range, weight, columns });

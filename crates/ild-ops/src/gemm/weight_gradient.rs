@@ -110,7 +110,7 @@ impl Kernel for Block<'_> {
     #[inline(always)]
     fn run<I: Isa, const M: usize, const N: usize>(self) {
         let Self { x, grad, inputs, outputs, rows, sums } = self;
-        let mut buffer = Buffer::zeroed(packed_len(CHUNK.min(rows), inputs));
+        let mut buffer = Buffer::unspecified(packed_len(CHUNK.min(rows), inputs));
         for start in (0..rows).step_by(CHUNK) {
             let count = CHUNK.min(rows - start);
             let panels = &mut buffer[..packed_len(count, inputs)];

@@ -1,5 +1,4 @@
-//! From an operation made of kernels to a node of Candle's graph; the counterpart of
-//! [`crate::node`], whose operations read and write slices.
+//! From an operation made of kernels to a node of Candle's graph; the counterpart of `ops/node.rs`.
 
 use std::sync::{Mutex, PoisonError};
 
