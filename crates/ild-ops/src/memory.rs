@@ -11,7 +11,7 @@ pub(crate) unsafe trait Number: Copy {}
 // SAFETY: so it is.
 unsafe impl Number for f32 {}
 // SAFETY: as above.
-unsafe impl Number for half::f16 {}
+unsafe impl Number for ::half::f16 {}
 
 /// `count` values, whatever bytes the allocator's memory holds: each of them is a value, none of
 /// them means anything.
