@@ -209,6 +209,8 @@ fn table_of(
     if let Some(table) = LabelNames::of_folder(settings.labels.as_deref(), &settings.gt)?.table {
         return Ok(table);
     }
+    // A file that cannot be read says no names here; it is refused by name when it is measured, and
+    // does not keep the others from it.
     let mut table = LabelTable::new(BTreeMap::new());
     for path in references.values() {
         let own = LabelNames::own(path).unwrap_or_default();
