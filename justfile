@@ -8,6 +8,10 @@ default:
 pipeline *args:
     cargo xtask pipeline {{args}}
 
+# Every patient predicted once, by weights that never saw them
+cross-validate *args:
+    cargo xtask cross-validate {{args}}
+
 # Every test
 test *args:
     cargo xtask test {{args}}

@@ -7,6 +7,7 @@ mod arrows;
 mod cargo;
 mod child;
 mod claims;
+mod cross_validate;
 mod cuda_env;
 mod dependencies;
 mod kernels;
@@ -36,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask pipeline                                 the sample run, from synthetic CT to the report
   cargo xtask pipeline --config my.toml                your own data
   cargo xtask train --set train.epochs=50              stages up to training, one setting changed
+  cargo xtask cross-validate --folds 5                 every patient predicted once, by weights that never saw them
   cargo xtask infer --set infer.checkpoint=best.safetensors
   cargo xtask bench metrics --python venv/bin/python   against the usual Python programs
   cargo xtask settings                                 every setting of the run, as TOML to copy";
@@ -52,6 +54,14 @@ enum Task {
     Infer(RunArgs),
     /// Evaluation alone.
     Evaluate(RunArgs),
+    /// Every patient predicted once, by weights that never saw them: all stages for each fold, then
+    /// one evaluation. Stages that are done are skipped, in every fold.
+    CrossValidate {
+        #[command(flatten)]
+        cross: cross_validate::CrossArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
     /// Print the settings of a run as TOML, defaults and changes together.
     Settings(RunArgs),
     /// Every test of the workspace.
@@ -108,12 +118,16 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Task::Train(args) => ("train", args),
         Task::Infer(args) => ("infer", args),
         Task::Evaluate(args) => ("evaluate", args),
+        Task::CrossValidate { run, .. } => ("cross-validate", run),
         Task::Settings(args) => ("settings", args),
     };
     let settings = settings::Settings::load(cli.common.config.as_deref(), &args.set)?;
     if task == "settings" {
         ild_cli::say(settings.to_toml()?.trim_end())?;
         return Ok(());
+    }
+    if let Task::CrossValidate { cross, run } = &cli.task {
+        return cross_validate::cross_validate(cross, &settings, &cli.common, run.dry_run);
     }
     run::run(task, &settings, &cli.common, args.dry_run)
 }

@@ -14,7 +14,7 @@ pub const SHARED: &str = "pipeline";
 const MOST_STEPS: usize = 4;
 
 /// All tables, `{output}` not yet filled in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     tables: Table,
 }
@@ -122,6 +122,25 @@ impl Settings {
             }
         }
         Value::String(text)
+    }
+
+    /// A setting as it is written, nothing filled in.
+    pub fn raw(&self, table: &str, key: &str) -> Option<&Value> {
+        self.tables.get(table)?.get(key)
+    }
+
+    /// Changes one setting of a table of the sample.
+    pub fn put(&mut self, table: &str, key: &str, value: impl Into<Value>) {
+        self.tables
+            .entry(table)
+            .or_insert_with(|| Value::Table(Table::new()))
+            .as_table_mut()
+            .map(|table| table.insert(key.to_owned(), value.into()));
+    }
+
+    /// Changes a whole table.
+    pub fn replace(&mut self, name: &str, table: Table) {
+        self.tables.insert(name.to_owned(), Value::Table(table));
     }
 
     /// One setting, if it is a text.

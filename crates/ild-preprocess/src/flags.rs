@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::cohort::pairs::Sources;
 use crate::cohort::placing::SplitChoice;
+use crate::cohort::split::FoldUse;
 use crate::labels::dust::DustLimits;
 use crate::labels::healthy::Healthy;
 use crate::picture::grey_level::Scaling;
@@ -112,6 +113,10 @@ pub struct NiiToNpzFlags {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(2..), help_heading = "Split")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<u16>,
+    /// With --folds: fold <K> also gets npz_test/. Its own cases are the test then, those of the
+    /// next fold choose the best epoch, and the rest teach; three folds at least.
+    #[arg(long, requires = "folds", help_heading = "Split")]
+    pub fold_tests: bool,
     /// Draw the split anew although the output folder has one; says which cases move. Without this
     /// a split stays as it was first drawn: new cases are placed beside the others.
     #[arg(long, help_heading = "Split")]
@@ -197,6 +202,7 @@ impl NiiToNpzFlags {
             anatomy: self.anatomy.clone(),
             name_prefix: self.name_prefix,
             split: self.split(),
+            fold_use: self.fold_use()?,
             patients: self.patients.clone(),
             seed: common.seed,
             force: common.force,
@@ -216,6 +222,19 @@ impl NiiToNpzFlags {
             level_hu: self.window_level.unwrap_or(default.level_hu),
             width_hu: self.window_width.unwrap_or(default.width_hu),
         }))
+    }
+
+    fn fold_use(&self) -> Result<FoldUse> {
+        match self.folds {
+            Some(folds) if self.fold_tests && folds < 3 => Err(Error::refused(
+                "--fold-tests",
+                "three folds or more: one to test, one to choose the epoch by, the rest to teach",
+                format!("--folds {folds}"),
+                "",
+            )),
+            Some(_) if self.fold_tests => Ok(FoldUse::Test),
+            _ => Ok(FoldUse::Validate),
+        }
     }
 
     fn split(&self) -> SplitChoice {

@@ -18,7 +18,7 @@ mod stages;
 pub use cohort::dataset::{DATASET_FILE, Dataset, DatasetPart};
 pub use cohort::pairs::{Pair, Pairs, Sources, find_pairs};
 pub use cohort::placing::SplitChoice;
-pub use cohort::split::{Candidate, Part, draw, draw_folds};
+pub use cohort::split::{Candidate, FoldUse, Part, draw, draw_folds};
 pub use cohort::splits_file::read_splits;
 pub use error::{Error, Result, one_line};
 pub use ild_io::{Components, LabelRuns, Neighbours, Run};

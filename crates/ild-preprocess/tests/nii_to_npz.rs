@@ -284,6 +284,27 @@ fn folds_validate_each_case_once_and_share_files() {
 }
 
 #[test]
+fn with_a_test_each_case_is_measured_once_and_chooses_once() {
+    let cohort = Cohort::of(8);
+    expect(cohort.nii_to_npz("npz").args(["--folds", "4", "--fold-tests"]), 0);
+    let runs = |part: &str, case: usize| -> Vec<usize> {
+        let file = format!("{part}/CT_ILD/case{case:02}.npz");
+        let there = |run: &usize| cohort.path(&format!("npz/fold_{run}/{file}")).exists();
+        (0..4).filter(there).collect()
+    };
+    for case in 0..8 {
+        let [test, valid, train] = ["npz_test", "npz_valid", "npz_train"].map(|p| runs(p, case));
+        assert_eq!((test.len(), valid.len(), train.len()), (1, 1, 2), "case {case}");
+        assert_eq!((valid[0] + 1) % 4, test[0], "case {case}");
+    }
+    // Without it the folder of an earlier run would be taken for a test of this one.
+    expect(cohort.nii_to_npz("npz").args(["--folds", "4"]), 0);
+    assert!(!cohort.path("npz/fold_0/npz_test").exists());
+    let (_, said) = expect(cohort.nii_to_npz("two").args(["--folds", "2", "--fold-tests"]), 3);
+    assert!(said.contains("three folds"), "{said}");
+}
+
+#[test]
 fn a_case_in_two_parts_is_an_error() {
     let cohort = Cohort::of(3);
     let splits = cohort.path("splits.json");

@@ -46,6 +46,30 @@ impl Part {
     }
 }
 
+/// What the patients of a fold are for in each run of a cross-validation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FoldUse {
+    /// Run `k` chooses its checkpoint by fold `k` and tests nothing, as nnU-Net does.
+    #[default]
+    Validate,
+    /// Run `k` only measures fold `k`, and chooses its checkpoint by the next fold: nobody is
+    /// measured by weights that were chosen on them.
+    Test,
+}
+
+impl FoldUse {
+    /// Part of the patients of `fold` in run `run` of `folds`.
+    #[must_use]
+    pub fn part(self, fold: usize, run: usize, folds: usize) -> Part {
+        match self {
+            Self::Validate if fold == run => Part::Valid,
+            Self::Test if fold == run => Part::Test,
+            Self::Test if fold == (run + 1) % folds => Part::Valid,
+            _ => Part::Train,
+        }
+    }
+}
+
 /// A case as the split sees it.
 #[derive(Clone, Debug)]
 pub struct Candidate {

@@ -13,7 +13,7 @@ use crate::cohort::npy_folder::NpyOutput;
 use crate::cohort::pairs::{Pair, Pairs, Sources, find_pairs};
 use crate::cohort::placing::{Place, Placing, SplitChoice, absent_cases, by_kind};
 use crate::cohort::record::{Key, Record};
-use crate::cohort::split::Part;
+use crate::cohort::split::{FoldUse, Part};
 use crate::labels::dust::DustLimits;
 use crate::stages::case::{CaseFacts, CaseLabels, CaseSettings, build_stack, clean_labels};
 use crate::stages::npz_to_npy::NpzToNpy;
@@ -43,6 +43,8 @@ pub struct NiiToNpz {
     pub name_prefix: bool,
     /// Who goes where.
     pub split: SplitChoice,
+    /// What each fold is for, where the split is one into folds.
+    pub fold_use: FoldUse,
     /// CSV of `case,patient`, when patients were scanned more than once.
     pub patients: Option<PathBuf>,
     /// Seed of the split.
@@ -340,7 +342,7 @@ impl NiiToNpz {
         if let SplitChoice::Folds(n) = self.split {
             let (_, mut fold_of) = by_kind(places);
             fold_of.retain(|case, _| done.contains(case.as_str()));
-            output.link_folds(&fold_of, n)?;
+            output.link_folds(&fold_of, n, self.fold_use)?;
         } else {
             output.make_parts()?;
         }

@@ -11,7 +11,7 @@ use ild_io::{LabelMap, SliceStack, Volume, Voxels, write_label_map, write_npz, w
 
 use crate::cohort::placing::ALL_FOLDER;
 use crate::cohort::record::{Key, Record, Records};
-use crate::cohort::split::Part;
+use crate::cohort::split::{FoldUse, Part};
 use crate::stages::case::{CaseFacts, grey_images};
 use crate::stages::summary::{Row, Status};
 use crate::{Error, Result, one_line};
@@ -235,32 +235,34 @@ impl Output {
         Ok(notes)
     }
 
-    /// `fold_<k>/npz_train` and `fold_<k>/npz_valid`: links to the files in `npz_all`, copies where
-    /// links are not possible.
+    /// `fold_<k>/npz_train` and its siblings: links to the files in `npz_all`, copies where links
+    /// are not possible.
     ///
     /// # Errors
     /// When a file can be neither linked nor copied.
-    pub fn link_folds(&self, fold_of: &BTreeMap<String, usize>, folds: usize) -> Result<()> {
-        for fold in 0..folds {
-            for part in [Part::Train, Part::Valid] {
-                let folder = self
-                    .root
-                    .join(format!("fold_{fold}"))
-                    .join(part.npz_folder())
-                    .join(&self.group);
-                if folder.is_dir() {
-                    fs::remove_dir_all(&folder).map_err(FileError::at(&folder, "emptied"))?;
-                }
-                fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
-                for (case, _) in
-                    fold_of.iter().filter(|&(_, &f)| (f == fold) == (part == Part::Valid))
-                {
-                    let from = self.root.join(self.npz(ALL_FOLDER, case));
-                    let to = folder.join(format!("{}{case}.npz", self.prefix));
-                    fs::hard_link(&from, &to)
-                        .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-                        .map_err(FileError::at(&to, "linked"))?;
-                }
+    pub fn link_folds(
+        &self,
+        fold_of: &BTreeMap<String, usize>,
+        folds: usize,
+        used: FoldUse,
+    ) -> Result<()> {
+        for (run, part) in (0..folds).flat_map(|run| Part::ALL.map(|part| (run, part))) {
+            let of_part = self.root.join(format!("fold_{run}")).join(part.npz_folder());
+            if of_part.is_dir() {
+                fs::remove_dir_all(&of_part).map_err(FileError::at(&of_part, "emptied"))?;
+            }
+            if part == Part::Test && used == FoldUse::Validate {
+                continue;
+            }
+            let folder = of_part.join(&self.group);
+            fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
+            let wanted = |fold: usize| used.part(fold, run, folds) == part;
+            for (case, _) in fold_of.iter().filter(|&(_, &fold)| wanted(fold)) {
+                let from = self.root.join(self.npz(ALL_FOLDER, case));
+                let to = folder.join(format!("{}{case}.npz", self.prefix));
+                fs::hard_link(&from, &to)
+                    .or_else(|_| fs::copy(&from, &to).map(|_| ()))
+                    .map_err(FileError::at(&to, "linked"))?;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use ild_model::Weights;
 use crate::data::dataset::SliceDataset;
 use crate::data::sampler::slices_of_class;
 use crate::error::Result;
-use crate::run::trainer::Setup;
+use crate::run::setup::Setup;
 
 /// Share of pixels that are lesion, as a start: the first steps would otherwise push everything to
 /// "no".

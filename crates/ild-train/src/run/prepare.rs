@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::peers::Alone;
 use crate::run::args::TrainArgs;
 use crate::run::save::require_finite_weights;
+use crate::run::setup::Setup;
 use crate::run::start::Start;
 use crate::run::state::read_state_weights;
-use crate::run::trainer::Setup;
 
 /// Reads everything that the flags name.
 ///

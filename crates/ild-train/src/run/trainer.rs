@@ -1,92 +1,31 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Var};
-use ild_io::LabelTable;
-use ild_model::{Aside, Parameters, Sam2, Sam2Config, Weights, lesion_head};
+use candle_core::Var;
+use ild_model::{Aside, Parameters, Sam2, lesion_head};
 
-use crate::data::batch::Batch;
-use crate::data::dataset::{Sample, SliceDataset};
+use crate::data::dataset::Sample;
 use crate::data::dense::DenseTarget;
 use crate::data::items::ItemSettings;
 use crate::data::sampler::slices_of_class;
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::AdamW;
 use crate::optimiser::ema::Ema;
-use crate::optimiser::gradients::Gradients;
 use crate::optimiser::schedule::Schedule;
-use crate::peers::{Alone, Peers, own_items, own_items_of_step};
+use crate::peers::{own_items, own_items_of_step};
 use crate::random::Purpose;
 use crate::run::head::provide_head;
-use crate::run::objective::{Losses, Objective};
 use crate::run::progress::Progress;
-use crate::run::recipe::Recipe;
 use crate::run::run_folder::RunFolder;
+use crate::run::setup::Setup;
 use crate::run::validate::validate;
 use crate::watch::callback::{Callback, Position, RunInfo};
-use crate::watch::history::{EpochRecord, StepRecord, Validation};
+use crate::watch::history::{EpochRecord, Validation};
 
 /// Stack of the thread that trains: Candle's `backward` calls itself once per tensor of the graph.
 const STACK_BYTES: usize = 64 << 20;
-
-/// What a run consists of.
-pub struct Setup {
-    /// Name of the model, as given to `--model`.
-    pub model: String,
-    /// Its description.
-    pub config: Sam2Config,
-    /// Weights to start from, with everything else the checkpoint held.
-    pub weights: Weights,
-    /// Where the tensors live.
-    pub device: Device,
-    /// Slices to learn from.
-    pub train: Arc<SliceDataset>,
-    /// Slices to choose the best epoch by.
-    pub valid: Option<Arc<SliceDataset>>,
-    /// How to train.
-    pub recipe: Recipe,
-    /// Seed of every draw.
-    pub seed: u64,
-    /// Threads that prepare items.
-    pub loader_threads: usize,
-    /// Save the state every so many steps besides the end of each epoch; 0 is never.
-    pub save_every_steps: u64,
-    /// Names of the labels, for the saved weights.
-    pub label_table: LabelTable,
-    /// Further entries for the metadata of the saved weights.
-    pub metadata: BTreeMap<String, String>,
-    /// The processes that train together; the recipe's batch size is that of one of them.
-    pub peers: Arc<dyn Peers>,
-}
-
-impl Setup {
-    /// Random weights, no validation slices, on the CPU; every field can be changed afterwards.
-    ///
-    /// # Errors
-    /// When `model` is neither a known size nor a file that describes one.
-    pub fn new(model: &str, train: SliceDataset, recipe: Recipe) -> Result<Self> {
-        const SEED: u64 = 2024;
-        let config = Sam2Config::from_name_or_file(model)?;
-        Ok(Self {
-            model: model.to_owned(),
-            weights: Weights::random(&config, SEED)?,
-            config,
-            device: Device::Cpu,
-            train: Arc::new(train),
-            valid: None,
-            recipe,
-            seed: SEED,
-            loader_threads: 2,
-            save_every_steps: 0,
-            label_table: LabelTable::default(),
-            metadata: BTreeMap::new(),
-            peers: Arc::new(Alone),
-        })
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,13 +65,13 @@ pub struct Trainer {
     pub(crate) setup: Setup,
     pub(crate) model: Sam2,
     /// Where gradients of checkpointed blocks are left.
-    aside: Option<Aside>,
+    pub(crate) aside: Option<Aside>,
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
     pub(crate) ema: Option<Ema>,
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// What the lesion head has to answer, where it is trained.
-    head: Option<DenseTarget>,
+    pub(crate) head: Option<DenseTarget>,
     pub(crate) folder: RunFolder,
     pub(crate) progress: Progress,
     callbacks: Vec<Box<dyn Callback>>,
@@ -157,7 +96,7 @@ impl Trainer {
         let optimizer = AdamW::new(vars.clone(), setup.recipe.adamw());
         let decay = setup.recipe.ema_decay;
         let ema = if decay > 0.0 { Some(Ema::new(vars.iter(), decay)?) } else { None };
-        let items = items_of(&setup).per_epoch(&setup.train);
+        let items = setup.items().per_epoch(&setup.train);
         let steps_per_epoch = setup.recipe.steps_per_epoch(items, setup.peers.count());
         let schedule = setup.recipe.schedule(steps_per_epoch);
         let head = model.lesion_head().filter(|_| setup.recipe.trains_head());
@@ -276,57 +215,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// One optimiser step on `items` items, of which `samples` are this process's own; the
-    /// gradients of its batches are averaged.
-    pub(crate) fn step(&mut self, samples: &[Sample], items: usize) -> Result<StepRecord> {
-        let mut losses = Losses::default();
-        let mut sum: Option<Gradients> = None;
-        for batch in samples.chunks(self.setup.recipe.batch_size) {
-            let share = batch.len() as f64 / items as f64;
-            let gradients = self.gradients_of(batch, &mut losses)?.scaled(share)?;
-            sum = Some(match sum {
-                None => gradients,
-                Some(sum) => sum.plus(gradients)?,
-            });
-        }
-        let mut drawn = vec![0.0; 256];
-        let asked = samples.iter().flat_map(|sample| &sample.prompts);
-        asked.for_each(|prompt| drawn[usize::from(prompt.label)] += 1.0);
-        drawn[0] = 0.0; // questions about nothing
-        let gradients = self.together(sum, &mut losses, &mut drawn)?;
-        let loss = losses.prompts;
-        self.require_finite("the training loss", loss.total())?;
-        self.require_finite("the lesion head's loss", losses.head.total())?;
-        let lr = self.schedule.at(self.progress.steps_done);
-        let gradient_norm = self.update(gradients, lr)?;
-        self.count(items, &drawn, losses);
-        Ok(StepRecord {
-            step: self.progress.steps_done,
-            epoch: self.progress.epochs_done + 1,
-            loss: loss.total(),
-            lr,
-            gradient_norm,
-        })
-    }
-
-    /// The sums of this step over all processes.
-    fn together(
-        &self,
-        own: Option<Gradients>,
-        losses: &mut Losses,
-        drawn: &mut [f64],
-    ) -> Result<Gradients> {
-        let own = own.unwrap_or_else(|| Gradients::none(self.parameters.len()));
-        let peers = &*self.setup.peers;
-        if peers.count() == 1 {
-            return Ok(own);
-        }
-        losses.prompts.sum_over(peers);
-        losses.head.sum_over(peers);
-        peers.sum_f64(drawn);
-        Ok(own.sum_over(self.parameters.iter().map(|(_, var)| var), peers)?)
-    }
-
     /// Whether one of the processes was asked to stop: all of them stop after the same step.
     pub(crate) fn asked_to_stop(&self) -> bool {
         let mut asked = [f64::from(u8::from(ild_cli::interrupted()))];
@@ -337,62 +225,6 @@ impl Trainer {
     /// Whether this process is the one that writes the files.
     pub(crate) fn writes(&self) -> bool {
         self.setup.peers.rank() == 0
-    }
-
-    /// Forward and backward pass over one batch; adds its losses to `loss`.
-    fn gradients_of(&self, samples: &[Sample], losses: &mut Losses) -> Result<Gradients> {
-        let batch = Batch::new(samples, self.head.as_ref(), &self.setup.device)?;
-        let mut store = self.objective().backward(&self.model, &batch, losses)?;
-        if let Some(aside) = &self.aside {
-            store.extend(aside.take())?;
-        }
-        Ok(Gradients::take(&mut store, self.parameters.iter())?)
-    }
-
-    fn objective(&self) -> Objective {
-        let recipe = &self.setup.recipe;
-        Objective {
-            scores: !recipe.parity,
-            head_weight: self.head.as_ref().map(|_| recipe.head_weight),
-            head_gradient: recipe.head_gradient,
-        }
-    }
-
-    /// One optimiser step; returns the length of the gradient of SAM 2's own parameters.
-    ///
-    /// The lesion head, whose parameters come last, has its own learning rate on the same schedule
-    /// and its own clipping: it does not touch the other parameters in any way.
-    fn update(&mut self, gradients: Gradients, lr: f64) -> Result<f64> {
-        let names = self.parameters.iter().map(|(name, _)| name);
-        let own = names.take_while(|name| !name.starts_with(lesion_head::PREFIX)).count();
-        let (ours, head) = gradients.split(own);
-        let norm = ours.norm()?;
-        self.require_finite("the gradient", norm)?;
-        let head_norm = head.norm()?;
-        self.require_finite("the lesion head's gradient", head_norm)?;
-        let limit = self.setup.recipe.clip_norm;
-        let clip = |gradients: Gradients, norm: f64| {
-            if limit > 0.0 { gradients.clipped(norm, limit) } else { Ok(gradients) }
-        };
-        let gradients = clip(ours, norm)?.followed_by(clip(head, head_norm)?);
-        let head_lr = lr / self.setup.recipe.lr * self.setup.recipe.head_lr;
-        let rate = |i: usize| if i < own { lr } else { head_lr };
-        self.optimizer.step_each(rate, gradients.as_slice())?;
-        if let Some(ema) = &mut self.ema {
-            ema.update(self.parameters.iter().map(|(_, var)| var))?;
-        }
-        Ok(norm)
-    }
-
-    fn count(&mut self, items: usize, drawn: &[f64], losses: Losses) {
-        self.progress.steps_done += 1;
-        let running = &mut self.progress.running;
-        running.items_done += items;
-        running.loss.merge(losses.prompts);
-        running.head.merge(losses.head);
-        for (label, &times) in (0..=u8::MAX).zip(drawn).filter(|&(_, &times)| times > 0.0) {
-            *running.drawn.entry(label).or_default() += times as usize;
-        }
     }
 
     fn validate(&self) -> Result<Option<Validation>> {
@@ -440,7 +272,7 @@ impl Trainer {
     }
 
     pub(crate) fn items(&self) -> ItemSettings {
-        items_of(&self.setup)
+        self.setup.items()
     }
 
     pub(crate) fn require_finite(&self, what: &str, value: f64) -> Result<()> {
@@ -453,17 +285,6 @@ impl Trainer {
         };
         let (step, epoch) = (self.progress.steps_done + 1, self.progress.epochs_done + 1);
         Err(Error::NotFinite { what: what.to_owned(), value, step, epoch, saved })
-    }
-}
-
-fn items_of(setup: &Setup) -> ItemSettings {
-    ItemSettings {
-        asking: setup.recipe.asking(),
-        image_size: setup.config.image_size,
-        bbox_shift: setup.recipe.bbox_shift,
-        augmentation: setup.recipe.augmentation,
-        seed: setup.seed,
-        threads: setup.loader_threads,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table at the end of a run.
 
 use crate::run::progress::Progress;
-use crate::run::trainer::Setup;
+use crate::run::setup::Setup;
 
 /// Prints the best and the last epoch, Dice of each class and how often it was drawn.
 pub(crate) fn print_summary(progress: &Progress, setup: &Setup) -> crate::error::Result<()> {
