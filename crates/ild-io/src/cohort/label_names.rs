@@ -97,7 +97,7 @@ impl LabelNames {
             return Ok(Self { table, from: Some(mask.to_owned()) });
         }
         let from = mask.with_file_name(format!("{case}.json"));
-        let sidecar = Sidecar::beside(mask, case).unwrap_or_default();
+        let sidecar = Sidecar::beside(mask, case)?.unwrap_or_default();
         if sidecar.broken_table {
             return Err(Refusal::of(from)
                 .expected("under `label_table`, label ids with name and colour")

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use ild_cli::Refusal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::LabelTable;
+use crate::{LabelTable, Result};
 
 /// The parts of a sidecar that other programs act upon.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,10 +26,25 @@ pub struct Sidecar {
 impl Sidecar {
     /// The sidecar of the prediction of `case` in the file `prediction`; `None` when there is none.
     /// A JSON of another kind says nothing.
-    #[must_use]
-    pub fn beside(prediction: &Path, case: &str) -> Option<Self> {
-        let bytes = std::fs::read(prediction.with_file_name(format!("{case}.json"))).ok()?;
-        let value: Value = serde_json::from_slice(&bytes).ok()?;
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read, or is no JSON: it may have said that the ground
+    /// truth had a part in the prediction.
+    pub fn beside(prediction: &Path, case: &str) -> Result<Option<Self>> {
+        let path = prediction.with_file_name(format!("{case}.json"));
+        let refused = |found: String| {
+            Refusal::of(&path)
+                .expected("JSON about the prediction beside it")
+                .found(found)
+                .next("write the prediction again, or take the file away")
+        };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(refused(error.to_string()).into()),
+        };
+        let value: Value =
+            serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
         let prompt = words(&value["prompt"]).or_else(|| words(&value["prompt_source"]));
         let used = [&value["ground_truth_used"], &value["prompt"]["ground_truth_used"]]
             .into_iter()
@@ -36,13 +52,13 @@ impl Sidecar {
         let ground_truth_used = used.or_else(|| prompt.as_deref().map(speaks_of_ground_truth));
         let table = Some(&value["label_table"]).filter(|table| !table.is_null());
         let label_table = table.and_then(|table| LabelTable::deserialize(table).ok());
-        Some(Self {
+        Ok(Some(Self {
             ground_truth_used,
             prompt,
             model: words(&value["model"]),
             broken_table: table.is_some() && label_table.is_none(),
             label_table,
-        })
+        }))
     }
 }
 
@@ -70,27 +86,36 @@ fn words(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn sidecar(text: &str) -> Option<Sidecar> {
+    fn read(text: &str) -> Result<Option<Sidecar>> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.json"), text).unwrap();
         Sidecar::beside(&folder.path().join("a.nii.gz"), "a")
     }
 
+    fn sidecar(text: &str) -> Sidecar {
+        read(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_damaged_one_is_refused_and_a_missing_one_says_nothing() {
+        let error = read(r#"{"prompt": {"ground_truth_used": tr"#).unwrap_err();
+        assert!(error.to_string().contains("a.json"), "{error}");
+        assert_eq!(Sidecar::beside(Path::new("/nowhere/a.nii.gz"), "a").unwrap(), None);
+    }
+
     #[test]
     fn the_typed_field_counts_and_words_only_where_there_is_none() {
-        let used = |text| sidecar(text).unwrap().ground_truth_used;
+        let used = |text| sidecar(text).ground_truth_used;
         let free = r#"{"prompt": {"ground_truth_used": false, "stamp": "no ground truth"}}"#;
         assert_eq!(used(free), Some(false));
         assert_eq!(used(r#"{"prompt": {"stamp": "prompt from ground truth"}}"#), Some(true));
         assert_eq!(used(r#"{"prompt": {"stamp": "automatic prompt"}}"#), Some(false));
         assert_eq!(used("{}"), None);
-        assert!(sidecar("no json").is_none());
     }
 
     #[test]
     fn names_of_labels_travel_in_it() {
         let table = sidecar(r#"{"label_table": {"1": {"name": "Nodule", "color": [1, 2, 3]}}}"#)
-            .unwrap()
             .label_table
             .unwrap();
         assert_eq!(table.name(1), "Nodule");

@@ -50,7 +50,7 @@ impl Provenance {
                 files.insert(&case.reference_file);
                 let Some(path) = &case.prediction_file else { continue };
                 files.insert(path);
-                let stamp = Sidecar::beside(path, &case.case).unwrap_or_default();
+                let stamp = Sidecar::beside(path, &case.case)?.unwrap_or_default();
                 *of_prompts.entry(stamp.prompt.unwrap_or(UNSTATED.to_owned())).or_default() += 1;
                 of_models.extend(stamp.model);
                 if stamp.ground_truth_used == Some(true) {
