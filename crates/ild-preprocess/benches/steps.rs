@@ -2,7 +2,7 @@
 //! windows, resize.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ild_io::Voxels;
+use ild_io::{SlicePieces, Voxels};
 use ild_preprocess::{
     Components, DustLimits, LabelRuns, Neighbours, Scaling, Windowing, positive_percentiles,
     remove_dust, resize_nearest, window_ct,
@@ -60,6 +60,17 @@ fn steps(c: &mut Criterion) {
     });
     group.bench_function("dust, 3-D then 2-D", |b| {
         b.iter(|| remove_dust(black_box(&runs), DustLimits::default()))
+    });
+    // Why the pieces of each slice are found on runs here, and by imageproc only where a slice is
+    // there as pixels.
+    group.bench_function("pieces of each slice, on runs", |b| {
+        b.iter(|| Components::new(black_box(&runs), Neighbours::Slice8))
+    });
+    group.bench_function("pieces of each slice, imageproc", |b| {
+        b.iter(|| {
+            let slices = black_box(&labels).axis_iter(Axis(0));
+            slices.map(|slice| SlicePieces::new(slice).all.len()).sum::<usize>()
+        })
     });
     for (name, voxels) in [("i16", &voxels), ("f32", &float)] {
         for window in ["lung", "rgb"] {
