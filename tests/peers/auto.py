@@ -122,6 +122,7 @@ def nnunet(args, work, splits, budget, out):
     environment = dict(
         os.environ, nnUNet_raw=str(work / "nnunet/raw"), nnUNet_preprocessed=str(work / "nnunet/preprocessed"), nnUNet_results=str(out / "results"),
         nnUNet_n_proc_DA="0", nnUNet_compile="f", OMP_NUM_THREADS=str(args.workers),
+        OMP_WAIT_POLICY="PASSIVE",  # threads that spin while they wait would spend its budget
     )
     peer = lambda step, *more: [sys.executable, "-W", "ignore", __file__, "--peer", step, "--work", work, "--out", out, "--threads", args.workers, *more]
     if not (work / "nnunet/ready").exists():
