@@ -87,9 +87,6 @@ impl Settings {
     pub fn table(&self, name: &str) -> Table {
         let raw = self.tables.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
         let filled = raw.into_iter().map(|(key, value)| (key, self.filled(value, MOST_STEPS)));
-        let says_something = |value: &Value| {
-            value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty())
-        };
         filled.filter(|(_, value)| says_something(value)).collect()
     }
 
@@ -162,6 +159,11 @@ impl Settings {
     pub fn to_toml(&self) -> anyhow::Result<String> {
         Ok(toml::to_string_pretty(&self.tables)?)
     }
+}
+
+/// Whether a setting is more than an empty text or list, which switches a default off.
+pub fn says_something(value: &Value) -> bool {
+    value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty())
 }
 
 fn hyphened(table: Table) -> impl Iterator<Item = (String, Value)> {

@@ -6,11 +6,11 @@ use anyhow::bail;
 use ild_cli::Usage;
 use toml::Value;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, says_something};
 use crate::stage;
 
 /// What follows from the folds, so that nobody else can say it.
-const DECIDED: [&str; 15] = [
+const DECIDED: [&str; 11] = [
     "nii-to-npz.folds",
     "nii-to-npz.fold-tests",
     "nii-to-npz.splits",
@@ -22,11 +22,11 @@ const DECIDED: [&str; 15] = [
     "evaluate.pred",
     "evaluate.gt",
     "evaluate.automatic",
-    "evaluate.baseline",
-    "evaluate.other-box",
-    "evaluate.empty-box",
-    "evaluate.healthy",
 ];
+/// Experiments of a single split that a cross-validation leaves out: wrong boxes, untrained weights,
+/// other patients.
+const LEFT_OUT: [&str; 4] =
+    ["evaluate.baseline", "evaluate.healthy", "evaluate.other-box", "evaluate.empty-box"];
 /// Tables of what all folds share.
 const SHARED: [&str; 2] = ["phantom", "nii-to-npz"];
 
@@ -42,14 +42,24 @@ impl Folds {
     pub fn new(settings: &Settings, count: u16) -> anyhow::Result<Self> {
         let sample = Settings::load(None, &[])?;
         for name in DECIDED {
-            let (table, key) = split(name);
-            if settings.raw(table, key) != sample.raw(table, key) {
+            if own(settings, &sample, name) {
                 bail!(Usage(format!(
-                    "{name}: cross-validate decides it itself, fold by fold; leave it out"
+                    "{name}: cross-validate decides it itself, fold by fold; leave it out (--set \
+                     {name}= takes back what a file says)"
                 )));
             }
         }
+        for name in LEFT_OUT.into_iter().filter(|name| own(settings, &sample, name)) {
+            tracing::warn!(
+                "{name} is left out: it belongs to a single split (cargo xtask pipeline)"
+            );
+        }
         let mut whole = settings.clone();
+        for (table, key) in DECIDED.into_iter().filter_map(|name| name.split_once('.')) {
+            // What the user took back stands as it does in the sample.
+            let usual = sample.raw(table, key).cloned();
+            whole.put(table, key, usual.unwrap_or_else(|| Value::String(String::new())));
+        }
         whole.put("nii-to-npz", "folds", i64::from(count));
         whole.put("nii-to-npz", "fold-tests", true);
         Ok(Self { whole, count })
@@ -150,15 +160,17 @@ impl Folds {
     }
 }
 
-/// Wrong boxes and untrained weights are the sample's own experiments, not a user's patients.
 fn without_comparisons(settings: &mut Settings) {
-    for key in ["baseline", "healthy", "other-box", "empty-box"] {
-        settings.put("evaluate", key, String::new());
+    for (table, key) in LEFT_OUT.into_iter().filter_map(|name| name.split_once('.')) {
+        settings.put(table, key, String::new());
     }
 }
 
-fn split(name: &str) -> (&str, &str) {
-    name.split_once('.').unwrap_or((name, ""))
+/// Whether the user says something by the setting `name` that the sample does not.
+fn own(settings: &Settings, sample: &Settings, name: &str) -> bool {
+    let (table, key) = name.split_once('.').unwrap_or((name, ""));
+    let said = settings.raw(table, key).filter(|value| says_something(value));
+    said.is_some() && said != sample.raw(table, key)
 }
 
 fn text(path: &Path) -> Value {
@@ -209,8 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_the_folds_cannot_be_set() {
+    fn what_follows_from_the_folds_cannot_be_set_and_can_be_taken_back() {
         let error = Folds::new(&settings(&["infer.input=npz"]), 5).err().unwrap();
         assert!(format!("{error:#}").contains("infer.input: cross-validate decides it itself"));
+        let back = ["nii-to-npz.splits=a.json", "nii-to-npz.splits=", "infer-auto.cases-of="];
+        let fold = Folds::new(&settings(&back), 5).unwrap().settings_of(1).unwrap();
+        let cases = fold.text("infer-auto", "cases-of").unwrap();
+        assert!(cases.ends_with("npz/fold_1/npz_test"), "{cases}");
     }
 }
