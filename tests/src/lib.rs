@@ -1,5 +1,7 @@
 //! What the tests of the whole pipeline share: running it, and counting again what it reports.
 
+pub mod faults;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -60,6 +60,15 @@ fn skipped(text: &str) -> String {
     summary
 }
 
+/// The long form of the fault tests.
+pub fn soak(minutes: f64) -> anyhow::Result<()> {
+    build_programs()?;
+    // SAFETY: no other thread of this program reads the environment.
+    unsafe { std::env::set_var("ILD_SOAK_MINUTES", minutes.to_string()) };
+    let rest = ["soak", "--ignored", "--nocapture"].map(str::to_owned);
+    cargo(&["test", "--release", "--workspace", "--test", "reliability", "--"], &rest)
+}
+
 /// Benches.
 pub fn bench(rest: &[String]) -> anyhow::Result<()> {
     cargo(&["bench", "--workspace"], rest)

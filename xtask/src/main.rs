@@ -70,6 +70,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// Kill the programs at every moment of their writing and at random, and compare with
+    /// undisturbed runs (docs/reliability.md).
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 10.0, value_name = "N")]
+        minutes: f64,
+    },
     /// Format, lints, tests, docs and crate arrows: what has to be green before a change lands.
     Check,
     /// Time a part against its peers in Python (scripts in tests/peers), or run the workspace's own
@@ -105,9 +112,12 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
+    // As the user sees it, from where he is.
+    let config = cli.common.config.as_deref().map(std::path::absolute).transpose()?;
     std::env::set_current_dir(workspace_root()).context("the workspace folder is gone")?;
     let (task, args) = match &cli.task {
         Task::Test { rest } => return cargo::test(rest),
+        Task::Soak { minutes } => return cargo::soak(*minutes),
         Task::Check => return cargo::check(),
         Task::Bench(args) => return peers::bench(args, &cli.common),
         Task::CudaEnv(args) => return cuda_env::cuda_env(args),
@@ -121,7 +131,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Task::CrossValidate { run, .. } => ("cross-validate", run),
         Task::Settings(args) => ("settings", args),
     };
-    let settings = settings::Settings::load(cli.common.config.as_deref(), &args.set)?;
+    let settings = settings::Settings::load(config.as_deref(), &args.set)?;
     if task == "settings" {
         ild_cli::say(settings.to_toml()?.trim_end())?;
         return Ok(());

@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use ild_cli::{Common, Interrupted, Usage, flags_of_table};
+use ild_cli::{Common, FolderLock, Interrupted, Usage, flags_of_table};
 use toml::Table;
 
 use crate::settings::{SHARED, Settings};
 use crate::stage::{self, Stage};
-use crate::stamp::{Stamp, State};
+use crate::stamp::{self, Stamp};
 use crate::{cargo, child};
 
 /// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints
@@ -34,6 +34,10 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
             ild_cli::say(plan.line())?;
         }
         return Ok(());
+    }
+    let _held = FolderLock::hold(&folder)?;
+    for hidden in [".stages", "reports"].map(|name| folder.join(name)) {
+        ild_cli::sweep_temporary(&hidden).with_context(|| hidden.display().to_string())?;
     }
     ild_cli::write_bytes_atomic(&folder.join("settings.toml"), settings.to_toml()?.as_bytes())?;
 
@@ -89,7 +93,6 @@ struct Plan {
     program: PathBuf,
     flags: Vec<String>,
     common: Vec<String>,
-    reads: Vec<PathBuf>,
     writes: Vec<PathBuf>,
     settings: Table,
 }
@@ -119,7 +122,6 @@ impl Plan {
         common_flags.extend((0..common.verbose).map(|_| "--verbose".to_owned()));
         let program = programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         Ok(Self {
-            reads: stage.reads(&table),
             writes: stage.writes(&table),
             stage,
             program,
@@ -157,22 +159,22 @@ impl Plan {
 
     /// Seconds it took, or `None` when there was nothing to do.
     fn run(&self, folder: &Path, force: bool) -> anyhow::Result<Option<f64>> {
-        let stamp_file = Stamp::path(folder, &self.stage.table);
-        let stamp = Stamp::begin(&self.flags, &self.reads);
-        let state = stamp.state(&stamp_file, &self.writes);
-        if state == State::Done && !force {
-            return Ok(None);
+        let stamp_file = stamp::path(folder, &self.stage.table);
+        let mark = stamp::mark_path(folder, &self.stage.table);
+        match Stamp::outdated(&stamp_file, &self.flags) {
+            None if !force => return Ok(None),
+            why => tracing::debug!("{}: {}", self.stage.table, why.as_deref().unwrap_or("--force")),
         }
-        stamp.save(&stamp_file)?;
+        ild_cli::outputs::remove(&stamp_file)?;
+        ild_cli::Mark::take(&mark)?;
         let mut command = Command::new(&self.program);
         command.args(&self.flags).args(&self.common);
         command.arg(format!(
             "--report={}",
             folder.join("reports").join(format!("{}.json", self.stage.table)).display()
         ));
-        if force || (state == State::Stale && !self.stage.keeps_records) {
-            command.arg("--force");
-        }
+        command.args(&self.stage.flags).env(ild_cli::MARK, &mark);
+        command.args(force.then_some("--force"));
         let started = Instant::now();
         let status = child::run(&mut command, ild_cli::interrupted)
             .with_context(|| self.program.display().to_string())?;
@@ -189,7 +191,7 @@ impl Plan {
                 code.map_or("a signal".into(), |code| format!("exit code {code}"))
             ),
         }
-        stamp.finish(&self.writes).save(&stamp_file)?;
+        Stamp::keep(&stamp_file, &self.flags, &mark)?;
         Ok(Some(started.elapsed().as_secs_f64()))
     }
 
@@ -206,8 +208,18 @@ fn typed(common: &Common) -> Table {
     if let Some(workers) = common.workers {
         table.insert("workers".into(), i64::from(workers).into());
     }
+    // A stage that has a seed of its own keeps it.
+    if seed_was_typed() {
+        table.insert("seed".into(), (common.seed as i64).into());
+    }
     if common.device != ild_cli::DeviceChoice::default() {
         table.insert("device".into(), common.device.to_string().into());
     }
     table
+}
+
+/// The flag has a default, so its value does not tell.
+fn seed_was_typed() -> bool {
+    std::env::args_os()
+        .any(|arg| arg.to_str().is_some_and(|arg| arg == "--seed" || arg.starts_with("--seed=")))
 }

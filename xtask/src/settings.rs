@@ -45,6 +45,13 @@ impl Settings {
         for set in sets {
             settings.set(set)?;
         }
+        let output = settings.output();
+        if output.contains(',') {
+            bail!(Usage(format!(
+                "pipeline.output: expected a folder without a comma, which separates entries of \
+                 lists, found `{output}`"
+            )));
+        }
         Ok(settings)
     }
 

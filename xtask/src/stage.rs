@@ -29,10 +29,9 @@ pub struct Stage {
     if_made: Vec<String>,
     /// Runs only where this stage runs.
     with: Option<String>,
-    /// Whether the program sees by itself what of its output is still true, so that it need not be
-    /// told to start over when an input has changed.
+    /// Flags that the program always gets: what to do where its output is of another run.
     #[serde(default)]
-    pub keeps_records: bool,
+    pub flags: Vec<String>,
     /// `TABLE.KEY` → values with which the stage cannot work and is left out.
     #[serde(default)]
     not_with: BTreeMap<String, Vec<String>>,
@@ -83,7 +82,7 @@ impl Stage {
     }
 
     /// Paths the stage reads under these settings.
-    pub fn reads(&self, settings: &Table) -> Vec<PathBuf> {
+    fn reads(&self, settings: &Table) -> Vec<PathBuf> {
         let optional = self.if_made.iter().filter(|key| !self.reads.contains(key));
         self.reads.iter().chain(optional).flat_map(|key| paths(settings.get(key))).collect()
     }
@@ -99,12 +98,17 @@ impl Stage {
     }
 }
 
-/// A setting's paths; of `NAME=PATH` entries, the path.
+/// A setting's paths: each entry as it is, and of one that may be `NAME=PATH` also the path.
 fn paths(value: Option<&Value>) -> Vec<PathBuf> {
-    let one = |text: &str| PathBuf::from(text.rsplit_once('=').map_or(text, |(_, path)| path));
+    let both = |text: &str| {
+        let named = text.split_once('=').map(|(_, path)| PathBuf::from(path));
+        [Some(PathBuf::from(text)), named].into_iter().flatten().collect::<Vec<_>>()
+    };
     match value {
-        Some(Value::String(text)) => vec![one(text)],
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(one).collect(),
+        Some(Value::String(text)) => both(text),
+        Some(Value::Array(items)) => {
+            items.iter().filter_map(Value::as_str).flat_map(both).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -185,7 +189,7 @@ fn is_there(path: &Path, running: &[(Stage, Table)], all: &[(Stage, Table)]) -> 
     made_by(running) || (!made_by(all) && path.exists())
 }
 
-/// Every file below `path` (or `path` itself), sorted, so that its state can be compared later.
+/// Every file below `path` (or `path` itself), sorted.
 pub fn files_below(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![path.to_path_buf()];

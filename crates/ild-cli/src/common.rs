@@ -41,6 +41,11 @@ pub struct Common {
     #[arg(long, global = true, help_heading = "Common options")]
     #[serde(skip)]
     pub force: bool,
+    /// Also write over files that no ild program wrote, or that were changed since. Never over an
+    /// input.
+    #[arg(long, global = true, help_heading = "Common options")]
+    #[serde(skip)]
+    pub overwrite_foreign: bool,
     /// Only errors and results.
     #[arg(short, long, global = true, help_heading = "Common options", conflicts_with = "verbose")]
     #[serde(skip)]
@@ -113,6 +118,16 @@ impl Serialize for DeviceChoice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// What to do where the output folder holds a run of other settings or data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum IfOther {
+    /// Say so and stop.
+    #[default]
+    Refuse,
+    /// Take it away and begin again.
+    StartOver,
 }
 
 /// Form of the log lines.

@@ -2,42 +2,17 @@
 //! summary all the same.
 //!
 //! One small JSON per item in a hidden folder of the output, written after the item's files. An
-//! item is finished when its record names the same settings and the same inputs (path, size, time
-//! of change) and its files are there in full.
+//! item is finished when its record names the same settings and its inputs hold the same bytes
+//! ([`Stamp`]), and its files are there in full.
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::FileError;
-
-/// A file as it was when it was read or written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Where.
-    pub path: PathBuf,
-    /// Bytes.
-    pub bytes: u64,
-    /// Time of the last change, nanoseconds since 1970.
-    pub changed_ns: u64,
-}
-
-impl Stamp {
-    /// The file now; `None` when it is not there.
-    #[must_use]
-    pub fn of(path: &Path) -> Option<Self> {
-        let meta = std::fs::metadata(path).ok()?;
-        let changed = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self {
-            path: path.to_owned(),
-            bytes: meta.len(),
-            changed_ns: changed.as_nanos() as u64,
-        })
-    }
-}
+use crate::inputs::changed_while_read;
+use crate::{FileError, Stamp, inputs, outputs};
 
 /// What an item was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,13 +24,34 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of `inputs` as they are now.
+    /// The key of `inputs` as they are now; each counts as read.
     #[must_use]
     pub fn new(settings: &Value, inputs: &[&Path]) -> Self {
+        inputs.iter().for_each(|path| inputs::note(path));
         Self {
             settings: settings.clone(),
             inputs: inputs.iter().filter_map(|path| Stamp::of(path)).collect(),
         }
+    }
+
+    /// The same with the content of each file, to be kept: called before the item is made.
+    #[must_use]
+    pub fn hashed(self) -> Self {
+        let hashed = |stamp: Stamp| if stamp.content.is_some() { stamp } else { stamp.hashed() };
+        Self { inputs: self.inputs.into_iter().map(hashed).collect(), ..self }
+    }
+
+    /// Whether `now` stands for the same settings and the same bytes.
+    fn same(&self, now: &Self) -> bool {
+        self.settings == now.settings
+            && self.inputs.len() == now.inputs.len()
+            && self.inputs.iter().zip(&now.inputs).all(|(then, now)| then.same_content(now))
+    }
+
+    /// The first input that is not what it was when the key was made.
+    fn changed(&self) -> Option<&Path> {
+        let same = |stamp: &&Stamp| Stamp::of(&stamp.path).is_some_and(|now| stamp.untouched(&now));
+        self.inputs.iter().find(|stamp| !same(stamp)).map(|stamp| stamp.path.as_path())
     }
 }
 
@@ -107,7 +103,20 @@ impl Records {
         let there = |(path, bytes): &(PathBuf, u64)| {
             std::fs::metadata(self.output.join(path)).is_ok_and(|meta| meta.len() == *bytes)
         };
-        (record.key == *key && record.files.iter().all(there)).then_some(record)
+        if !record.key.same(key) || !record.files.iter().all(there) {
+            return None;
+        }
+        record.files.iter().for_each(|(path, _)| outputs::note(&self.output.join(path), true));
+        Some(record)
+    }
+
+    /// The first input of `item`, as its record has it, that holds other bytes now: what was made
+    /// from it is out of date.
+    #[must_use]
+    pub fn outdated(&self, item: &str) -> Option<PathBuf> {
+        let record: Record<Value> = self.read(item)?;
+        let other = |stamp: &Stamp| stamp.path.is_file() && !stamp.still_true();
+        record.key.inputs.into_iter().find(other).map(|stamp| stamp.path)
     }
 
     /// The items that have a record, true or not, by name.
@@ -125,20 +134,22 @@ impl Records {
     /// not be found there if that fails. Returns whether there was any.
     ///
     /// # Errors
-    /// When a file cannot be removed.
+    /// When a file cannot be removed, or was changed by somebody since: then nothing is.
     pub fn take_away(&self, item: &str) -> Result<bool, FileError> {
         let Some(record) = self.read::<Value>(item) else { return Ok(false) };
-        let files = record.files.iter().map(|(path, _)| self.output.join(path));
-        for path in files.chain([self.path(item)]).filter(|path| path.is_file()) {
-            std::fs::remove_file(&path).map_err(FileError::at(&path, "removed"))?;
-        }
+        let files: Vec<PathBuf> =
+            record.files.iter().map(|(path, _)| self.output.join(path)).collect();
+        files.iter().try_for_each(|path| outputs::may_remove(path))?;
+        // The record last: until then it says whose the rest is. The file written last first.
+        files.iter().rev().try_for_each(|path| outputs::remove(path))?;
+        self.forget(item)?;
         Ok(true)
     }
 
     /// Notes that `item` is finished; `files` are below the output folder.
     ///
     /// # Errors
-    /// When the record cannot be written.
+    /// When an input changed while the item was made, or the record cannot be written.
     pub fn write<T: Serialize>(
         &self,
         item: &str,
@@ -146,14 +157,17 @@ impl Records {
         files: &[PathBuf],
         facts: T,
     ) -> Result<Record<T>, FileError> {
+        let path = self.path(item);
+        if let Some(changed) = key.changed() {
+            return Err(FileError::at(&path, "written")(changed_while_read(changed)));
+        }
         let size =
             |path: &PathBuf| std::fs::metadata(self.output.join(path)).map_or(0, |meta| meta.len());
         let record = Record {
-            key,
+            key: key.hashed(),
             files: files.iter().map(|path| (path.clone(), size(path))).collect(),
             facts,
         };
-        let path = self.path(item);
         let bytes = serde_json::to_vec(&record).map_err(FileError::at(&path, "written"))?;
         crate::write_bytes_atomic(&path, &bytes)?;
         Ok(record)
@@ -164,13 +178,7 @@ impl Records {
     /// # Errors
     /// When the record is there and cannot be removed.
     pub fn forget(&self, item: &str) -> Result<(), FileError> {
-        let path = self.path(item);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileError::at(&path, "removed")(error))
-            }
-            _ => Ok(()),
-        }
+        outputs::remove(&self.path(item))
     }
 }
 
@@ -183,20 +191,38 @@ mod tests {
         let output = tempfile::tempdir().unwrap();
         let input = output.path().join("in");
         std::fs::write(&input, b"1").unwrap();
-        std::fs::write(output.path().join("out"), b"22").unwrap();
+        let out = output.path().join("out");
+        crate::write_bytes_atomic(&out, b"22").unwrap();
         let records = Records::new(output.path(), "stage");
         let key = |settings: i32| Key::new(&settings.into(), &[&input]);
         assert!(records.finished::<u8>("a", &key(1)).is_none());
         records.write("a", key(1), &["out".into()], 5u8).unwrap();
         assert_eq!(records.finished::<u8>("a", &key(1)).unwrap().facts, 5);
         assert!(records.finished::<u8>("a", &key(2)).is_none(), "other settings");
-        std::fs::write(output.path().join("out"), b"2").unwrap();
+        std::fs::write(&out, b"2").unwrap();
         assert!(records.finished::<u8>("a", &key(1)).is_none(), "output cut short");
-        std::fs::write(output.path().join("out"), b"22").unwrap();
-        std::fs::write(&input, b"12").unwrap();
+        assert!(records.take_away("a").unwrap_err().is_refusal() && out.exists(), "by somebody");
+        std::fs::remove_file(&out).unwrap();
+        crate::write_bytes_atomic(&out, b"22").unwrap();
+        std::fs::write(&input, b"2").unwrap();
         assert!(records.finished::<u8>("a", &key(1)).is_none(), "input changed");
+        assert_eq!(records.outdated("a"), Some(input.clone()));
+        std::fs::write(&input, b"1").unwrap();
+        assert!(records.finished::<u8>("a", &key(1)).is_some(), "the same bytes again");
         assert_eq!(records.items(), ["a"]);
         assert!(records.take_away("a").unwrap() && !records.take_away("a").unwrap());
         assert!(!output.path().join("out").exists() && records.items().is_empty());
+    }
+
+    #[test]
+    fn an_item_whose_input_changes_while_it_is_made_is_not_finished() {
+        let output = tempfile::tempdir().unwrap();
+        let input = output.path().join("in");
+        std::fs::write(&input, b"1").unwrap();
+        let records = Records::new(output.path(), "stage");
+        let key = Key::new(&Value::Null, &[&input]).hashed();
+        std::fs::write(&input, b"other").unwrap();
+        let error = records.write("a", key, &[], 5u8).unwrap_err();
+        assert!(error.is_refusal() && records.items().is_empty());
     }
 }

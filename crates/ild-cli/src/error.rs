@@ -83,6 +83,12 @@ impl FileError {
     ) -> impl Fn(E) -> Self {
         move |source| Self { path: path.to_owned(), what, source: source.into() }
     }
+
+    /// Whether what lies there is at fault (somebody else's file), rather than the machine.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.source.is::<Refusal>()
+    }
 }
 
 impl std::fmt::Display for FileError {

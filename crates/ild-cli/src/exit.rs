@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{Common, allocator, config, interrupt, log};
+use crate::mark::{MARK, Mark};
+use crate::report::may_report;
+use crate::{Common, Refusal, allocator, config, inputs, interrupt, log, outputs};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,8 @@ fn start<C: Parser>(
     rejects: fn(&(dyn Error + 'static)) -> bool,
 ) -> ExitCode {
     allocator::keep_freed_memory();
+    let version = command.get_version().unwrap_or_default().to_owned();
+    outputs::of_program(command.get_name());
     let cli = match command
         .try_get_matches_from(args)
         .and_then(|matches| C::from_arg_matches(&matches))
@@ -120,8 +124,13 @@ fn start<C: Parser>(
     use_threads(flags.threads());
     log::init(flags);
     interrupt::install();
+    if flags.overwrite_foreign {
+        outputs::allow_foreign();
+    }
+    let report = flags.report.as_deref().map_or(Ok(()), may_report);
 
-    match run(cli) {
+    match report.map_err(anyhow::Error::new).and_then(|()| run(cli)).and_then(|()| finish(&version))
+    {
         Ok(()) => code(Exit::Ok),
         Err(error) => {
             print_error(&error);
@@ -130,16 +139,29 @@ fn start<C: Parser>(
     }
 }
 
+/// Looks whether every file read still is what it was, and writes the mark where one is asked for.
+fn finish(version: &str) -> anyhow::Result<()> {
+    inputs::require_unchanged()?;
+    if let Some(path) = std::env::var_os(MARK) {
+        Mark::of_this_process(version).write(path.as_ref())?;
+    }
+    Ok(())
+}
+
 fn kind(error: &anyhow::Error, rejects: fn(&(dyn Error + 'static)) -> bool) -> Exit {
     if error.chain().any(|cause| cause.is::<Interrupted>()) {
         Exit::Interrupted
     } else if error.chain().any(|cause| cause.is::<Usage>()) {
         Exit::Usage
-    } else if error.chain().any(|cause| cause.is::<Rejected>() || rejects(cause)) {
+    } else if error.chain().any(|cause| is_rejection(cause) || rejects(cause)) {
         Exit::Rejected
     } else {
         Exit::Failed
     }
+}
+
+fn is_rejection(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<Rejected>() || cause.is::<Refusal>()
 }
 
 /// `--help` and `--version` come as errors too; their code is 0.

@@ -20,13 +20,39 @@ impl FolderLock {
     /// # Errors
     /// When the folder cannot be made or written to; names it.
     pub fn take(folder: &Path) -> Result<Option<Self>, FileError> {
-        let path: PathBuf = folder.join(NAME);
+        Self::locked(folder, NAME, File::try_lock)
+    }
+
+    /// [`FolderLock::take`], an error when another run has it.
+    ///
+    /// # Errors
+    /// As [`FolderLock::take`].
+    pub fn hold(folder: &Path) -> Result<Self, FileError> {
+        Self::take(folder)?.ok_or_else(|| in_use(folder))
+    }
+
+    /// Takes `share` of a folder that several runs write to, each its own part.
+    ///
+    /// # Errors
+    /// When another run has the folder for itself, or the same share; as [`FolderLock::take`].
+    pub fn hold_share(folder: &Path, share: &str) -> Result<[Self; 2], FileError> {
+        let common = Self::locked(folder, NAME, File::try_lock_shared)?;
+        let own = Self::locked(folder, &format!("{NAME}-{share}"), File::try_lock)?;
+        common.zip(own).map(|(common, own)| [common, own]).ok_or_else(|| in_use(folder))
+    }
+
+    fn locked(
+        folder: &Path,
+        name: &str,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, FileError> {
+        let path: PathBuf = folder.join(name);
         let open = || -> io::Result<File> {
             std::fs::create_dir_all(folder)?;
             File::options().create(true).truncate(false).write(true).open(&path)
         };
         let file = open().map_err(FileError::at(folder, "written"))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             // Some network file systems have no locks; working without one is better than not
@@ -37,6 +63,11 @@ impl FolderLock {
             }
         }
     }
+}
+
+fn in_use(folder: &Path) -> FileError {
+    let why = "another run is writing into this folder; wait for it, or give another --output";
+    FileError::at(folder, "written")(why)
 }
 
 #[cfg(test)]
@@ -52,5 +83,18 @@ mod tests {
         assert!(FolderLock::take(&inside).unwrap().is_none());
         drop(held);
         assert!(FolderLock::take(&inside).unwrap().is_some());
+    }
+
+    #[test]
+    fn shares_go_together_and_not_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderLock::hold_share(folder.path(), "0-of-2").unwrap();
+        let second = FolderLock::hold_share(folder.path(), "1-of-2").unwrap();
+        assert!(FolderLock::hold_share(folder.path(), "1-of-2").is_err());
+        assert!(FolderLock::hold(folder.path()).is_err());
+        drop((first, second));
+        let whole = FolderLock::hold(folder.path()).unwrap();
+        assert!(FolderLock::hold_share(folder.path(), "0-of-2").is_err());
+        drop(whole);
     }
 }

@@ -9,7 +9,15 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{FileError, peak_memory_bytes};
+use crate::{FileError, Refusal, outputs, peak_memory_bytes};
+
+/// In whose name run records are written: whichever program comes next may replace one.
+const KIND: &str = "run-record";
+
+/// Refuses a place for a run record where something else lies; worth knowing before the work.
+pub(crate) fn may_report(path: &Path) -> Result<(), Refusal> {
+    outputs::in_the_name_of(KIND, || outputs::may_write(path))
+}
 
 /// The record of one run, written at its end.
 pub struct RunReport {
@@ -76,7 +84,7 @@ impl RunReport {
         let Some(path) = path else { return Ok(()) };
         self.set("seconds", self.started.elapsed().as_secs_f64());
         self.set("peak_memory_bytes", peak_memory_bytes());
-        crate::write_json_atomic(path, &self.fields)
+        outputs::in_the_name_of(KIND, || crate::write_json_atomic(path, &self.fields))
     }
 }
 

@@ -89,6 +89,12 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// What the share of the output folder is called.
+    #[must_use]
+    pub fn share(self) -> String {
+        format!("{}-of-{}", self.index, self.count)
+    }
+
     /// The cases of this shard; shards of one cohort are disjoint and together complete.
     #[must_use]
     pub fn of<T>(self, cases: Vec<T>) -> Vec<T> {

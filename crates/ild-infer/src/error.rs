@@ -69,8 +69,8 @@ impl Error {
             Self::Model(error) => error.is_rejection(),
             Self::Refused(_) => true,
             Self::Cases { rejected, .. } => *rejected,
-            Self::Write(_)
-            | Self::Interrupted(_)
+            Self::Write(error) => error.is_refusal(),
+            Self::Interrupted(_)
             | Self::EncoderStopped(_)
             | Self::SliceNotPlanned(_)
             | Self::NoFeatures(_) => false,

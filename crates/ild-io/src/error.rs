@@ -56,7 +56,11 @@ impl Error {
     /// Whether the input is at fault (exit code 3), rather than the machine.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::OtherGrid(_))
+        match self {
+            Self::Refused(_) | Self::OtherGrid(_) => true,
+            Self::Write(error) => error.is_refusal(),
+            Self::Io { .. } => false,
+        }
     }
 
     /// [`Error::is_rejection`] for any error in a chain; what the binaries hand to `ild_cli::main`.

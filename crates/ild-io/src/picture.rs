@@ -2,6 +2,7 @@
 //!
 //! No text is drawn; the caption belongs to whoever shows the picture.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -204,7 +205,7 @@ pub fn save_png(path: &Path, picture: &RgbImage) -> Result<()> {
         what: "written",
         source: std::io::Error::other(cause),
     })?;
-    ild_cli::write_bytes_atomic(path, bytes.get_ref())?;
+    ild_cli::write_atomic_unsynced(path, |file| file.write_all(bytes.get_ref()))?;
     Ok(())
 }
 

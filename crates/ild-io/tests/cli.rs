@@ -174,11 +174,11 @@ fn an_existing_output_is_kept_without_force() {
         text(&out.stderr)
             .contains("b.nii.gz: expected a new file, found an existing one; name another output, or overwrite it with --force")
     );
+    let with = |word: &str| ild_io(&["convert".as_ref(), word.as_ref(), &from, &to]).status.code();
+    assert_eq!(with("--force"), Some(3), "it is not ours");
     assert_eq!(fs::read(&to).unwrap(), b"precious");
-    assert_eq!(
-        ild_io(&["convert".as_ref(), "--force".as_ref(), &from, &to]).status.code(),
-        Some(0)
-    );
+    assert_eq!(with("--overwrite-foreign"), Some(0));
+    assert_eq!(with("--force"), Some(0), "now it is");
     assert_eq!(read_volume(&to).unwrap(), read_volume(&from).unwrap());
 }
 
@@ -251,7 +251,8 @@ fn a_full_disk_is_an_error_that_leaves_nothing() {
         .unwrap();
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
     assert!(text(&out.stderr).contains("b.nii: could not be written"), "{}", text(&out.stderr));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| !name.as_encoded_bytes().starts_with(b".ild-files")).count(), 1);
 }
 
 #[test]

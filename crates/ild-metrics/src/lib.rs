@@ -47,7 +47,7 @@ pub use surface::distance_transform::DistanceTransform;
 pub use surface::surfel::{Directed, SurfelDistances};
 pub use surface::surfel_area::surfel_areas_mm2;
 pub use tables::metric::{Better, METRICS, Metric, metric};
-pub use tables::output::{NamedChart, charts, write_evaluation};
+pub use tables::output::{NamedChart, charts, may_write_evaluation, write_evaluation};
 pub use tables::parity::write_parity;
 pub use tables::printed::printed;
 pub use tables::summary::summary;

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ild_cli::{Common, Rejected, RunReport};
+use ild_cli::{Common, FolderLock, Rejected, RunReport};
 use ild_metrics::{
     CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification,
-    QuantifyInput, QuantifySettings, printed, printed_quantification, write_evaluation,
-    write_quantification,
+    QuantifyInput, QuantifySettings, may_write_evaluation, printed, printed_quantification,
+    write_evaluation, write_quantification,
 };
 
 /// How good is a segmentation, and how sure is that?
@@ -48,10 +48,13 @@ fn main() -> ExitCode {
 
 fn evaluate(settings: &EvaluateSettings, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let _held = FolderLock::hold(&settings.output)?;
     ild_cli::sweep_temporary(&settings.output)
         .with_context(|| settings.output.display().to_string())?;
+    may_write_evaluation(&settings.output)?;
     let evaluation = Evaluation::run(settings, common.seed)?;
     let provenance = Provenance::new(&evaluation.cohort, settings, common.seed)?;
+    ild_cli::inputs::require_unchanged()?;
     for path in write_evaluation(&evaluation, settings, &provenance)? {
         report.output(&path);
     }

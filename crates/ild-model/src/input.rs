@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// A regular file (links are followed); folders, pipes and devices are refused before anything can
-/// hang.
+/// A regular file (links are followed), which counts as read ([`ild_cli::inputs`]); folders, pipes
+/// and devices are refused before anything can hang.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
+    ild_cli::inputs::note(path);
     let meta = path.metadata().map_err(Error::unreadable(path))?;
     if !meta.is_file() {
         let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };

@@ -174,6 +174,7 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
         other => other?,
     };
     let weights = Weights::read(&flags.checkpoint)?;
+    weights.require_finite(&flags.checkpoint)?;
     let (mut model, loaded) = Sam2::load(&config, &weights, &device)?;
     model.set_precision(flags.precision)?;
     tracing::info!("{} tensors loaded, {} carried", loaded.loaded.len(), loaded.carried.len());

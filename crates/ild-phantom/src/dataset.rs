@@ -40,6 +40,17 @@ pub struct Settings {
     pub healthy_slices: usize,
 }
 
+/// What becomes of a cohort that is in the folder already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// One of the same settings is kept, another one refused.
+    OnlyTheSame,
+    /// One of the same settings is kept, another one replaced.
+    IfOther,
+    /// It is replaced.
+    Always,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
@@ -49,7 +60,7 @@ fn is_zero(n: &usize) -> bool {
 /// `dataset.json`, `labels.json`, `cohort.json`, and with anything declared free of disease
 /// `healthy.json`, below `folder`.
 ///
-/// Cases that are already there are counted, not made again, unless `force`. `finished` is called
+/// Cases that are already there are counted, not made again, unless `again` says so. `finished` is called
 /// once per case with whether it was made.
 ///
 /// # Errors
@@ -58,12 +69,12 @@ fn is_zero(n: &usize) -> bool {
 pub fn write_cohort(
     folder: &Path,
     settings: Settings,
-    force: bool,
+    again: Again,
     stop: impl Fn() -> bool + Sync,
     finished: impl Fn(bool) + Sync,
 ) -> Result<Option<Cohort>> {
     let _lock = FolderLock::take(folder)?.ok_or_else(|| busy(folder))?;
-    claim(folder, settings, force)?;
+    claim(folder, settings, again)?;
     write_json(
         &folder.join("labels.json"),
         &serde_json::to_value(LabelTable::default()).unwrap_or_default(),
@@ -84,6 +95,7 @@ pub fn write_cohort(
         });
         written.extend(cases.collect::<Result<Vec<_>>>()?);
     }
+    say_changed(folder, &members);
     write_healthy(folder, &members[settings.cases..], &written)?;
     let mut cases: Vec<CaseSummary> = written.into_iter().map(|case| case.summary).collect();
     let healthy = cases.split_off(settings.cases);
@@ -92,15 +104,15 @@ pub fn write_cohort(
     Ok(Some(cohort))
 }
 
-/// Makes `folder` the place of this cohort. Another cohort's cases are refused, or with `force`
-/// removed: two are never mixed.
-fn claim(folder: &Path, settings: Settings, force: bool) -> Result<()> {
+/// Makes `folder` the place of this cohort. Another cohort's cases are refused or removed: two are
+/// never mixed.
+fn claim(folder: &Path, settings: Settings, again: Again) -> Result<()> {
     let path = folder.join(SETTINGS_FILE);
     let wanted = json!({ "generator": GENERATOR, "settings": settings });
     let found: Option<Value> =
         std::fs::read(&path).ok().map(|text| serde_json::from_slice(&text).unwrap_or_default());
     match &found {
-        Some(found) if !force && *found != wanted => {
+        Some(found) if again == Again::OnlyTheSame && *found != wanted => {
             let next = "choose another --output, or pass --force to replace it";
             return Err(Error::rejected(
                 &path,
@@ -109,7 +121,7 @@ fn claim(folder: &Path, settings: Settings, force: bool) -> Result<()> {
                 next,
             ));
         }
-        Some(_) if !force => {}
+        Some(found) if again != Again::Always && *found == wanted => {}
         _ => {
             let before = |key: &str| {
                 found.as_ref().and_then(|found| found["settings"][key].as_u64()).unwrap_or(0)
@@ -119,10 +131,7 @@ fn claim(folder: &Path, settings: Settings, force: bool) -> Result<()> {
             remove_cases(folder, Member::all(ill, settings.healthy.max(before("healthy"))))?;
         }
     }
-    for part in [IMAGES, LABELS, TRUTH] {
-        ild_cli::sweep_temporary(&folder.join(part))
-            .map_err(|source| not_written(folder, source))?;
-    }
+    ild_cli::sweep_temporary(folder).map_err(|source| not_written(folder, source))?;
     write_json(&path, &wanted)
 }
 
@@ -138,12 +147,7 @@ fn not_written(path: &Path, source: io::Error) -> Error {
 fn remove_cases(folder: &Path, members: impl Iterator<Item = Member>) -> Result<()> {
     let of_cases = members.flat_map(|member| case_paths(folder, &member.name()));
     for path in of_cases.chain([folder.join(HEALTHY_FILE)]) {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(not_written(&path, error));
-            }
-            _ => {}
-        }
+        ild_cli::outputs::remove(&path)?;
     }
     Ok(())
 }
@@ -155,6 +159,19 @@ fn case_paths(folder: &Path, case: &str) -> [PathBuf; 3] {
         folder.join(TRUTH).join(format!("{case}.nii.gz")),
         folder.join(LABELS).join(format!("{case}.nii.gz")),
     ]
+}
+
+/// Files of cases that somebody has changed since they were made are kept as they are, and said.
+fn say_changed(folder: &Path, members: &[Member]) {
+    let files = members.iter().flat_map(|member| case_paths(folder, &member.name()));
+    let changed: Vec<PathBuf> = files.filter(|path| !ild_cli::outputs::is_ours(path)).collect();
+    if let [first, ..] = &changed[..] {
+        tracing::warn!(
+            "{} files are not as this program wrote them and are kept, {} first",
+            changed.len(),
+            first.display()
+        );
+    }
 }
 
 /// A case that is on disk.
@@ -172,8 +189,14 @@ fn write_case(folder: &Path, settings: Settings, member: Member) -> Result<Writt
     let case = member.name();
     let paths = case_paths(folder, &case);
     let made = !paths.iter().all(|path| path.is_file());
+    if !made {
+        paths.iter().for_each(|path| ild_cli::outputs::note_finished(path));
+    }
     let [image_path, truth_path, label_path] = paths;
     if made {
+        for path in [&image_path, &truth_path, &label_path] {
+            ild_cli::outputs::may_write(path)?;
+        }
         let Phantom { ct, label, truth, .. } = make(&member, settings.seed, settings.size);
         write_volume(&image_path, &ct)?;
         write_label_map(&truth_path, &truth)?;

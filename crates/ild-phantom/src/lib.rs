@@ -38,7 +38,7 @@ use ndarray::{Array3, Axis, s};
 use rayon::prelude::*;
 
 use annotation::Areas;
-pub use dataset::{Settings, write_cohort};
+pub use dataset::{Again, Settings, write_cohort};
 use disease::zones;
 use draws::Draws;
 use extent::Extent;

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
-use ild_cli::{Common, Interrupted, RunReport, interrupted, progress_bar};
+use ild_cli::{Common, IfOther, Interrupted, RunReport, interrupted, progress_bar};
 use ild_io::LabelTable;
-use ild_phantom::{Settings, write_cohort};
+use ild_phantom::{Again, Settings, write_cohort};
 
 /// Make synthetic chest CTs with interstitial lung disease, and their sparse labels, in nnU-Net's
 /// layout.
@@ -47,6 +47,9 @@ struct Cli {
     /// more slices are thinner.
     #[arg(long, default_value = "60,256,256", value_name = "Z,Y,X")]
     size: Size,
+    /// What to do where the folder holds a cohort of other settings.
+    #[arg(long, value_enum, default_value = "refuse")]
+    if_other: IfOther,
 }
 
 /// Slices, rows, columns.
@@ -91,7 +94,12 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     report.set("settings", settings);
     let bar = progress_bar(patients as u64, "cases");
     let made = AtomicUsize::new(0);
-    let cohort = write_cohort(&cli.output, settings, common.force, interrupted, |new| {
+    let again = match (common.force, cli.if_other) {
+        (true, _) => Again::Always,
+        (false, IfOther::StartOver) => Again::IfOther,
+        (false, IfOther::Refuse) => Again::OnlyTheSame,
+    };
+    let cohort = write_cohort(&cli.output, settings, again, interrupted, |new| {
         made.fetch_add(usize::from(new), Ordering::Relaxed);
         bar.inc(1);
     })?;

@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ild_io::{
     LabelMap, Voxels, read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored,
 };
-use ild_phantom::{Cohort, Settings, generate, generate_healthy, write_cohort};
+use ild_phantom::{Again, Cohort, Settings, generate, generate_healthy, write_cohort};
 use ndarray::{Array3, Axis};
 
 const SMALL: Settings =
     Settings { cases: 3, size: [16, 64, 64], seed: 5, healthy: 0, healthy_slices: 0 };
 
 fn write(folder: &Path, settings: Settings, force: bool) -> ild_io::Result<(Cohort, usize)> {
+    let again = if force { Again::Always } else { Again::OnlyTheSame };
     let made = AtomicUsize::new(0);
     let cohort = write_cohort(
         folder,
         settings,
-        force,
+        again,
         || false,
         |new| {
             made.fetch_add(usize::from(new), Ordering::Relaxed);
@@ -29,13 +30,16 @@ fn write(folder: &Path, settings: Settings, force: bool) -> ild_io::Result<(Coho
     Ok((cohort.expect("not stopped"), made.into_inner()))
 }
 
-/// Contents of every file below `folder`, by relative path.
+/// Contents of every file below `folder`, hidden ones left out, by relative path.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_name().unwrap().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else {
@@ -113,7 +117,9 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     // One thread: the second case is asked for after the first is done.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert!(
-        pool.install(|| write_cohort(stopped.path(), SMALL, false, stop, count)).unwrap().is_none()
+        pool.install(|| write_cohort(stopped.path(), SMALL, Again::OnlyTheSame, stop, count))
+            .unwrap()
+            .is_none()
     );
     assert!(!stopped.path().join("cohort.json").exists());
     assert_eq!(write(stopped.path(), SMALL, false).unwrap().1, 2);

@@ -44,7 +44,8 @@ impl Error {
         match self {
             Self::File(error) => error.is_rejection(),
             Self::Refused(_) => true,
-            Self::Busy(_) | Self::Write(_) | Self::Interrupted(_) => false,
+            Self::Write(error) => error.is_refusal(),
+            Self::Busy(_) | Self::Interrupted(_) => false,
         }
     }
 

@@ -104,7 +104,8 @@ fn strays(cohort: &Cohort, folder: &str) -> usize {
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            found += usize::from(path.file_name().unwrap().to_string_lossy().starts_with(".tmp-"));
+            found +=
+                usize::from(path.file_name().unwrap().to_string_lossy().starts_with(".ild-tmp-"));
             if path.is_dir() {
                 open.push(path);
             }

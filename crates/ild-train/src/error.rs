@@ -99,6 +99,7 @@ impl Error {
         match self {
             Self::File(error) => error.is_rejection(),
             Self::Model(error) => ild_model::Error::rejects(error),
+            Self::Write(error) => error.is_refusal(),
             Self::Checkpoint(_) | Self::NothingToTrainOn { .. } | Self::WrongState { .. } => true,
             _ => false,
         }

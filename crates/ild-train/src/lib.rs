@@ -49,7 +49,6 @@ pub use run::progress::{Best, Progress, RunningEpoch};
 pub use run::recipe::Recipe;
 pub use run::run;
 pub use run::run_folder::RunFolder;
-pub use run::save::require_finite_weights;
 pub use run::setup::Setup;
 pub use run::start::Start;
 pub use run::state::{Header, State, read_state_header, read_state_weights};

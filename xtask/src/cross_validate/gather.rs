@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ild_cli::Rejected;
 
 use super::fold::Folds;
 use crate::stage::files_below;
@@ -20,9 +21,7 @@ const KINDS: [&str; 2] = ["infer", "infer-auto"];
 pub fn gather(folds: &Folds) -> anyhow::Result<()> {
     for kind in KINDS {
         let all = folds.output().join(kind);
-        if all.exists() {
-            fs::remove_dir_all(&all).with_context(|| all.display().to_string())?;
-        }
+        take_links_away(&all)?;
         let there: Vec<u16> =
             folds.each().filter(|fold| folds.folder(*fold).join(kind).is_dir()).collect();
         if there.is_empty() {
@@ -41,6 +40,24 @@ pub fn gather(folds: &Folds) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Empties a folder of links; anything else in it is not of an earlier gathering.
+fn take_links_away(folder: &Path) -> anyhow::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let at = || folder.display().to_string();
+    let entries: Vec<_> = fs::read_dir(folder).with_context(at)?.collect::<Result<_, _>>()?;
+    if let Some(other) = entries.iter().find(|entry| !entry.path().is_symlink()) {
+        bail!(Rejected(format!(
+            "{}: expected links to the predictions of the folds, found something else; choose \
+             another pipeline.output, or move it away",
+            other.path().display()
+        )));
+    }
+    entries.iter().try_for_each(|entry| fs::remove_file(entry.path())).with_context(at)?;
+    fs::remove_dir(folder).with_context(at)
 }
 
 /// Names of the NPZ below a folder.

@@ -66,6 +66,7 @@ impl Engine {
         batch: Option<usize>,
     ) -> Result<Self> {
         let weights = Weights::read(checkpoint)?;
+        weights.require_finite(checkpoint)?;
         let says = Metadata::read(&weights, checkpoint)?;
         let name = model
             .typed

@@ -93,7 +93,8 @@ impl PromptSource {
             Self::File(path) => Ok(from_file(path.clone())),
             Self::Folder(folder) => {
                 let names = FILE_ENDINGS.map(|end| format!("{case}.{end}"));
-                let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+                let mut files = names.iter().map(|name| folder.join(name));
+                let found = files.find(|path| ild_cli::inputs::is_file(path));
                 found.map(from_file).ok_or_else(|| {
                     Error::refused(
                         folder,

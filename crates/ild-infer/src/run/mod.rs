@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ild_cli::{Common, RunReport};
+use ild_cli::{Common, FileError, FolderLock, RunReport, Stamp};
 use ild_io::LabelTable;
 use ild_io::cohort::{Beside, LabelNames, shown};
 use ild_preprocess::cohort::record::{Key, Records};
@@ -36,6 +36,8 @@ pub struct Run {
     labels: Option<LabelTable>,
     cases: Vec<CaseFile>,
     records: Records,
+    /// The weights and the description of the model, as they were before they were read.
+    model_files: Vec<Stamp>,
 }
 
 impl Run {
@@ -49,6 +51,7 @@ impl Run {
         let labels = flags.labels.as_deref().map(LabelTable::read).transpose()?;
         let records = Records::new(&flags.output, "infer");
         note_others(&records, &cases, flags);
+        let model_files = model_files(flags);
         let engine = match (&flags.checkpoint, settings.method) {
             (Some(checkpoint), Method::Model) => Some(Engine::load(
                 checkpoint,
@@ -76,7 +79,24 @@ impl Run {
             let table = labels.clone().or_else(|| weights.cloned()).unwrap_or_default();
             one_file_each(&cases, &table, &flags.output)?;
         }
-        Ok(Self { settings, engine, labels, cases, records })
+        Ok(Self { settings, engine, labels, cases, records, model_files })
+    }
+
+    /// Takes the output folder and sweeps it; all cases are inputs from here on, and no result is
+    /// written over one.
+    fn hold_output(&self) -> Result<Vec<FolderLock>> {
+        let output = self.settings.flags.output.as_path();
+        let held: Vec<FolderLock> = match self.settings.flags.shard {
+            Some(shard) => FolderLock::hold_share(output, &shard.share())?.into(),
+            None => vec![FolderLock::hold(output)?],
+        };
+        if self.settings.flags.shard.is_none() {
+            ild_cli::sweep_temporary(output).map_err(FileError::at(output, "cleaned"))?;
+        }
+        for case in &self.cases {
+            ild_cli::inputs::note(&case.path);
+        }
+        Ok(held)
     }
 
     /// Segments every case that is not finished.
@@ -85,6 +105,7 @@ impl Run {
     /// Only what ends the whole run: the interruption by the user. Failures of cases are in the
     /// summary.
     pub fn go(&self, force: bool, report: &mut RunReport) -> Result<Summary> {
+        let _held = self.hold_output()?;
         if self.settings.flags.prompt.uses_ground_truth() {
             ild_cli::say(
                 "The prompt comes from the ground truth: these results measure the model, they are \
@@ -129,8 +150,13 @@ impl Run {
             tracing::info!("{}: finished before, skipped (--force does it again)", case.id);
             return Ok(Outcome::Skipped(record.facts));
         }
+        let key = key.hashed();
         if self.records.take_away(&case.id)? {
             tracing::info!("{}: an earlier result of other settings is taken away", case.id);
+        }
+        for ending in ["nii.gz", "json"] {
+            let result = self.settings.flags.output.join(format!("{}.{ending}", case.id));
+            ild_cli::outputs::may_write(&result)?;
         }
         let start = Instant::now();
         let progress = ild_cli::progress_bar(0, "slices");
@@ -159,33 +185,28 @@ impl Run {
         Ok(Outcome::Done(facts))
     }
 
-    /// Everything that the result of `case` depends on; its file is hashed once, for the report
-    /// too.
+    /// Everything that the result of `case` depends on.
     fn key(&self, case: &CaseFile, report: &mut RunReport) -> Result<Key> {
         let flags = &self.settings.flags;
         let settings =
-            serde_json::to_value(flags).map_err(ild_cli::FileError::at(&case.path, "recorded"))?;
+            serde_json::to_value(flags).map_err(FileError::at(&case.path, "recorded"))?;
         let truth = self.settings.truth.as_ref().map(|place| place.file(&case.id));
         let mut read: Vec<PathBuf> = vec![case.path.clone()];
-        read.extend(truth.filter(|path| path.is_file()));
+        read.extend(truth.filter(|path| ild_cli::inputs::is_file(path)));
         read.extend(flags.prompt.of_case(&case.id)?.file);
         read.extend(flags.labels.clone());
         let names = read.iter().skip(1).map(|path| Ok(LabelNames::own(path)?.table));
         let names: Vec<_> = names.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-        let hashes = read
-            .iter()
-            .map(|path| Ok(ild_cli::sha256_of_file(path)?))
-            .collect::<Result<Vec<_>>>()?;
-        if let Some(hash) = hashes.first() {
-            report.hashed_input(&case.path, hash);
-        }
+        report.input(&case.path)?;
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
-        let mut of = json!({ "version": RESULT_VERSION, "settings": settings, "inputs": hashes, "weights": weights });
+        let mut of = json!({ "version": RESULT_VERSION, "settings": settings, "weights": weights });
         // Names that masks carry decide their ids, and may stand in a file beside them.
         if !names.is_empty() {
             of["names"] = json!(names);
         }
-        Ok(Key::new(&of, &[]))
+        let mut key = Key::new(&of, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        key.inputs.extend(self.model_files.iter().cloned());
+        Ok(key)
     }
 
     /// Adds what is true of the whole run to its report.
@@ -197,6 +218,13 @@ impl Run {
         report.set("weights", self.engine.as_ref().map(|engine| &engine.origin));
         report.set("trained_window", self.engine.as_ref().and_then(|engine| engine.window));
     }
+}
+
+/// The files that the model comes from, with their content.
+fn model_files(flags: &Settings) -> Vec<Stamp> {
+    let described = flags.model.as_ref().map(PathBuf::from).filter(|path| path.is_file());
+    let files = flags.checkpoint.iter().chain(&described);
+    files.filter_map(|path| Some(Stamp::of(path)?.hashed())).collect()
 }
 
 /// Refuses a table that calls a class otherwise than the weights, which find and name classes by

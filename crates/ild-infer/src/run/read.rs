@@ -62,7 +62,7 @@ impl Context<'_> {
             };
         };
         let file = place.file(&case.id);
-        match file.is_file() {
+        match ild_cli::inputs::is_file(&file) {
             true => Ok(Some(file)),
             false if !needed => Ok(None),
             false => Err(Error::refused(

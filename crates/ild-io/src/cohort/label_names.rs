@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ild_cli::Refusal;
+use ild_cli::{Refusal, inputs};
 use ndarray::{Array, Dimension};
 
 use super::{Sidecar, bare_case};
@@ -45,7 +45,7 @@ impl LabelNames {
                 .into_iter()
                 .flatten()
                 .flat_map(|folder| TABLES.map(|name| folder.join(name)))
-                .find(|path| path.is_file())
+                .find(|path| inputs::is_file(path))
         };
         let Some(path) = given.map(Path::to_owned).or_else(near) else {
             return Ok(Self::default());
@@ -73,7 +73,8 @@ impl LabelNames {
     /// When a file is no table of labels.
     pub fn beside(mask: &Path) -> Result<Self> {
         let own = Self::own(mask)?;
-        let near = TABLES.map(|name| mask.with_file_name(name)).into_iter().find(|p| p.is_file());
+        let near = TABLES.map(|name| mask.with_file_name(name));
+        let near = near.into_iter().find(|path| inputs::is_file(path));
         match near.filter(|_| own.table.is_none()) {
             Some(path) => Ok(Self { table: Some(LabelTable::read(&path)?), from: Some(path) }),
             None => Ok(own),

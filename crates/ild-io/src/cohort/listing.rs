@@ -7,7 +7,7 @@ use ild_cli::Refusal;
 
 use crate::{Error, Result};
 
-/// The entries of a folder, sorted.
+/// The entries of a folder, sorted; they count as read ([`ild_cli::inputs`]).
 ///
 /// # Errors
 /// A refusal when there is no such folder; the machine's fault when it cannot be read.
@@ -28,6 +28,7 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths =
         entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
+    ild_cli::inputs::note_listing(folder, paths.iter().map(PathBuf::as_path));
     Ok(paths)
 }
 

@@ -6,7 +6,7 @@ use ild_cli::Refusal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{LabelTable, Result};
+use crate::{LabelTable, Result, read_text};
 
 /// The parts of a sidecar that other programs act upon.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,13 +38,13 @@ impl Sidecar {
                 .found(found)
                 .next("write the prediction again, or take the file away")
         };
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(refused(error.to_string()).into()),
-        };
+        ild_cli::inputs::note(&path);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = read_text(&path)?;
         let value: Value =
-            serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
         let prompt = words(&value["prompt"]).or_else(|| words(&value["prompt_source"]));
         let used = [&value["ground_truth_used"], &value["prompt"]["ground_truth_used"]]
             .into_iter()

@@ -27,7 +27,8 @@ pub struct Args {
 pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     report.set("settings", args);
-    let converted = ild_io::convert(&args.input, &args.output, common.force)?;
+    let converted =
+        ild_io::convert(&args.input, &args.output, common.force || common.overwrite_foreign)?;
     for note in &converted.notes {
         tracing::warn!("{}: {note}", args.input.display());
     }

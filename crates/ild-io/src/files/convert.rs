@@ -45,7 +45,7 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
             path,
             "a new file",
             "an existing one",
-            "name another output, or overwrite it with --force",
+            "name another output, or overwrite it with --force (--overwrite-foreign, where it is not of this program)",
         )),
         _ => Ok(()),
     };

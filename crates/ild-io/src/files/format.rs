@@ -37,6 +37,7 @@ impl Format {
             return Ok(Self::Nifti);
         }
         let mut start = Vec::new();
+        ild_cli::inputs::note(path);
         File::open(path)
             .and_then(|file| file.take(8).read_to_end(&mut start))
             .map_err(unreadable(path))?;

@@ -171,8 +171,9 @@ pub(crate) fn check_promise(
 }
 
 /// Opens a regular file and returns its size; folders, pipes and devices are refused before
-/// anything can hang.
+/// anything can hang. The file counts as read ([`ild_cli::inputs`]).
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
+    ild_cli::inputs::note(path);
     let meta = fs::metadata(path).map_err(unreadable(path))?;
     if !meta.is_file() {
         let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };

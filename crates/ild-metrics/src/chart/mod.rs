@@ -10,6 +10,7 @@ mod matrix;
 mod palette;
 mod rows;
 
+use std::io::Write;
 use std::path::Path;
 
 use plotters::coord::Shift;
@@ -113,7 +114,7 @@ impl Chart {
                 )));
             }
         };
-        Ok(ild_cli::write_bytes_atomic(path, &bytes)?)
+        Ok(ild_cli::write_atomic_unsynced(path, |file| file.write_all(&bytes))?)
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> canvas::Drawn<DB> {

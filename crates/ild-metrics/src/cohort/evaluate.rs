@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ild_cli::done::Records;
 use ild_io::cohort::{Beside, CasePatients, LabelNames, Patients, shown};
 use ild_io::{Geometry, HeaderNote, LabelTable};
 use rayon::prelude::*;
@@ -321,9 +322,24 @@ impl CaseJob<'_> {
             tracing::warn!("{}: no prediction, counted as a failure", self.case);
             return (Outcome::Missing, None);
         };
-        match Prediction::read(path, table) {
+        match self.up_to_date(path).and_then(|()| Prediction::read(path, table)) {
             Ok(prediction) => (Outcome::Scored, Some(prediction)),
             Err(cause) => (refused(&cause), None),
+        }
+    }
+
+    /// Refuses a result of `ild-infer` whose weights, CT or prompt are no longer what it was made
+    /// from. What somebody has changed since is that person's own.
+    fn up_to_date(&self, path: &Path) -> Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        match Records::new(folder, "infer").outdated(self.case) {
+            Some(input) if ild_cli::outputs::is_as_written(path) => Err(Error::rejected(
+                path,
+                format!("a result of {} as it is", input.display()),
+                "one that was made before that file changed",
+                "run ild-infer again",
+            )),
+            _ => Ok(()),
         }
     }
 

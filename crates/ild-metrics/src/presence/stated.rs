@@ -44,8 +44,11 @@ impl StatedClass {
 /// A score outside 0 to 1, or of a class that `table` does not know, is left out with a warning.
 pub(crate) fn stated_presence(prediction: &Path, case: &str, table: &LabelTable) -> StatedPresence {
     let path = prediction.with_file_name(format!("{case}.json"));
-    let Ok(bytes) = std::fs::read(&path) else { return StatedPresence::new() };
-    let Ok(sidecar) = serde_json::from_slice::<Sidecar>(&bytes) else {
+    if !ild_cli::inputs::is_file(&path) {
+        return StatedPresence::new();
+    }
+    let text = ild_io::read_text(&path).unwrap_or_default();
+    let Ok(sidecar) = serde_json::from_str::<Sidecar>(&text) else {
         tracing::debug!("{}: no `prompt.presence`", path.display());
         return StatedPresence::new();
     };

@@ -29,7 +29,7 @@ pub(crate) fn write_csv_quoted(
     mut frame: DataFrame,
     quotes: QuoteStyle,
 ) -> Result<()> {
-    Ok(ild_cli::write_atomic(path, |file| {
+    Ok(ild_cli::write_atomic_unsynced(path, |file| {
         CsvWriter::new(file).with_quote_style(quotes).finish(&mut frame)
     })?)
 }

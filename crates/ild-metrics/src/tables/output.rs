@@ -27,6 +27,17 @@ use crate::{
     tables, write_parity,
 };
 
+/// Tables that every evaluation writes.
+const ALWAYS: [&str; 7] = [
+    "metrics.csv",
+    "mean_dsc.csv",
+    "dsc_summary.csv",
+    "cases.csv",
+    "slices.csv",
+    "metric_summary.csv",
+    "taken_for.csv",
+];
+
 /// A chart and the name of its file, without ending.
 pub struct NamedChart {
     /// For the file.
@@ -89,6 +100,18 @@ pub fn write_evaluation(
     Ok(files.written)
 }
 
+/// Refuses a folder where somebody else's file lies in the place of a table or of the page; asked
+/// before anything is measured.
+///
+/// # Errors
+/// Names the first such file.
+pub fn may_write_evaluation(folder: &Path) -> Result<()> {
+    for name in ["summary.json", "report.html"].iter().chain(&ALWAYS) {
+        ild_cli::outputs::may_write(&folder.join(name))?;
+    }
+    Ok(())
+}
+
 /// Removes the summary of an earlier evaluation, and then what only some evaluations write.
 fn take_away_earlier(folder: &Path) -> Result<()> {
     let summary = folder.join("summary.json");
@@ -107,8 +130,8 @@ fn take_away_earlier(folder: &Path) -> Result<()> {
         let below = ild_io::cohort::list(&folder.join(below)).unwrap_or_default();
         left.extend(below.into_iter().filter(ours));
     }
-    for path in left.iter().filter(|path| path.is_file()) {
-        std::fs::remove_file(path).map_err(ild_cli::FileError::at(path, "removed"))?;
+    for path in left.iter().filter(|path| path.is_file() && ild_cli::outputs::is_ours(path)) {
+        ild_cli::outputs::remove(path)?;
     }
     Ok(())
 }

@@ -168,6 +168,28 @@ impl Weights {
         self.tensors.values().map(Tensor::elem_count).sum()
     }
 
+    /// Refuses weights that hold NaN or infinity; `path` is where they come from.
+    ///
+    /// # Errors
+    /// Names the first tensor that does.
+    pub fn require_finite(&self, path: &Path) -> Result<()> {
+        // 0 · NaN and 0 · ∞ are NaN, and so is every sum they are in.
+        let broken = |tensor: &Tensor| -> Result<bool> {
+            Ok((tensor.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan())
+        };
+        for (name, tensor) in self.iter() {
+            if tensor.elem_count() > 0 && tensor.dtype().is_float() && broken(tensor)? {
+                return Err(Error::rejected(
+                    path,
+                    "weights that are numbers",
+                    format!("NaN or infinity in `{name}`"),
+                    "take an earlier checkpoint",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a `.safetensors` file with `metadata`, beside its final name first. The same weights
     /// give the same bytes.
     ///

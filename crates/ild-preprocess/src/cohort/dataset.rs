@@ -49,12 +49,11 @@ impl Dataset {
     /// When it is there and is not what this program writes.
     pub fn read(npy_dir: &Path) -> Result<Option<Self>> {
         let path = npy_dir.join(DATASET_FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ild_io::Error::Io { path, what: "read", source }.into()),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = ild_io::read_text(&path)?;
+        serde_json::from_str(&text).map(Some).map_err(|error| {
             Error::refused(
                 &path,
                 "what `ild-preprocess npz-to-npy` writes",

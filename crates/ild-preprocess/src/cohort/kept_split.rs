@@ -104,7 +104,10 @@ fn read(path: &Path) -> Result<Option<Value>> {
     if !path.exists() {
         return Ok(None);
     }
-    serde_json::from_str(&read_text(path)?).map(Some).map_err(|_| no_split(path).into())
+    let text = read_text(path)?;
+    // This program wrote it and will write it again.
+    ild_cli::inputs::forget(path);
+    serde_json::from_str(&text).map(Some).map_err(|_| no_split(path).into())
 }
 
 fn no_split(path: &Path) -> Refusal {

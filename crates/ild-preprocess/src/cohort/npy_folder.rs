@@ -11,7 +11,7 @@ use ild_io::cohort::list;
 use crate::cohort::record::Records;
 use crate::cohort::split::Part;
 use crate::stages::npy_summary::NpyRow;
-use crate::stages::npz_to_npy::write_slices;
+use crate::stages::npz_to_npy::{key_of, write_slices};
 use crate::{Error, Result};
 
 /// The NPY output, held by this run.
@@ -26,6 +26,7 @@ impl NpyOutput {
     pub(crate) fn open(npy_dir: &Path) -> Result<Self> {
         let lock =
             ild_cli::FolderLock::take(npy_dir)?.ok_or_else(|| Error::Busy(npy_dir.to_owned()))?;
+        ild_cli::sweep_temporary(npy_dir).map_err(FileError::at(npy_dir, "cleaned"))?;
         Ok(Self {
             folders: [
                 NpyFolder::open(npy_dir, Part::Train)?,
@@ -43,7 +44,8 @@ impl NpyOutput {
         else {
             return Ok(());
         };
-        write_slices(&case.to_string_lossy(), npz, stack, folder).map(|_| ())
+        let key = key_of(npz).hashed();
+        write_slices(&case.to_string_lossy(), npz, stack, key, folder).map(|_| ())
     }
 }
 
@@ -65,14 +67,6 @@ impl NpyFolder {
         };
         for path in [folder.sub("imgs"), folder.sub("gts")] {
             std::fs::create_dir_all(&path).map_err(FileError::at(&path, "made"))?;
-        }
-        for path in [
-            folder.sub("imgs"),
-            folder.sub("gts"),
-            folder.records.folder().to_owned(),
-            npy_dir.to_owned(),
-        ] {
-            ild_cli::sweep_temporary(&path).map_err(FileError::at(&path, "cleaned"))?;
         }
         Ok(folder)
     }
@@ -131,8 +125,9 @@ impl NpyFolder {
             if expected.contains(stem.as_str()) {
                 continue;
             }
-            if ours.contains(case_of(&stem)) || ours.contains(&stem) {
-                std::fs::remove_file(&path).map_err(FileError::at(&path, "removed"))?;
+            let of_ours = ours.contains(case_of(&stem)) || ours.contains(&stem);
+            if of_ours && ild_cli::outputs::is_ours(&path) {
+                ild_cli::outputs::remove(&path)?;
             } else {
                 notes.push(format!(
                     "{}: not from this input; training will use it unless it is removed",

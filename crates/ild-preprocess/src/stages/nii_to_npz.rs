@@ -207,6 +207,7 @@ impl NiiToNpz {
             let labels = record.facts.voxels.keys().copied().collect();
             return Ok(Prepared { pair, key, finished: Some(record), labels, kept: None });
         }
+        let key = key.hashed();
         let labels = clean_labels(pair, &self.settings).map_err(not_done)?;
         let ignored = self.settings.ignored();
         let lesion = labels.runs.all().iter().any(|run| Some(run.label) != ignored);

@@ -117,11 +117,9 @@ impl NpzToNpy {
     }
 
     fn convert(&self, case: &str, path: &Path, folder: &NpyFolder) -> NpyRow {
-        let finished = if self.force {
-            None
-        } else {
-            folder.records.finished::<SliceFacts>(case, &key_of(path))
-        };
+        let key = key_of(path);
+        let finished =
+            if self.force { None } else { folder.records.finished::<SliceFacts>(case, &key) };
         let row = |status, reason: String, facts| NpyRow {
             case: case.to_owned(),
             path: path.to_owned(),
@@ -136,9 +134,10 @@ impl NpzToNpy {
                 if self.just_written.contains(case) { Status::Written } else { Status::Unchanged };
             return row(status, String::new(), Some(record.facts));
         }
+        let key = key.hashed();
         match read_npz(path)
             .map_err(Error::from)
-            .and_then(|stack| write_slices(case, path, &stack, folder))
+            .and_then(|stack| write_slices(case, path, &stack, key, folder))
         {
             Ok(record) => row(Status::Written, String::new(), Some(record.facts)),
             Err(error) => {
@@ -155,7 +154,7 @@ impl NpzToNpy {
 }
 
 /// What the slices of an NPZ are made from: its bytes, and how slices are made.
-fn key_of(npz: &Path) -> Key {
+pub(crate) fn key_of(npz: &Path) -> Key {
     Key::new(&json!({ "format": FORMAT, "label_size": LABEL_SIZE }), &[npz])
 }
 
@@ -164,6 +163,7 @@ pub(crate) fn write_slices(
     case: &str,
     npz: &Path,
     stack: &SliceStack,
+    key: Key,
     folder: &NpyFolder,
 ) -> Result<Record<SliceFacts>> {
     let labels = stack.labels.as_ref().ok_or_else(|| {
@@ -210,7 +210,7 @@ pub(crate) fn write_slices(
         .iter()
         .flat_map(|name| [folder.relative_image(name), folder.relative_label(name)])
         .collect();
-    Ok(folder.records.write(case, key_of(npz), &files, facts)?)
+    Ok(folder.records.write(case, key, &files, facts)?)
 }
 
 /// Label ids in a slice, background left out.

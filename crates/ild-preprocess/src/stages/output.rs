@@ -38,22 +38,14 @@ impl Output {
         let group = format!("{modality}_{anatomy}");
         let prefix = if prefixed { format!("{group}_") } else { String::new() };
         let records = Records::new(root, &format!("nii-to-npz/{group}"));
-        let output = Self { root: root.to_owned(), group, prefix, records, _lock: lock };
-        for folder in output
-            .folders()
-            .map(|folder| root.join(folder))
-            .chain([root.to_owned(), output.records.folder().to_owned()])
-        {
-            let swept =
-                ild_cli::sweep_temporary(&folder).map_err(FileError::at(&folder, "cleaned"))?;
-            if swept > 0 {
-                tracing::info!(
-                    "{}: {swept} files that an interrupted run had begun were removed",
-                    folder.display()
-                );
-            }
+        let swept = ild_cli::sweep_temporary(root).map_err(FileError::at(root, "cleaned"))?;
+        if swept > 0 {
+            tracing::info!(
+                "{}: {swept} files that an interrupted run had begun were removed",
+                root.display()
+            );
         }
-        Ok(output)
+        Ok(Self { root: root.to_owned(), group, prefix, records, _lock: lock })
     }
 
     /// Makes `npz_train/`, `npz_valid/` and `npz_test/`, so that the next stage finds the folders
@@ -133,12 +125,7 @@ impl Output {
             let new =
                 old.file_name().map_or_else(|| target.clone(), |name| target.with_file_name(name));
             if *old != new {
-                let (from, to) = (self.root.join(old), self.root.join(&new));
-                let rename = || {
-                    fs::create_dir_all(to.parent().unwrap_or(&self.root))
-                        .and_then(|()| fs::rename(&from, &to))
-                };
-                rename().map_err(FileError::at(&from, "moved"))?;
+                ild_cli::outputs::rename(&self.root.join(old), &self.root.join(&new))?;
             }
             files.push(new);
         }
@@ -178,8 +165,8 @@ impl Output {
     }
 
     fn remove<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
-        for file in files.map(|file| self.root.join(file)).filter(|file| file.exists()) {
-            fs::remove_file(&file).map_err(FileError::at(&file, "removed"))?;
+        for file in files {
+            ild_cli::outputs::remove(&self.root.join(file))?;
         }
         Ok(())
     }
@@ -248,21 +235,23 @@ impl Output {
     ) -> Result<()> {
         for (run, part) in (0..folds).flat_map(|run| Part::ALL.map(|part| (run, part))) {
             let of_part = self.root.join(format!("fold_{run}")).join(part.npz_folder());
-            if of_part.is_dir() {
-                fs::remove_dir_all(&of_part).map_err(FileError::at(&of_part, "emptied"))?;
+            let folder = of_part.join(&self.group);
+            if folder.is_dir() {
+                for old in list(&folder)? {
+                    ild_cli::outputs::remove(&old)?;
+                }
             }
             if part == Part::Test && used == FoldUse::Validate {
+                // Empty, so nothing of ours is in it; what is there otherwise is the user's.
+                let _ = fs::remove_dir(&folder).and_then(|()| fs::remove_dir(&of_part));
                 continue;
             }
-            let folder = of_part.join(&self.group);
             fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
             let wanted = |fold: usize| used.part(fold, run, folds) == part;
             for (case, _) in fold_of.iter().filter(|&(_, &fold)| wanted(fold)) {
                 let from = self.root.join(self.npz(ALL_FOLDER, case));
                 let to = folder.join(format!("{}{case}.npz", self.prefix));
-                fs::hard_link(&from, &to)
-                    .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-                    .map_err(FileError::at(&to, "linked"))?;
+                ild_cli::outputs::link(&from, &to)?;
             }
         }
         Ok(())

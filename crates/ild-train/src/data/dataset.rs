@@ -1,7 +1,6 @@
 //! The slices of `npy/train` or `npy/valid`, and the training items made of them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ild_io::{BoundingBox, Error as FileError};
@@ -282,6 +281,14 @@ impl SliceDataset {
         })
     }
 
+    /// Refuses to go on when a slice changed after it was read.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn require_unchanged(&self) -> Result<()> {
+        Ok(ild_cli::inputs::require_unchanged_below(&self.folder).map_err(FileError::from)?)
+    }
+
     /// Image of slice `index` as stored, `[y, x, 3]`.
     ///
     /// # Errors
@@ -293,14 +300,12 @@ impl SliceDataset {
 
 /// File names without `.npy`, sorted; a folder that does not exist holds none.
 fn npy_names(folder: &Path) -> Result<Vec<String>> {
-    let unreadable = |source| FileError::Io { path: folder.to_owned(), what: "read", source };
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(unreadable)?,
-    };
+    if !folder.exists() {
+        ild_cli::inputs::note(folder);
+        return Ok(Vec::new());
+    }
     let mut names = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
+    for path in ild_io::cohort::list(folder)? {
         if path.extension().is_some_and(|extension| extension == "npy") {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
                 return Err(FileError::rejected(

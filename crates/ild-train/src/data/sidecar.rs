@@ -37,16 +37,11 @@ impl Sidecar {
     /// When the file is there and cannot be understood.
     pub fn read(npy_dir: &Path) -> Result<Self> {
         let path = npy_dir.join("dataset.json");
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            other => other.map_err(|source| ild_io::Error::Io {
-                path: path.clone(),
-                what: "read",
-                source,
-            })?,
-        };
+        ild_cli::inputs::note(&path);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = ild_io::read_text(&path)?;
         let refuse = |error: serde_json::Error| {
             ild_io::Error::rejected(
                 &path,

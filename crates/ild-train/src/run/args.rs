@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ild_cli::IfOther;
 use serde::Serialize;
 
 use crate::run::recipe::Recipe;
@@ -37,6 +38,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub resume: Option<PathBuf>,
+    /// What to do where --run-dir holds a run of other settings, data or weights.
+    #[arg(long, value_enum, default_value = "refuse")]
+    #[serde(skip)]
+    pub if_other: IfOther,
     /// Run one step, say how much memory and time training will take, and write nothing.
     #[arg(long)]
     #[serde(skip)]

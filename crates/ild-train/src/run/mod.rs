@@ -3,8 +3,10 @@
 pub(crate) mod args;
 pub(crate) mod dry_run;
 pub(crate) mod exact;
+pub(crate) mod finished;
 pub(crate) mod head;
 pub(crate) mod objective;
+pub(crate) mod origins;
 pub(crate) mod prepare;
 pub(crate) mod progress;
 pub(crate) mod recipe;
@@ -91,7 +93,7 @@ fn join_peers(device: DeviceChoice) -> Result<(Arc<dyn Peers>, DeviceChoice)> {
 /// The process that writes the files and talks to the user.
 fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    let (folder, start) = decide(args, common.seed, common.force)?;
+    let (folder, start, origins) = decide(args, common.seed, common.force)?;
     if let Start::Done(header) = &start {
         ild_cli::say(format_args!(
             "{}: already trained for {} epochs (--force trains again)",
@@ -100,8 +102,16 @@ fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()>
         ))?;
         return Ok(());
     }
-    let setup = Setup { peers: Arc::clone(peers), ..prepare(args, common, &start)? };
+    let setup = Setup {
+        peers: Arc::clone(peers),
+        made_from: origins.parts.clone(),
+        ..prepare(args, common, &start)?
+    };
     let folder = RunFolder::open(&folder)?;
+    if start == Start::Fresh {
+        finished::clear(folder.path())?;
+    }
+    origins.keep(folder.path())?;
     ild_cli::save_resolved(&folder.config(), "train", &Resolved { common, args })?;
     tracing::info!("writing to {}", folder.path().display());
     report.set("settings", Resolved { common, args });
@@ -110,12 +120,13 @@ fn lead(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()>
     }
     let mut trainer = begin(setup, folder, &start)?;
     let outcome = trainer.fit()?;
+    trainer.finish()?;
     sum_up(&trainer, outcome, report, common)
 }
 
 /// The other processes work on their items and write nothing.
 fn follow(common: &Common, args: &TrainArgs, peers: &Arc<dyn Peers>) -> Result<()> {
-    let (_, start) = decide(args, common.seed, common.force)?;
+    let (_, start, _) = decide(args, common.seed, common.force)?;
     if matches!(start, Start::Done(_)) {
         return Ok(());
     }

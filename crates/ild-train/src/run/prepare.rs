@@ -13,7 +13,6 @@ use crate::data::sidecar::Sidecar;
 use crate::error::{Error, Result};
 use crate::peers::Alone;
 use crate::run::args::TrainArgs;
-use crate::run::save::require_finite_weights;
 use crate::run::setup::Setup;
 use crate::run::start::Start;
 use crate::run::state::read_state_weights;
@@ -47,6 +46,7 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
         save_every_steps: args.save_every_steps,
         label_table,
         metadata,
+        made_from: BTreeMap::new(),
         peers: Arc::new(Alone),
     })
 }
@@ -66,7 +66,7 @@ fn starting_weights(
     };
     if let Some(path) = given {
         let weights = Weights::read(path)?;
-        require_finite_weights(path, &weights)?;
+        weights.require_finite(path)?;
         return Ok(weights);
     }
     if args.model != "nano" {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
 use ild_model::Weights;
 
 use crate::error::{Error, Result};
+use crate::run::finished;
 use crate::run::state::{Header, State};
 use crate::run::trainer::Trainer;
 
@@ -43,6 +43,10 @@ impl Trainer {
     /// Latest and, where it is, best weights, and the state.
     pub(crate) fn save_epoch(&self) -> Result<()> {
         self.require_finite_parameters()?;
+        // Otherwise nobody could say what these weights have learned.
+        for slices in [Some(&self.setup.train), self.setup.valid.as_ref()].into_iter().flatten() {
+            slices.require_unchanged()?;
+        }
         if !self.writes() {
             return Ok(());
         }
@@ -77,11 +81,18 @@ impl Trainer {
         })
     }
 
-    fn save_state(&self) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
+    /// Marks the run as finished, once its last epoch is.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if !self.folder.latest().is_file() {
+            self.write_weights(&self.folder.latest())?;
         }
-        let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
+        finished::mark(self.folder.path(), &self.header())
+    }
+
+    fn header(&self) -> Header {
         let setup = &self.setup;
         let mut header = Header::new(
             setup.model.clone(),
@@ -90,11 +101,23 @@ impl Trainer {
             setup.train.fingerprint(),
             self.progress.clone(),
         );
+        header.made_from.clone_from(&setup.made_from);
         header.origin.clone_from(&setup.weights.metadata);
         header.processes = setup.peers.count();
-        let frozen = setup.weights.iter().filter(|(name, _)| self.parameters.get(name).is_none());
+        header
+    }
+
+    fn save_state(&self) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
+        // Written to go on from: read at the start, it is no input.
+        ild_cli::inputs::forget(&self.folder.state());
+        let names: Vec<String> = self.parameters.iter().map(|(name, _)| name.to_owned()).collect();
+        let frozen = self.setup.weights.iter();
+        let frozen = frozen.filter(|(name, _)| self.parameters.get(name).is_none());
         let state = State {
-            header,
+            header: self.header(),
             frozen: frozen.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect(),
             parameters: self.parameters.iter().map(|(_, var)| var.as_detached_tensor()).collect(),
             moments: self.optimizer.moments().map(Option::<&_>::cloned).collect(),
@@ -162,9 +185,9 @@ impl Trainer {
             );
             return refuse("with the same batches", found, start_again);
         }
-        if before != now {
+        if before != now || header.made_from != self.setup.made_from {
             tracing::warn!(
-                "the settings differ from those the run was started with: its numbers will not be those of one uninterrupted run"
+                "settings, data or weights differ from those the run was started with: its numbers will not be those of one uninterrupted run"
             );
         }
         Ok(())
@@ -178,27 +201,4 @@ impl Trainer {
         }
         Ok(())
     }
-}
-
-/// Refuses weights that hold NaN or infinity before anything is trained on them.
-///
-/// # Errors
-/// Names the first tensor that does.
-pub fn require_finite_weights(path: &Path, weights: &Weights) -> Result<()> {
-    // 0 · NaN and 0 · ∞ are NaN, and so is every sum they are in.
-    let broken = |tensor: &Tensor| -> Result<bool> {
-        Ok((tensor.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_nan())
-    };
-    for (name, tensor) in weights.iter() {
-        if tensor.elem_count() > 0 && tensor.dtype().is_float() && broken(tensor)? {
-            return Err(ild_io::Error::rejected(
-                path,
-                "weights that are numbers",
-                format!("NaN or infinity in `{name}`"),
-                "take an earlier checkpoint",
-            )
-            .into());
-        }
-    }
-    Ok(())
 }

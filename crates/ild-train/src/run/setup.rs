@@ -39,6 +39,8 @@ pub struct Setup {
     pub label_table: LabelTable,
     /// Further entries for the metadata of the saved weights.
     pub metadata: BTreeMap<String, String>,
+    /// Fingerprints of what the run is made from, for the state.
+    pub made_from: BTreeMap<String, String>,
     /// The processes that train together; the recipe's batch size is that of one of them.
     pub peers: Arc<dyn Peers>,
 }
@@ -64,6 +66,7 @@ impl Setup {
             save_every_steps: 0,
             label_table: LabelTable::default(),
             metadata: BTreeMap::new(),
+            made_from: BTreeMap::new(),
             peers: Arc::new(Alone),
         })
     }

@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use ild_cli::IfOther;
+
 use crate::error::{Error, Result};
 use crate::run::args::TrainArgs;
+use crate::run::finished::{finished, lost};
+use crate::run::origins::Origins;
 use crate::run::run_folder::{STATE, timestamped_name};
 use crate::run::state::{Header, read_state_header};
 
@@ -21,16 +25,17 @@ pub enum Start {
     Done(Box<Header>),
 }
 
-/// The run folder and how to start, for these flags.
+/// The run folder, how to start, and what the run is made from, for these flags.
 ///
 /// # Errors
 /// When `--resume` names something that is no state, or `--run-dir` holds a run with other
-/// settings.
-pub fn decide(args: &TrainArgs, seed: u64, force: bool) -> Result<(PathBuf, Start)> {
+/// settings or data.
+pub fn decide(args: &TrainArgs, seed: u64, force: bool) -> Result<(PathBuf, Start, Origins)> {
     let fixed = args.run_dir.clone();
+    let origins = Origins::of(args, fixed.as_deref());
     let new_folder = || args.work_dir.join(timestamped_name(&args.task_name, SystemTime::now()));
     if let Some(resume) = &args.resume {
-        return Ok(match state_beside(resume) {
+        let (folder, start) = match state_beside(resume) {
             Some(state) => (fixed.unwrap_or_else(|| folder_of(&state)), Start::Resume(state)),
             None if resume.is_file() => {
                 (fixed.unwrap_or_else(new_folder), Start::ResumeReference(resume.clone()))
@@ -46,26 +51,61 @@ pub fn decide(args: &TrainArgs, seed: u64, force: bool) -> Result<(PathBuf, Star
                     next,
                 });
             }
-        });
+        };
+        return Ok((folder, start, origins));
     }
-    let Some(folder) = fixed else { return Ok((new_folder(), Start::Fresh)) };
-    let state = folder.join(STATE);
-    if force || !state.exists() {
-        return Ok((folder, Start::Fresh));
-    }
-    let header = read_state_header(&state)?;
+    let Some(folder) = fixed else { return Ok((new_folder(), Start::Fresh, origins)) };
+    let start = match folder.join(STATE) {
+        state if force || !state.exists() => Start::Fresh,
+        state => of_run_in(&folder, &state, args, seed, &origins)?,
+    };
+    Ok((folder, start, origins))
+}
+
+/// How to start where `folder` holds a run already.
+fn of_run_in(
+    folder: &Path,
+    state: &Path,
+    args: &TrainArgs,
+    seed: u64,
+    origins: &Origins,
+) -> Result<Start> {
+    let header = read_state_header(state)?;
+    let mut other = origins.differing(&header.made_from);
     if header.model != args.model || header.seed != seed || header.recipe != args.recipe {
-        let found = "a run with another model, seed or recipe".to_owned();
-        let next = "--force starts over, --resume goes on with the new settings, another --run-dir keeps both";
+        other.push("model, seed or recipe");
+    }
+    let start_over = args.if_other == IfOther::StartOver;
+    if !other.is_empty() {
+        if start_over {
+            tracing::info!("{}: starting over, on other {}", folder.display(), other.join(", "));
+            return Ok(Start::Fresh);
+        }
         return Err(Error::WrongState {
-            path: state,
+            path: state.to_owned(),
             expected: "of the same run".to_owned(),
-            found,
-            next,
+            found: format!("one with other {}", other.join(", ")),
+            next: "--force starts over, --resume goes on with the new settings, another --run-dir keeps both",
         });
     }
-    let over = header.progress.is_over(header.recipe.epochs);
-    Ok((folder, if over { Start::Done(Box::new(header)) } else { Start::Resume(state) }))
+    if !header.progress.is_over(header.recipe.epochs) {
+        return Ok(Start::Resume(state.to_owned()));
+    }
+    // States of earlier versions have no record beside them.
+    if header.made_from.is_empty() || finished(folder, &header) {
+        return Ok(Start::Done(Box::new(header)));
+    }
+    match lost(folder) {
+        None => Ok(Start::Resume(state.to_owned())),
+        Some(_) if start_over => Ok(Start::Fresh),
+        Some(weights) => Err(ild_io::Error::rejected(
+            weights,
+            "weights of the run whose state is beside them",
+            "nothing, or others",
+            "put the file back, or train again with --force",
+        )
+        .into()),
+    }
 }
 
 /// The state file that a run folder, a state file, or weights in a run folder stand for.

@@ -42,6 +42,9 @@ pub struct Header {
     updates: BTreeMap<String, u64>,
     /// Updates of the moving average.
     ema_updates: Option<u64>,
+    /// Fingerprints of what the run is made from, see [`crate::run::origins::Origins`].
+    #[serde(default)]
+    pub made_from: BTreeMap<String, String>,
     /// What the weights that the run began with say about themselves.
     #[serde(default)]
     pub origin: BTreeMap<String, String>,
@@ -81,6 +84,7 @@ impl Header {
             processes: 1,
             updates: BTreeMap::new(),
             ema_updates: None,
+            made_from: BTreeMap::new(),
             origin: BTreeMap::new(),
         }
     }

@@ -182,6 +182,7 @@ impl Trainer {
             epochs: self.setup.recipe.epochs,
             steps_done: self.progress.steps_done,
             items_per_epoch: self.items().per_epoch(&self.setup.train),
+            history: &self.progress.history,
         };
         self.callbacks.iter_mut().try_for_each(|callback| callback.started(&run))
     }

@@ -18,6 +18,8 @@ pub struct RunInfo<'a> {
     pub steps_done: u64,
     /// Training items in an epoch.
     pub items_per_epoch: usize,
+    /// Finished epochs.
+    pub history: &'a [EpochRecord],
 }
 
 /// Where an epoch stands.

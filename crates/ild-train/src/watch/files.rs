@@ -26,6 +26,11 @@ impl RunFiles {
     pub fn new(table: LabelTable) -> Self {
         Self { folder: PathBuf::new(), table, open: None }
     }
+
+    fn write_history(&self, history: &[EpochRecord]) -> Result<()> {
+        write_history(&self.folder.join("history.csv"), history, &self.table)?;
+        loss_curve(&self.folder.join("loss.png"), history)
+    }
 }
 
 impl Callback for RunFiles {
@@ -33,7 +38,8 @@ impl Callback for RunFiles {
         self.folder = run.folder.to_owned();
         let steps = StepLog::open(&self.folder.join("steps.csv"), run.steps_done)?;
         self.open = Some((steps, EventFile::create(&self.folder.join("tensorboard"))?));
-        Ok(())
+        // A run that was killed after its state was saved has not written these.
+        if run.history.is_empty() { Ok(()) } else { self.write_history(run.history) }
     }
 
     fn stepped(&mut self, step: &StepRecord, _: Position) -> Result<()> {
@@ -50,8 +56,7 @@ impl Callback for RunFiles {
     }
 
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
-        write_history(&self.folder.join("history.csv"), history, &self.table)?;
-        loss_curve(&self.folder.join("loss.png"), history)?;
+        self.write_history(history)?;
         let (Some((_, events)), Some(epoch)) = (&mut self.open, history.last()) else {
             return Ok(());
         };

@@ -31,6 +31,7 @@ impl StepLog {
             .filter(|row| row.ends_with('\n') && step_of(row).is_some_and(|step| step <= done))
             .collect();
         ild_cli::write_bytes_atomic(path, format!("{HEAD}{kept}").as_bytes())?;
+        ild_cli::outputs::note_growing(path)?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)

@@ -73,6 +73,7 @@ fn list(path: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     }
     files.sort();
     folders.sort();
+    files.iter().for_each(|file| ild_cli::inputs::note(file));
     Ok((files, folders))
 }
 

@@ -57,7 +57,7 @@ element!(u8 => "|u1", i8 => "|i1", u16 => "<u2", i16 => "<i2", u32 => "<u4", i32
 /// # Errors
 /// When the file cannot be written.
 pub fn write_npy<T: NpyElement>(path: &Path, array: ArrayViewD<T>) -> Result<()> {
-    Ok(ild_cli::write_atomic(path, |file| write_array(file, &array))?)
+    Ok(ild_cli::write_atomic_unsynced(path, |file| write_array(file, &array))?)
 }
 
 /// [`write_npy`] of `u8`.

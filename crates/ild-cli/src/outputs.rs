@@ -1,0 +1,400 @@
+//! Which files this program has written: nothing else is written over or taken away.
+//!
+//! Each folder that is written into has a hidden list, `.ild-files`, with a line for each writing:
+//! size, time of change, hash, program, name. The line is there before the file has its name. A file
+//! is ours as long as a line of this program tells of it as it is; whoever changes it makes it his
+//! own.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::atomic::is_device;
+use crate::stamp::{content_of, content_of_first};
+use crate::{FileError, Refusal, Stamp, faults, inputs};
+
+const LIST: &str = ".ild-files";
+/// In place of a time: the file is appended to, so only its beginning is as the line says.
+const GROWS: &str = "grows";
+
+/// The name of this program in the lists.
+static PROGRAM: OnceLock<String> = OnceLock::new();
+thread_local! {
+    /// What is written just now in the name of something else than the program.
+    static INSTEAD: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+/// `--overwrite-foreign`.
+static FOREIGN_TOO: AtomicBool = AtomicBool::new(false);
+/// Files written or found finished by this process; `false` where one was taken away.
+static WRITTEN: LazyLock<Mutex<BTreeMap<PathBuf, bool>>> = LazyLock::new(Mutex::default);
+static LISTS: LazyLock<Mutex<HashMap<PathBuf, List>>> = LazyLock::new(Mutex::default);
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says in whose name files are written.
+pub(crate) fn of_program(name: &str) {
+    let _ = PROGRAM.set(name.replace(char::is_whitespace, "-"));
+}
+
+/// Does `work` in the name of `kind`: run records and marks belong to no one program.
+pub(crate) fn in_the_name_of<T>(kind: &'static str, work: impl FnOnce() -> T) -> T {
+    INSTEAD.set(Some(kind));
+    let done = work();
+    INSTEAD.set(None);
+    done
+}
+
+fn writer() -> String {
+    let program = || PROGRAM.get().cloned().unwrap_or_else(|| "ild".to_owned());
+    INSTEAD.get().map_or_else(program, str::to_owned)
+}
+
+/// Allows files to be replaced that no ild program wrote.
+pub(crate) fn allow_foreign() {
+    FOREIGN_TOO.store(true, Ordering::Relaxed);
+}
+
+/// Files written or found finished by this process, and those it took away (`false`).
+pub(crate) fn written() -> BTreeMap<PathBuf, bool> {
+    held(&WRITTEN).clone()
+}
+
+/// Whether this process has written `path`, or found it finished.
+pub(crate) fn wrote(path: &Path) -> bool {
+    held(&WRITTEN).get(path) == Some(&true)
+}
+
+/// Counts `path`, which an earlier run has finished, among the outputs of this process.
+pub fn note_finished(path: &Path) {
+    note(path, true);
+}
+
+/// Counts `path` among the outputs of this process, or among what it took away.
+pub(crate) fn note(path: &Path, there: bool) {
+    held(&WRITTEN).insert(path.to_owned(), there);
+}
+
+/// Refuses a place where something lies that must not be replaced: a folder, a link, a file that
+/// this run reads, or one that no ild program wrote as it is.
+///
+/// # Errors
+/// Says what lies there and what to do.
+pub fn may_write(path: &Path) -> Result<(), Refusal> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) if !is_device(path) => meta,
+        _ => return Ok(()),
+    };
+    let refusal = Refusal::of(path);
+    if meta.is_dir() {
+        return Err(refusal.expected("a file to write").found("a folder").next("name a file"));
+    }
+    if meta.is_symlink() {
+        return Err(refusal
+            .expected("a file to write")
+            .found("a link")
+            .next("name the file it points to, or take the link away"));
+    }
+    if inputs::holds(path, &meta) {
+        return Err(refusal
+            .expected("an output")
+            .found("a file that this run reads")
+            .next("choose another output"));
+    }
+    if is_ours(path) || meta.len() == 0 || FOREIGN_TOO.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    Err(foreign(path, "choose another output, move the file away, or pass --overwrite-foreign"))
+}
+
+fn foreign(path: &Path, next: &str) -> Refusal {
+    Refusal::of(path)
+        .expected("nothing, or a file that this program wrote")
+        .found("one that it did not write, or that was changed since")
+        .next(next)
+}
+
+/// Whether this program wrote the file at `path` as it is now.
+#[must_use]
+pub fn is_ours(path: &Path) -> bool {
+    let writer = writer();
+    tells_of(path, |by| by == writer)
+}
+
+/// Whether some ild program wrote the file at `path` as it is now.
+#[must_use]
+pub fn is_as_written(path: &Path) -> bool {
+    tells_of(path, |_| true)
+}
+
+/// Whether a line of a writer that counts tells of the file at `path` as it is now.
+fn tells_of(path: &Path, counts: impl Fn(&str) -> bool) -> bool {
+    let (Some(now), Some(name)) = (Stamp::of(path), path.file_name()) else { return false };
+    let name = format!("{name:?}");
+    let mut lists = held(&LISTS);
+    let list = lists.entry(folder_of(path).to_owned()).or_default();
+    list.read_on(&folder_of(path).join(LIST));
+    let lines = list.lines.get(&name).cloned().unwrap_or_default();
+    drop(lists);
+    let fits = |line: &&Line| line.bytes == now.bytes || line.grows() && line.bytes <= now.bytes;
+    let lines: Vec<&Line> = lines.iter().filter(fits).filter(|line| counts(&line.writer)).collect();
+    if lines.iter().any(|line| line.changed_ns == Some(now.changed_ns)) {
+        return true;
+    }
+    // Lines of one size are many where a file is written again and again.
+    let sizes: BTreeSet<u64> = lines.iter().map(|line| line.bytes).collect();
+    sizes.into_iter().any(|bytes| {
+        let content = content_of_first(path, bytes).ok();
+        lines.iter().any(|line| line.bytes == bytes && Some(&line.content) == content.as_ref())
+    })
+}
+
+/// Refuses to take away a file that is somebody else's; nothing there, or nothing in it, is fine.
+///
+/// # Errors
+/// A refusal inside.
+pub fn may_remove(path: &Path) -> Result<(), FileError> {
+    let theirs = fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > 0) && !is_ours(path);
+    if theirs && !FOREIGN_TOO.load(Ordering::Relaxed) {
+        let refusal = foreign(path, "move it away, or pass --overwrite-foreign");
+        return Err(FileError::at(path, "removed")(refusal));
+    }
+    Ok(())
+}
+
+/// Removes the file at `path` if it is ours; nothing there is fine.
+///
+/// # Errors
+/// As [`may_remove`], and when the machine says no.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    may_remove(path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(FileError::at(path, "removed")(error)),
+        Ok(()) => {
+            faults::moment();
+            note(path, false);
+            Ok(())
+        }
+    }
+}
+
+/// Gives the file `from`, which is ours, the name `to`.
+///
+/// # Errors
+/// As [`may_write`] for `to`, and when it cannot be done.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    let attempt = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        may_write(to)?;
+        fs::create_dir_all(folder_of(to))?;
+        announce(to, from, false)?;
+        faults::moment();
+        fs::rename(from, to)?;
+        faults::moment();
+        Ok(())
+    };
+    attempt().map_err(FileError::at(from, "moved"))?;
+    note(from, false);
+    note(to, true);
+    Ok(())
+}
+
+/// Gives the file `from`, which is ours, the further name `to`: a link, or a copy where links are
+/// not possible.
+///
+/// # Errors
+/// As [`may_write`] for `to`, and when it cannot be done.
+pub fn link(from: &Path, to: &Path) -> Result<(), FileError> {
+    remove(to)?;
+    let attempt = || {
+        fs::create_dir_all(folder_of(to))?;
+        announce(to, from, false)?;
+        fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
+    };
+    attempt().map_err(FileError::at(to, "linked"))?;
+    note(to, true);
+    Ok(())
+}
+
+/// Lists that the file now at `now` will be called `path`. With `synced` the list is on the disk
+/// before this returns.
+pub(crate) fn announce(path: &Path, now: &Path, synced: bool) -> io::Result<()> {
+    let stamp = Stamp::of(now).ok_or(io::ErrorKind::NotFound)?;
+    let time = stamp.changed_ns.to_string();
+    append(path, &Line::new(&stamp, content_of(now)?), &time, synced)
+}
+
+/// Lists that the file at `path`, which this program has just written, is appended to from now on.
+///
+/// # Errors
+/// When the list cannot be written.
+pub fn note_growing(path: &Path) -> Result<(), FileError> {
+    let attempt = || {
+        let stamp = Stamp::of(path).ok_or(io::ErrorKind::NotFound)?;
+        append(path, &Line::new(&stamp, content_of(path)?), GROWS, false)
+    };
+    attempt().map_err(FileError::at(path, "written"))
+}
+
+/// One write of one line, so that lines of several processes do not mix.
+fn append(path: &Path, line: &Line, time: &str, synced: bool) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let list = folder_of(path).join(LIST);
+    let mut file = File::options().create(true).append(true).open(list)?;
+    let text = format!("{} {time} {} {} {name:?}\n", line.bytes, line.content, line.writer);
+    file.write_all(text.as_bytes())?;
+    if synced { file.sync_data() } else { Ok(()) }
+}
+
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What a line says of its file.
+#[derive(Clone, Debug)]
+struct Line {
+    bytes: u64,
+    /// `None` for a file that grows.
+    changed_ns: Option<u64>,
+    content: String,
+    writer: String,
+}
+
+impl Line {
+    fn new(stamp: &Stamp, content: String) -> Self {
+        let changed_ns = Some(stamp.changed_ns);
+        Self { bytes: stamp.bytes, changed_ns, content, writer: writer() }
+    }
+
+    /// Name and line; `None` for a line that is cut short.
+    fn parse(text: &str) -> Option<(String, Self)> {
+        let mut words = text.splitn(5, ' ');
+        let bytes = words.next()?.parse().ok()?;
+        let changed_ns = match words.next()? {
+            GROWS => None,
+            time => Some(time.parse().ok()?),
+        };
+        let [content, writer] = [words.next()?, words.next()?].map(str::to_owned);
+        Some((words.next()?.to_owned(), Self { bytes, changed_ns, content, writer }))
+    }
+
+    fn grows(&self) -> bool {
+        self.changed_ns.is_none()
+    }
+}
+
+/// The list of one folder, read as far as it went last time.
+#[derive(Default)]
+struct List {
+    read: u64,
+    lines: HashMap<String, Vec<Line>>,
+}
+
+impl List {
+    fn read_on(&mut self, path: &Path) {
+        let Ok(mut file) = File::open(path) else {
+            *self = Self::default();
+            return;
+        };
+        if file.metadata().is_ok_and(|meta| meta.len() < self.read) {
+            *self = Self::default();
+        }
+        let mut text = Vec::new();
+        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut text).is_err() {
+            return;
+        }
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.read += whole as u64;
+        for line in String::from_utf8_lossy(&text[..whole]).lines() {
+            if let Some((name, line)) = Line::parse(line) {
+                self.lines.entry(name).or_default().push(line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write_bytes_atomic;
+
+    #[test]
+    fn only_what_we_wrote_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b\n.nii");
+        fs::write(&path, b"theirs").unwrap();
+        let error = write_bytes_atomic(&path, b"ours").unwrap_err();
+        assert!(error.is_refusal() && fs::read(&path).unwrap() == b"theirs");
+        fs::remove_file(&path).unwrap();
+        write_bytes_atomic(&path, b"ours").unwrap();
+        write_bytes_atomic(&path, b"ours again").unwrap();
+        fs::write(&path, b"mended by hand").unwrap();
+        assert!(write_bytes_atomic(&path, b"ours").is_err() && remove(&path).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"mended by hand");
+    }
+
+    #[test]
+    fn a_copy_of_what_we_wrote_is_ours_and_one_of_the_same_bytes_too() {
+        let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        write_bytes_atomic(&from.path().join("a"), b"ours").unwrap();
+        for name in ["a", LIST] {
+            fs::write(to.path().join(name), fs::read(from.path().join(name)).unwrap()).unwrap();
+        }
+        write_bytes_atomic(&to.path().join("a"), b"new").unwrap();
+        fs::write(to.path().join("b"), b"same").unwrap();
+        write_bytes_atomic(&to.path().join("b"), b"same").unwrap();
+        write_bytes_atomic(&to.path().join("b"), b"other").unwrap();
+    }
+
+    #[test]
+    fn what_another_program_wrote_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth.nii");
+        in_the_name_of("other", || write_bytes_atomic(&path, b"theirs")).unwrap();
+        assert!(is_as_written(&path) && !is_ours(&path));
+        assert!(write_bytes_atomic(&path, b"ours").is_err());
+    }
+
+    #[test]
+    fn a_file_that_grows_is_ours_and_another_beginning_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steps.csv");
+        write_bytes_atomic(&path, b"head\n").unwrap();
+        note_growing(&path).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"1\n").unwrap();
+        assert!(is_ours(&path));
+        fs::write(&path, b"Head\n1\n2\n").unwrap();
+        assert!(!is_ours(&path));
+    }
+
+    #[test]
+    fn an_input_is_never_an_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.nii");
+        write_bytes_atomic(&path, b"ours").unwrap();
+        inputs::note(&path);
+        let other_name = folder.path().join(".").join("in.nii");
+        for name in [&path, &other_name] {
+            let error = write_bytes_atomic(name, b"new").unwrap_err();
+            assert!(error.source.to_string().contains("that this run reads"), "{}", error.source);
+        }
+        inputs::forget(&path);
+        write_bytes_atomic(&path, b"new").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("a"), folder.path().join("b"));
+        write_bytes_atomic(&target, b"x").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(write_bytes_atomic(&link, b"y").is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"x");
+    }
+}
