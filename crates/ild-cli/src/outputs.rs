@@ -119,6 +119,12 @@ fn foreign(path: &Path, next: &str) -> Refusal {
         .next(next)
 }
 
+/// Whether this is the list of a folder.
+#[must_use]
+pub fn is_list(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == LIST)
+}
+
 /// Whether this program wrote the file at `path` as it is now.
 #[must_use]
 pub fn is_ours(path: &Path) -> bool {
@@ -376,15 +382,16 @@ mod tests {
     fn an_input_is_never_an_output() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in.nii");
-        write_bytes_atomic(&path, b"ours").unwrap();
+        fs::write(&path, b"theirs").unwrap();
         inputs::note(&path);
-        let other_name = folder.path().join(".").join("in.nii");
+        let other_name = folder.path().join("link.nii");
+        fs::hard_link(&path, &other_name).unwrap();
         for name in [&path, &other_name] {
             let error = write_bytes_atomic(name, b"new").unwrap_err();
             assert!(error.source.to_string().contains("that this run reads"), "{}", error.source);
         }
         inputs::forget(&path);
-        write_bytes_atomic(&path, b"new").unwrap();
+        write_bytes_atomic(&path, b"theirs").unwrap();
     }
 
     #[cfg(unix)]

@@ -137,6 +137,7 @@ mod tests {
         let before = Stamp::of(&path).unwrap().hashed();
         assert!(before.still_true());
         let aside = folder.path().join("b");
+        std::thread::sleep(std::time::Duration::from_millis(20)); // the clock of files is coarse
         std::fs::write(&aside, b"one").unwrap();
         std::fs::rename(&aside, &path).unwrap();
         assert!(!before.untouched(&Stamp::of(&path).unwrap()) && before.still_true());

@@ -7,7 +7,7 @@ use ild_cli::Refusal;
 
 use crate::{Error, Result};
 
-/// The entries of a folder, sorted; they count as read ([`ild_cli::inputs`]).
+/// The entries of a folder, sorted, without the list of what was written there; they count as read ([`ild_cli::inputs`]).
 ///
 /// # Errors
 /// A refusal when there is no such folder; the machine's fault when it cannot be read.
@@ -27,6 +27,7 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut paths =
         entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| !ild_cli::outputs::is_list(path));
     paths.sort();
     ild_cli::inputs::note_listing(folder, paths.iter().map(PathBuf::as_path));
     Ok(paths)
