@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ild_io::cohort::{self, Depth, Twice, Wanted, bare_case};
+use ild_io::DicomCase;
+use ild_io::cohort::{self, Depth, Files, Twice, Wanted, bare_case};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 pub struct CaseFile {
     /// Name without suffixes.
     pub id: String,
-    /// The NPZ or NIfTI file.
+    /// The NPZ or NIfTI file, or the DICOM folder.
     pub path: PathBuf,
 }
 
@@ -22,6 +23,24 @@ impl CaseFile {
     #[must_use]
     pub fn is_npz(&self) -> bool {
         self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npz"))
+    }
+
+    /// Whether it is a DICOM series.
+    #[must_use]
+    pub fn is_dicom(&self) -> bool {
+        let named = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dcm"));
+        named || self.path.is_dir()
+    }
+
+    /// The files that are read of it; of a DICOM folder those of one series, as `series` says.
+    ///
+    /// # Errors
+    /// When no series can be chosen.
+    pub fn files(&self, series: Option<&str>) -> Result<Vec<PathBuf>> {
+        Ok(match self.is_dicom() {
+            true => ild_io::dicom_ct_files(&self.path, series)?,
+            false => vec![self.path.clone()],
+        })
     }
 
     /// A file that the user named himself: any suffix of ours is taken off.
@@ -33,7 +52,7 @@ impl CaseFile {
         if id == name {
             return Err(Error::refused(
                 path,
-                "an .npz, .nii.gz or .nii file",
+                "an .npz, .nii.gz, .nii or .dcm file, or a folder",
                 format!("`{name}`"),
                 "convert it with `ild-io convert`",
             ));
@@ -43,7 +62,8 @@ impl CaseFile {
 }
 
 /// The cases at `input`, sorted by name: the file itself, or in a folder (or the folders directly
-/// in it) every `.npz` and every file that ends in `suffix`.
+/// in it) every `.npz` and every file that ends in `suffix`; where there is none, the DICOM in and
+/// below the folder ([`ild_io::dicom_cases`]).
 ///
 /// # Errors
 /// Refuses a place without cases (says which names were looked for) and two files with the same
@@ -52,10 +72,15 @@ pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
     if !input.exists() {
         return Err(Error::refused(
             input,
-            "an NPZ, a CT or a folder of them",
+            "an NPZ, a CT, a folder of them, or one of DICOM",
             "nothing at this path",
             "check the spelling",
         ));
+    }
+    let medium = input.file_name().is_some_and(|name| name.eq_ignore_ascii_case("DICOMDIR"));
+    if medium && let Some(folder) = input.parent() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        return find_cases(folder, suffix);
     }
     if !input.is_dir() {
         return Ok(vec![CaseFile::named(input, suffix)?]);
@@ -69,7 +94,15 @@ pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
     };
     let next = "--img-name-suffix names another ending of CT files; a split of few patients leaves \
                 parts empty";
-    let found = cohort::case_files(input, &wanted)?.or_refuse(input, &wanted, next)?;
+    let found = cohort::case_files(input, &wanted)?;
+    if found == Files::default() {
+        let dicom = ild_io::dicom_cases(input)?;
+        if !dicom.is_empty() {
+            let case = |DicomCase { id, path }| CaseFile { id, path };
+            return Ok(dicom.into_iter().map(case).collect());
+        }
+    }
+    let found = found.or_refuse(input, &wanted, next)?;
     if let Some(path) = found.unnameable.first() {
         return Err(Error::refused(
             path,

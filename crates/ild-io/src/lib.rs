@@ -18,7 +18,14 @@ mod volume;
 
 pub use error::{Error, OtherGrid, Result};
 pub use files::convert::{Converted, convert};
-pub use files::dicom_series::{SeriesFacts, read_dicom_series};
+pub use files::dicom_seg::{
+    SegAlgorithm, SegFrames, SegMaker, SegOutput, SegSettings, SegType, SourceSeries,
+    convert_from_seg, convert_to_seg, write_dicom_seg,
+};
+pub use files::dicom_series::{SeriesFacts, read_dicom_series, read_series_files};
+pub use files::dicom_study::{
+    Chosen, DicomCase, DicomStudy, Plane, SeriesEntry, dicom_cases, dicom_ct_files, read_dicom_ct,
+};
 pub use files::format::Format;
 pub use files::input::read_text;
 pub use files::nifti::{
@@ -31,6 +38,7 @@ pub use files::slice_stack::{Images, SliceStack, Window, read_npz, write_npz};
 pub use volume::affine::Affine;
 pub use volume::bounding_box::BoundingBox;
 pub use volume::case::Case;
+pub use volume::coded_term::CodedTerm;
 pub use volume::components::{Components, Neighbours};
 pub use volume::geometry::{Geometry, Stored};
 pub use volume::header_note::{HeaderNote, LengthSource};

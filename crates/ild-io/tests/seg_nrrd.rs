@@ -23,7 +23,8 @@ fn ids(path: &Path) -> Vec<u8> {
 }
 
 fn table(rows: &[(u8, &str)]) -> LabelTable {
-    let label = |&(id, name): &(u8, &str)| (id, Label { name: name.to_owned(), color: [0; 3] });
+    let label =
+        |&(id, name): &(u8, &str)| (id, Label { name: name.to_owned(), color: [0; 3], code: None });
     LabelTable::new(rows.iter().map(label).collect())
 }
 

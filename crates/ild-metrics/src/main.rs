@@ -6,9 +6,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, FolderLock, Rejected, RunReport};
 use ild_metrics::{
-    CompareSettings, Compared, EvaluateSettings, Evaluation, Provenance, Quantification,
-    QuantifyInput, QuantifySettings, may_write_evaluation, printed, printed_quantification,
-    write_evaluation, write_quantification,
+    CompareSettings, Compared, EvaluateSettings, Evaluation, Progression, Provenance,
+    Quantification, QuantifyInput, QuantifySettings, VolumeErrors, may_write_evaluation, printed,
+    printed_progression, printed_quantification, write_evaluation, write_progression,
+    write_quantification,
 };
 
 /// How good is a segmentation, and how sure is that?
@@ -25,13 +26,14 @@ const EXAMPLES: &str = "Examples:
   ild-metrics evaluate --pred runs/sample/infer --gt runs/sample/npz/npz_test --output runs/sample/evaluation
   ild-metrics evaluate --pred mine --gt labelsTs --output out --baseline 'before training=untrained,box filled in=boxes'
   ild-metrics compare out-a out-b
-  ild-metrics quantify runs/sample/infer/case-001.nii.gz --ct case-001_0000.nii.gz --output case-001-volumes";
+  ild-metrics quantify runs/sample/infer/case-001.nii.gz --ct case-001_0000.nii.gz --output case-001-volumes
+  ild-metrics quantify 2024.nii.gz 2026.nii.gz --ct 2024-ct --followup-ct 2026-ct --output progression";
 
 #[derive(Subcommand)]
 enum Command {
     Evaluate(Box<EvaluateSettings>),
     Compare(CompareSettings),
-    Quantify(QuantifySettings),
+    Quantify(Box<QuantifySettings>),
 }
 
 fn main() -> ExitCode {
@@ -86,10 +88,11 @@ fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
 
 fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    if let Some(followup) = settings.of_followup() {
+        return progression(settings, &followup, common, report);
+    }
     let input = QuantifyInput::read(settings)?;
-    for path in
-        [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten()
-    {
+    for path in settings.files() {
         report.input(path)?;
     }
     let found = Quantification::new(&input.case, &input.map, &input.table, input.lung.as_ref());
@@ -101,5 +104,29 @@ fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> 
     ild_cli::say(printed_quantification(&found))?;
     report.set("settings", settings);
     report.set("quantification", &found);
+    Ok(report.write(common.report.as_deref())?)
+}
+
+/// Two dates of one patient.
+fn progression(
+    settings: &QuantifySettings,
+    followup: &QuantifySettings,
+    common: &Common,
+    mut report: RunReport,
+) -> anyhow::Result<()> {
+    let inputs = QuantifyInput::read_both(settings, followup)?;
+    for path in settings.files() {
+        report.input(path)?;
+    }
+    let errors = settings.evaluation.as_deref().map(VolumeErrors::read).transpose()?;
+    let found = Progression::new(&inputs, errors);
+    if let Some(folder) = &settings.output {
+        for path in write_progression(&found, &inputs, settings, folder)? {
+            report.output(&path);
+        }
+    }
+    ild_cli::say(printed_progression(&found))?;
+    report.set("settings", settings);
+    report.set("progression", &found);
     Ok(report.write(common.report.as_deref())?)
 }

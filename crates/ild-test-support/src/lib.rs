@@ -57,6 +57,21 @@ pub fn python_with(modules: &str) -> Option<String> {
     Some(python)
 }
 
+/// A program that is no part of this project (`dciodvfy`): beside the Python that `ILD_PYTHON` names,
+/// or on the path; [`skipped`] where it is not.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let beside =
+        std::env::var_os("ILD_PYTHON").map(|python| Path::new(&python).with_file_name(name));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let found = beside.into_iter().chain(on_path).find(|path| path.is_file());
+    if found.is_none() {
+        skipped(format_args!("`{name}` is not there"));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +80,6 @@ mod tests {
     fn what_is_missing_is_none_and_told() {
         assert!(shared("no such folder").is_none());
         assert!(python_with("no_such_module").is_none());
+        assert!(program("no-such-program").is_none());
     }
 }

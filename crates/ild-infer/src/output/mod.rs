@@ -10,8 +10,10 @@
 //! labels/<case>_<label>.nii.gz         --save-nii: each label on its own, overlaps unresolved
 //! probabilities/<case>_<label>.nii.gz  --save-probabilities
 //! lung/<case>.nii.gz                   the lung mask, where one was searched
+//! dicom-seg/<case>.dcm                 --save-dicom-seg: the labels as a DICOM Segmentation
 //! ```
 
+pub mod dicom_seg;
 pub mod older_npz;
 pub mod picture;
 pub mod sidecar;
@@ -20,7 +22,8 @@ pub mod viewers;
 use std::path::{Path, PathBuf};
 
 use ild_io::{
-    LabelMap, LabelTable, Volume, Voxels, write_label_map_described, write_volume_described,
+    LabelMap, LabelTable, SourceSeries, Volume, Voxels, write_label_map_described,
+    write_volume_described,
 };
 use ndarray::{Array3, Axis};
 
@@ -29,7 +32,7 @@ use crate::settings::Resolved;
 use crate::{Engine, Result};
 
 /// Writes everything of a case below `settings.output`; returns the paths relative to it. The label
-/// map is moved out of `done`.
+/// map is moved out of `done`. `series` is what a DICOM Segmentation is written of.
 ///
 /// # Errors
 /// When a file cannot be written; names it.
@@ -37,9 +40,14 @@ pub fn write_case(
     done: &mut Segmented,
     settings: &Resolved,
     engine: Option<&Engine>,
+    series: Option<&SourceSeries>,
 ) -> Result<Vec<PathBuf>> {
     let mut files = Files { root: &settings.flags.output, written: Vec::new() };
     let labels = done.scan.placement.in_ct(std::mem::take(&mut done.merger.labels));
+    if let Some(series) = series {
+        let name = format!("dicom-seg/{}.dcm", done.scan.id);
+        dicom_seg::write(&mut files, name, done, &labels, settings, engine, series)?;
+    }
     let done = &*done;
     let id = &done.scan.id;
     let geometry = done.scan.grid();
@@ -108,7 +116,7 @@ impl Files<'_> {
 fn shown_labels(done: &Segmented) -> LabelTable {
     let mut table = done.scan.label_table.clone();
     for &id in done.merger.per_label.keys() {
-        let label = ild_io::Label { name: table.name(id), color: table.color(id) };
+        let label = ild_io::Label { name: table.name(id), color: table.color(id), code: None };
         table.classes.entry(id).or_insert(label);
     }
     table

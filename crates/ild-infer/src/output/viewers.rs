@@ -39,7 +39,8 @@ mod tests {
     #[test]
     fn viewers_get_names_and_colours() {
         let table = LabelTable::new(
-            [(7, ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3] })].into(),
+            [(7, ild_io::Label { name: "Ground \"glass\"".into(), color: [1, 2, 3], code: None })]
+                .into(),
         );
         assert!(slicer_colors(&table).ends_with("7 Ground_\"glass\" 1 2 3 255\n"));
         assert!(

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub enum PromptSource {
     /// Made by the program itself.
     Own(PromptKind),
-    /// Boxes or points (`.json`), or a label map (`.nii`, `.nii.gz`, `.nrrd`).
+    /// Boxes or points (`.json`), or a label map (`.nii`, `.nii.gz`, `.nrrd`, a DICOM Segmentation).
     File(PathBuf),
     /// One such file per case, called `<case>.json`, `<case>.nii.gz`, `<case>.seg.nrrd` and so on.
     Folder(PathBuf),
@@ -39,14 +39,14 @@ impl FromStr for PromptSource {
             path if Path::new(path).is_dir() => Ok(Self::Folder(path.into())),
             path if is_prompt_file(path) => Ok(Self::File(path.into())),
             other => Err(format!(
-                "expected gt, auto, heuristic, gt-other, gt-empty, a file ending in .json, .nii, .nii.gz or .nrrd, or a folder of such files, found `{other}`"
+                "expected gt, auto, heuristic, gt-other, gt-empty, a file ending in .json, .nii, .nii.gz, .nrrd or .dcm (a DICOM Segmentation), or a folder of such files, found `{other}`"
             )),
         }
     }
 }
 
 /// Endings of prompts, in the order in which a folder is searched.
-const FILE_ENDINGS: [&str; 5] = ["json", "nii.gz", "nii", "seg.nrrd", "nrrd"];
+const FILE_ENDINGS: [&str; 7] = ["json", "nii.gz", "nii", "seg.nrrd", "nrrd", "seg.dcm", "dcm"];
 
 fn is_prompt_file(path: &str) -> bool {
     FILE_ENDINGS.iter().any(|end| path.ends_with(&format!(".{end}")))

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ild_cli::{Common, FileError, FolderLock, RunReport, Stamp};
-use ild_io::LabelTable;
 use ild_io::cohort::{Beside, LabelNames, shown};
+use ild_io::{LabelTable, SourceSeries};
 use ild_preprocess::cohort::record::{Key, Records};
 use ild_preprocess::one_line;
 use serde_json::{Value, json};
@@ -158,6 +158,7 @@ impl Run {
             let result = self.settings.flags.output.join(format!("{}.{ending}", case.id));
             ild_cli::outputs::may_write(&result)?;
         }
+        let series = source_series(case, &self.settings.flags)?;
         let start = Instant::now();
         let progress = ild_cli::progress_bar(0, "slices");
         let remaining = left.map_or(String::new(), |left| {
@@ -175,7 +176,8 @@ impl Run {
         for note in &done.scan.notes {
             tracing::warn!("{}: {note}", case.id);
         }
-        let files = output::write_case(&mut done, &self.settings, self.engine.as_ref())?;
+        let files =
+            output::write_case(&mut done, &self.settings, self.engine.as_ref(), series.as_ref())?;
         for file in &files {
             report.output(&self.settings.flags.output.join(file));
         }
@@ -191,13 +193,16 @@ impl Run {
         let settings =
             serde_json::to_value(flags).map_err(FileError::at(&case.path, "recorded"))?;
         let truth = self.settings.truth.as_ref().map(|place| place.file(&case.id));
-        let mut read: Vec<PathBuf> = vec![case.path.clone()];
+        let mut read: Vec<PathBuf> = case.files(flags.series.as_deref())?;
+        let own = read.len();
         read.extend(truth.filter(|path| ild_cli::inputs::is_file(path)));
         read.extend(flags.prompt.of_case(&case.id)?.file);
         read.extend(flags.labels.clone());
-        let names = read.iter().skip(1).map(|path| Ok(LabelNames::own(path)?.table));
+        let names = read.iter().skip(own).map(|path| Ok(LabelNames::own(path)?.table));
         let names: Vec<_> = names.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-        report.input(&case.path)?;
+        for path in &read[..own] {
+            report.input(path)?;
+        }
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
         let mut of = json!({ "version": RESULT_VERSION, "settings": settings, "weights": weights });
         // Names that masks carry decide their ids, and may stand in a file beside them.
@@ -225,6 +230,22 @@ fn model_files(flags: &Settings) -> Vec<Stamp> {
     let described = flags.model.as_ref().map(PathBuf::from).filter(|path| path.is_file());
     let files = flags.checkpoint.iter().chain(&described);
     files.filter_map(|path| Some(Stamp::of(path)?.hashed())).collect()
+}
+
+/// The series that the result becomes a DICOM Segmentation of, when one is asked for.
+fn source_series(case: &CaseFile, flags: &Settings) -> Result<Option<SourceSeries>> {
+    if !flags.save_dicom_seg {
+        return Ok(None);
+    }
+    if !case.is_dicom() {
+        return Err(Error::refused(
+            &case.path,
+            "a DICOM series, to which a DICOM Segmentation belongs",
+            "another format",
+            "give the DICOM folder, or `ild-io convert RESULT.nii.gz --like SERIES RESULT.dcm` afterwards",
+        ));
+    }
+    Ok(Some(SourceSeries::read(&case.path, flags.series.as_deref())?))
 }
 
 /// Refuses a table that calls a class otherwise than the weights, which find and name classes by
@@ -326,7 +347,7 @@ mod tests {
     use super::*;
 
     fn table(names: [&str; 3]) -> LabelTable {
-        let label = |name: &str| ild_io::Label { name: name.to_owned(), color: [0; 3] };
+        let label = |name: &str| ild_io::Label { name: name.to_owned(), color: [0; 3], code: None };
         LabelTable::new((1..).zip(names.map(label)).collect())
     }
 

@@ -29,7 +29,13 @@ impl Context<'_> {
         };
         let truth = self.truth_file(case)?;
         let table = self.table_of(truth.as_deref())?;
-        let scan = Scan::from_nifti(&case.id, path, truth.as_deref(), windowing, &table)?;
+        let truth = truth.as_deref();
+        let scan = if case.is_dicom() {
+            let series = self.settings.flags.series.as_deref();
+            Scan::from_dicom(&case.id, path, series, truth, windowing, &table)?
+        } else {
+            Scan::from_nifti(&case.id, path, truth, windowing, &table)?
+        };
         Ok(scan.prepared_for(preset))
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ild_io::SegType;
 use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
@@ -17,9 +18,15 @@ use crate::propagate::{GapRule, Propagation};
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
-    /// What to segment: an NPZ of `ild-preprocess`, a CT (.nii.gz, .nii), or a folder of either.
+    /// What to segment: an NPZ of `ild-preprocess`, a CT (.nii.gz, .nii), a folder of either, or DICOM:
+    /// the folder of a series or a study, a DICOMDIR, or a folder with one such folder per case.
     #[arg(long, value_name = "DIR|CASE.npz|CT.nii.gz")]
     pub input: PathBuf,
+    /// DICOM input: the series, by SeriesInstanceUID or SeriesNumber [default: the axial original CT
+    /// series with the thinnest slices, with a kernel of the lung before others].
+    #[arg(long, value_name = "UID|NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
     /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2
     /// (.pt).
     #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
@@ -106,6 +113,15 @@ pub struct Settings {
     /// Also write each label's probability (float32).
     #[arg(long)]
     pub save_probabilities: bool,
+    /// Also write a DICOM Segmentation of the series, `dicom-seg/<case>.dcm`; DICOM input only.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub save_dicom_seg: bool,
+    /// How its pixels say what they are of: a bit for each segment, or a number for each voxel
+    /// (smaller; recent viewers only).
+    #[arg(long, value_enum, default_value = "binary", value_name = "TYPE")]
+    #[serde(skip_serializing_if = "is_binary")]
+    pub seg_type: SegType,
     /// Only every N-th case, beginning with case I (from 0): one line for every job of an array.
     #[arg(long, value_name = "I/N")]
     #[serde(skip)]
@@ -170,6 +186,11 @@ pub enum AutoMask {
     Decoder,
     /// The decoder where it draws what the head found, else the head.
     Both,
+}
+
+/// The default is in no record: results of earlier versions stay the same.
+fn is_binary(kind: &SegType) -> bool {
+    *kind == SegType::Binary
 }
 
 /// A number from 0 to 1.

@@ -1,4 +1,4 @@
-//! DICOM slices with all their compressions.
+//! DICOM slices with all their compressions, and segmentations.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,5 +6,7 @@ use libfuzzer_sys::fuzz_target;
 mod scratch;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = ild_io::read_dicom_series(&scratch::file(bytes));
+    let path = scratch::file(bytes);
+    let _ = ild_io::read_dicom_series(&path);
+    let _ = ild_io::read_label_map(&path);
 });

@@ -12,7 +12,8 @@ use crate::Result;
 const SHOWN_NAMES: usize = 3;
 
 /// Endings of files that hold a scan, a mask or a stack, longest first.
-const ENDINGS: [&str; 6] = [".seg.nrrd", ".nii.gz", ".nrrd", ".nii", ".npz", ".hdr"];
+const ENDINGS: [&str; 8] =
+    [".seg.nrrd", ".seg.dcm", ".nii.gz", ".nrrd", ".nii", ".npz", ".hdr", ".dcm"];
 
 /// What counts as the file of a case.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use ild_cli::{Refusal, inputs};
 use ndarray::{Array, Dimension};
 
 use super::{Sidecar, bare_case};
-use crate::files::{nrrd, slice_stack};
+use crate::files::{dicom_seg, nrrd, slice_stack};
 use crate::{Format, LabelMap, LabelTable, Result, read_label_map};
 
 /// Files with the names of labels, in a folder of masks or the one above it.
@@ -81,8 +81,8 @@ impl LabelNames {
         }
     }
 
-    /// What a mask says itself: the segments of a `.seg.nrrd`, the label table in an NPZ, the
-    /// sidecar `<case>.json` that `ild-infer` or `ild-io convert` wrote beside it.
+    /// What a mask says itself: the segments of a `.seg.nrrd` or a DICOM SEG, the label table in
+    /// an NPZ, the sidecar `<case>.json` that `ild-infer` or `ild-io convert` wrote beside it.
     ///
     /// # Errors
     /// When the file cannot be read, or its names are no names of labels.
@@ -92,6 +92,7 @@ impl LabelNames {
         let table = match Format::of(mask)? {
             Format::Nrrd => nrrd::label_names(mask)?,
             Format::Npz => slice_stack::read_label_table(mask)?,
+            Format::DicomSeg => Some(dicom_seg::label_names(mask)?),
             _ => None,
         };
         if table.is_some() {
@@ -114,7 +115,8 @@ impl LabelNames {
     /// names. Where either side names nothing, ids are all there is.
     ///
     /// # Errors
-    /// When `table` lacks a name ([`LabelTable::renumbered`]).
+    /// When `table` lacks a name ([`LabelTable::renumbered`]), and when it has none for a DICOM
+    /// Segmentation.
     pub fn under<D: Dimension>(
         &self,
         table: &LabelTable,
@@ -122,6 +124,16 @@ impl LabelNames {
         path: &Path,
     ) -> Result<Array<u8, D>> {
         match &self.table {
+            // Segments are numbered from 1, whatever the ids of their labels were.
+            Some(_)
+                if table.is_empty() && Format::of(path).is_ok_and(|f| f == Format::DicomSeg) =>
+            {
+                Err(Refusal::of(path)
+                    .expected("a cohort that says what its labels are called")
+                    .found("label ids alone, and a DICOM Segmentation, whose numbers are no ids")
+                    .next("name the labels of the cohort with --labels or a labels.json")
+                    .into())
+            }
             Some(own) if own != table && !table.is_empty() => table.renumbered(labels, own, path),
             _ => Ok(labels),
         }

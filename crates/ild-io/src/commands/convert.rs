@@ -1,34 +1,62 @@
 //! `ild-io convert`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ild_cli::{Common, RunReport};
+use ild_cli::{Common, RunReport, Usage};
+use ild_io::{
+    Converted, Format, SegAlgorithm, SegFrames, SegOutput, SegType, SourceSeries, convert,
+    convert_from_seg, convert_to_seg,
+};
 
-/// Make a NIfTI file of a DICOM folder, an NRRD or an NPZ, or pack and unpack one.
+/// Make a NIfTI file of a DICOM folder, an NRRD or an NPZ, pack and unpack one; make a DICOM
+/// Segmentation of a mask, and a mask of a DICOM Segmentation.
 ///
 /// DICOM slices are sorted by position and rescaled to Hounsfield units; incomplete or mixed series
 /// are refused. The slices of an NPZ go to their places on the CT's own grid, its labels into
-/// `<OUT>_gts` beside it.
+/// `<OUT>_gts` beside it. A mask becomes a DICOM Segmentation of the series that --like names, with
+/// the patient and study of that series in it.
 #[derive(clap::Args, serde::Serialize)]
 #[command(after_help = "Examples:
   ild-io convert dicom/series-3 imagesTr/case01_0000.nii.gz
   ild-io convert npz_test/CT_ILD/case01.npz look.nii.gz
-  ild-io convert ct.nii ct.nii.gz")]
+  ild-io convert ct.nii ct.nii.gz
+  ild-io convert out/case01.nii.gz --like dicom/series-3 case01.seg.dcm
+  ild-io convert case01.seg.dcm --like dicom/series-3 case01.nii.gz")]
 pub struct Args {
-    /// DICOM folder, NIfTI (.nii, .nii.gz, .hdr), NRRD, or NPZ of a case.
+    /// DICOM folder or Segmentation, NIfTI (.nii, .nii.gz, .hdr), NRRD, or NPZ of a case.
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// NIfTI file to make, .nii or .nii.gz.
+    /// File to make: .nii or .nii.gz, or .dcm for a DICOM Segmentation.
     #[arg(value_name = "OUT")]
     output: PathBuf,
+    /// The DICOM series that the mask belongs to: its folder.
+    #[arg(long, value_name = "SERIES")]
+    like: Option<PathBuf>,
+    /// The series in the folder, by SeriesInstanceUID or SeriesNumber [default: the thinnest original
+    /// axial CT, with a kernel of the lung before others].
+    #[arg(long, value_name = "UID|NUMBER")]
+    series: Option<String>,
+    /// How pixels of a Segmentation say what they are of: a bit for each segment, or a number for
+    /// each voxel (smaller; recent viewers only).
+    #[arg(long, value_enum, default_value = "binary", value_name = "TYPE")]
+    seg_type: SegType,
+    /// Which slices of a segment become frames: those that hold something of it, or all between its
+    /// first and its last (for viewers that misplace segments with holes).
+    #[arg(long, value_enum, default_value = "held", value_name = "WHICH")]
+    seg_frames: SegFrames,
+    /// Names, colours and codes of the labels [default: the mask's own, or the table beside it].
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// How the mask was made [default: what `ild-infer` wrote beside it].
+    #[arg(long, value_enum, value_name = "HOW")]
+    made_by: Option<SegAlgorithm>,
 }
 
 /// Runs the sub-command.
 pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     report.set("settings", args);
-    let converted =
-        ild_io::convert(&args.input, &args.output, common.force || common.overwrite_foreign)?;
+    let converted = args.convert(common.force || common.overwrite_foreign)?;
     for note in &converted.notes {
         tracing::warn!("{}: {note}", args.input.display());
     }
@@ -40,4 +68,44 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
         report.input(&args.input)?;
     }
     Ok(report.write(common.report.as_deref())?)
+}
+
+impl Args {
+    fn convert(&self, force: bool) -> anyhow::Result<Converted> {
+        let like = |path: &PathBuf| SourceSeries::read(path, self.series.as_deref());
+        if is_dicom_name(&self.output) {
+            let Some(series) = &self.like else {
+                return Err(Usage(
+                    "a DICOM Segmentation belongs to a series: name its folder with --like"
+                        .to_owned(),
+                )
+                .into());
+            };
+            let wanted = self.segmentation();
+            return Ok(convert_to_seg(&self.input, &like(series)?, &self.output, &wanted, force)?);
+        }
+        if let Some(series) = &self.like {
+            if Format::of(&self.input)? != Format::DicomSeg {
+                return Err(Usage(
+                    "--like goes with a DICOM Segmentation as IN or OUT (.dcm)".to_owned(),
+                )
+                .into());
+            }
+            return Ok(convert_from_seg(&self.input, &like(series)?, &self.output, force)?);
+        }
+        Ok(convert(&self.input, &self.output, self.series.as_deref(), force)?)
+    }
+
+    fn segmentation(&self) -> SegOutput {
+        SegOutput {
+            kind: self.seg_type,
+            frames: self.seg_frames,
+            labels: self.labels.clone(),
+            algorithm: self.made_by,
+        }
+    }
+}
+
+fn is_dicom_name(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dcm"))
 }

@@ -9,9 +9,10 @@ use ndarray::{ArrayView3, Axis};
 use crate::cohort::{LabelNames, bare_case};
 use crate::files::input::Input;
 use crate::files::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
+use crate::files::{dicom_seg, dicom_study, nrrd};
 use crate::{
-    Error, Format, Images, LabelMap, LabelTable, Result, SliceStack, Volume, Voxels, files::nrrd,
-    read_dicom_series, read_label_map_as_stored, read_npz, write_label_map, write_volume,
+    Error, Format, Images, LabelMap, LabelTable, Result, SliceStack, Volume, Voxels,
+    read_label_map_as_stored, read_npz, write_label_map, write_volume,
 };
 
 /// What was made, and what is worth knowing about it.
@@ -25,7 +26,9 @@ pub struct Converted {
 
 /// Converts `input` to the NIfTI file `output` (`.nii` or `.nii.gz`).
 ///
-/// - DICOM: one volume in HU. NRRD: one volume, or the segments of a `.seg.nrrd` as one label map.
+/// - DICOM: one volume in HU (of several series the one that `series` names, else the one that
+///   [`crate::read_dicom_ct`] chooses), or the segments of a Segmentation on the slices that it
+///   spans. NRRD: one volume, or the segments of a `.seg.nrrd` as one label map.
 /// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1
 ///   file.
 /// - NPZ of a case: the windowed slices at their places in the CT's own grid (absent slices are 0),
@@ -38,17 +41,13 @@ pub struct Converted {
 /// # Errors
 /// When `input` is refused by its reader, when an output exists and `force` is false, or cannot be
 /// written.
-pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
+pub fn convert(
+    input: &Path,
+    output: &Path,
+    series: Option<&str>,
+    force: bool,
+) -> Result<Converted> {
     is_gzip_name(output)?;
-    let refuse_existing = |paths: &[PathBuf]| match paths.iter().find(|path| path.exists()) {
-        Some(path) if !force => Err(Error::rejected(
-            path,
-            "a new file",
-            "an existing one",
-            "name another output, or overwrite it with --force (--overwrite-foreign, where it is not of this program)",
-        )),
-        _ => Ok(()),
-    };
     let format = Format::of(input)?;
     let stack = if format == Format::Npz { Some(read_npz(input)?) } else { None };
     let plan = stack.as_ref().map(|stack| parts(stack, output)).unwrap_or_default();
@@ -62,16 +61,16 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
         Some(_) => plan.iter().map(|(path, _)| path.clone()).collect(),
         None => vec![output.to_owned()],
     };
-    refuse_existing(&volumes)?;
-    refuse_existing(&names.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>())?;
+    refuse_existing(volumes.iter().chain(names.iter().map(|(path, _)| path)), force)?;
     let notes = match (format, stack) {
         (_, Some(stack)) => npz(&stack, plan)?,
         (Format::Nrrd, _) => of_nrrd(input, output)?,
         (Format::Dicom, _) => {
-            let (volume, facts) = read_dicom_series(input)?;
+            let (volume, facts) = dicom_study::read_as_stored(input, series)?;
             write_volume(output, &volume)?;
             facts.notes
         }
+        (Format::DicomSeg, _) => dicom_seg::convert::to_nifti(input, output, None)?,
         (Format::Npy, _) => {
             return Err(Error::rejected(
                 input,
@@ -83,16 +82,35 @@ pub fn convert(input: &Path, output: &Path, force: bool) -> Result<Converted> {
         _ => nifti(input, output)?,
     };
     let mut outputs = volumes;
-    if let Some((path, table)) = names {
-        ild_cli::write_json_atomic(&path, &serde_json::json!({ "label_table": table }))?;
-        outputs.push(path);
-    }
+    outputs.extend(names.map(write_names).transpose()?);
     Ok(Converted { outputs, notes })
+}
+
+pub(super) fn refuse_existing<'a>(
+    outputs: impl IntoIterator<Item = &'a PathBuf>,
+    force: bool,
+) -> Result<()> {
+    match outputs.into_iter().find(|path| path.exists()) {
+        Some(path) if !force => Err(Error::rejected(
+            path,
+            "a new file",
+            "an existing one",
+            "name another output, or overwrite it with --force (--overwrite-foreign, where it is not \
+             of this program)",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the names of labels where every program looks for them.
+pub(super) fn write_names((path, table): (PathBuf, LabelTable)) -> Result<PathBuf> {
+    ild_cli::write_json_atomic(&path, &serde_json::json!({ "label_table": table }))?;
+    Ok(path)
 }
 
 /// Where the names of the labels of `output` belong, and what they are; `None` when `input` does
 /// not say any.
-fn names_for(input: &Path, output: &Path) -> Result<Option<(PathBuf, LabelTable)>> {
+pub(super) fn names_for(input: &Path, output: &Path) -> Result<Option<(PathBuf, LabelTable)>> {
     let name = output.file_name().unwrap_or_default().to_string_lossy();
     let names = LabelNames::own(input)?;
     let path = output.with_file_name(format!("{}.json", bare_case(&name, &[])));

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::Result;
 use crate::files::input::unreadable;
-use crate::{Result, files::dicom_series, files::nrrd};
+use crate::files::{dicom_seg, dicom_series, nrrd};
 
 /// Kinds of files that this crate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Format {
     Npy,
     /// A folder of DICOM slices, or one slice.
     Dicom,
+    /// A DICOM Segmentation: a label map on slices of a series.
+    DicomSeg,
 }
 
 impl Format {
@@ -45,6 +48,7 @@ impl Format {
             [b'P', b'K', 3 | 5, ..] => Self::Npz,
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
             start if start.starts_with(nrrd::MAGIC) => Self::Nrrd,
+            _ if dicom_series::is_dicom(path) && dicom_seg::is_seg(path) => Self::DicomSeg,
             _ if dicom_series::is_dicom(path) => Self::Dicom,
             _ => Self::Nifti,
         })

@@ -7,10 +7,10 @@ use ild_cli::Refusal;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::{Label, LabelTable, Result, read_text};
+use crate::{CodedTerm, Label, LabelTable, Result, read_text};
 
 const SCHEMA: &str = "a label table: {\"1\": \"name\"}, {\"1\": {\"name\": \"…\", \"color\": \
-    [r, g, b]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
+    [r, g, b], \"code\": [value, scheme, meaning]}}, {\"name\": 1}, or nnU-Net's dataset.json with such `labels`";
 
 /// Arrays of our NPZ files: no label can be called so, because masks are filed under their names.
 const TAKEN: [&str; 9] =
@@ -35,8 +35,10 @@ impl LabelTable {
             }
             let (id, name, color) =
                 entry(&key, &value).ok_or_else(|| refused(format!("`{key}: {value}`")))?;
+            let code = value.get("code").cloned().map(serde_json::from_value).transpose();
+            let code = code.map_err(|error| refused(format!("`{key}: {value}` ({error})")))?;
             if id != 0 {
-                names.add(id, &name, color)?;
+                names.add(id, &name, color, code)?;
             }
         }
         let table = names.table();
@@ -65,7 +67,13 @@ impl<'a> Names<'a> {
     /// # Errors
     /// When its id or its name (upper and lower case are one) is another's, or the name cannot be
     /// the name of a file or column.
-    pub fn add(&mut self, id: u8, name: &str, color: Option<[u8; 3]>) -> Result<()> {
+    pub fn add(
+        &mut self,
+        id: u8,
+        name: &str,
+        color: Option<[u8; 3]>,
+        code: Option<CodedTerm>,
+    ) -> Result<()> {
         let refused = |found| Refusal::of(self.path).expected(self.expected).found(found);
         if let Some(why) = unusable(name) {
             return Err(refused(format!("the name `{name}` for id {id}: {why}")).into());
@@ -77,7 +85,8 @@ impl<'a> Names<'a> {
                 .next("give each label a name of its own; upper and lower case are one")
                 .into());
         }
-        let label = Label { name: name.to_owned(), color: color.unwrap_or_else(|| color_of(id)) };
+        let color = color.unwrap_or_else(|| color_of(id));
+        let label = Label { name: name.to_owned(), color, code };
         if let Some(other) = self.table.get(&id) {
             return Err(refused(format!("id {id} for `{}` and for `{name}`", other.name)).into());
         }
@@ -195,9 +204,15 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_refused() {
-        for text in
-            ["[1]", "{}", r#"{"a": 300}"#, r#"{"a": 1, "b": 1}"#, r#"{"1": {"title": "x"}}"#, "x"]
-        {
+        for text in [
+            r#"{"1": {"name": "x", "code": ["1", "DCM"]}}"#,
+            "[1]",
+            "{}",
+            r#"{"a": 300}"#,
+            r#"{"a": 1, "b": 1}"#,
+            r#"{"1": {"title": "x"}}"#,
+            "x",
+        ] {
             assert!(read(text).is_err_and(|error| error.is_rejection()), "{text}");
         }
     }

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::cohort::LabelNames;
 use crate::files::dicom_series::SeriesFacts;
 use crate::files::nifti::read_unchecked;
-use crate::{Affine, Format, Result, Volume, Voxels, Window, files::nrrd, read_dicom_series};
+use crate::files::{dicom_seg, dicom_study, nrrd};
+use crate::{Affine, Format, Result, Volume, Voxels, Window};
 
 pub use values::{LabelCount, ValueRange};
 
@@ -74,6 +75,7 @@ pub fn describe(path: &Path) -> Result<FileInfo> {
         Format::Nifti => nifti(path)?,
         Format::Nrrd => of_nrrd(path)?,
         Format::Dicom => dicom(path)?,
+        Format::DicomSeg => of_seg(path)?,
         Format::Npz => arrays::npz(path)?,
         Format::Npy => arrays::npy(path)?,
     };
@@ -120,11 +122,19 @@ fn of_nrrd(path: &Path) -> Result<FileInfo> {
 }
 
 fn dicom(path: &Path) -> Result<FileInfo> {
-    let (volume, facts) = read_dicom_series(path)?;
+    let (volume, facts) = dicom_study::read_as_stored(path, None)?;
     let mut info = of_volume(&volume);
     info.format = format!("DICOM {} series", facts.modality);
     info.warnings.splice(0..0, facts.notes.iter().cloned());
     info.series = Some(facts);
+    Ok(info)
+}
+
+/// A DICOM Segmentation on the slices that it spans.
+fn of_seg(path: &Path) -> Result<FileInfo> {
+    let map = dicom_seg::read_segmentation(path)?;
+    let mut info = of_volume(&Volume { voxels: Voxels::U8(map.labels), geometry: map.geometry });
+    info.format = "DICOM Segmentation, on the slices that it spans".to_owned();
     Ok(info)
 }
 

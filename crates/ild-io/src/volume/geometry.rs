@@ -29,6 +29,9 @@ pub struct Stored {
     pub order: StorageOrder,
     /// Its NIfTI header's fields, in the file's own order.
     pub nifti: Option<NiftiOrientation>,
+    /// Whether it holds only some slices of the grid that it was drawn on, as a DICOM Segmentation
+    /// does.
+    pub part: bool,
 }
 
 impl PartialEq for Geometry {

@@ -8,7 +8,7 @@ use ndarray::{Array, Dimension};
 use serde::{Deserialize, Serialize};
 
 use crate::cohort::alike;
-use crate::{Error, Result};
+use crate::{CodedTerm, Error, Result};
 
 /// nnU-Net's name for voxels that nobody annotated.
 const IGNORE: &str = "ignore";
@@ -22,6 +22,9 @@ pub struct Label {
     pub name: String,
     /// Display colour, sRGB.
     pub color: [u8; 3],
+    /// What it is, for programs that do not read names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodedTerm>,
 }
 
 /// Label id → [`Label`], without background; and the id of the voxels that nobody annotated, if
@@ -49,8 +52,8 @@ impl From<BTreeMap<u8, Label>> for LabelTable {
 
 impl From<LabelTable> for BTreeMap<u8, Label> {
     fn from(LabelTable { mut classes, ignored }: LabelTable) -> Self {
-        let ignored =
-            ignored.map(|id| (id, Label { name: IGNORE.to_owned(), color: IGNORE_COLOR }));
+        let ignored = ignored
+            .map(|id| (id, Label { name: IGNORE.to_owned(), color: IGNORE_COLOR, code: None }));
         classes.extend(ignored);
         classes
     }
@@ -68,7 +71,7 @@ impl Default for LabelTable {
         ];
         Self::new(
             rows.into_iter()
-                .map(|(id, name, color)| (id, Label { name: name.to_owned(), color }))
+                .map(|(id, name, color)| (id, Label { name: name.to_owned(), color, code: None }))
                 .collect(),
         )
     }
@@ -227,7 +230,9 @@ mod tests {
     use super::*;
 
     fn table(rows: &[(u8, &str)]) -> LabelTable {
-        let label = |&(id, name): &(u8, &str)| (id, Label { name: name.to_owned(), color: [0; 3] });
+        let label = |&(id, name): &(u8, &str)| {
+            (id, Label { name: name.to_owned(), color: [0; 3], code: None })
+        };
         LabelTable::new(rows.iter().map(label).collect())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod affine;
 pub(crate) mod bounding_box;
 pub(crate) mod case;
+pub(crate) mod coded_term;
 pub(crate) mod components;
 pub(crate) mod geometry;
 pub(crate) mod header_note;
@@ -10,6 +11,7 @@ pub(crate) mod hounsfield;
 pub(crate) mod label_map;
 pub(crate) mod label_runs;
 pub(crate) mod label_table;
+mod part;
 pub(crate) mod placement;
 pub(crate) mod same_grid;
 pub(crate) mod slice_pieces;

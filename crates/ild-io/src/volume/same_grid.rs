@@ -4,7 +4,10 @@ use std::path::Path;
 
 use ild_cli::Refusal;
 
+#[cfg(doc)]
+use crate::Stored;
 use crate::error::OtherGrid;
+use crate::volume::part::within;
 use crate::volume::storage_order::{Source, StorageOrder};
 use crate::{Affine, Geometry, LabelMap, Result};
 
@@ -55,7 +58,8 @@ impl LabelMap {
     ///
     /// When both have their voxels in the same places and only store them in another order (axes
     /// swapped or flipped: LAS beside LPS), the log says so, and the map is from then on stored as
-    /// `grid` is. No voxel is interpolated.
+    /// `grid` is. No voxel is interpolated. A map of some slices of a series ([`Stored::part`]) gets
+    /// the others, empty.
     ///
     /// # Errors
     /// When the places differ; says how far ([`same_grid`]).
@@ -67,6 +71,11 @@ impl LabelMap {
         grid: &Geometry,
     ) -> Result<Self> {
         if let Err(elsewhere) = same_grid(path, what, &self.geometry, of, grid) {
+            if self.geometry.stored.part
+                && let Some(whole) = within(&self, grid)
+            {
+                return Ok(whole);
+            }
             let order = order_between(&self.geometry, grid).ok_or(elsewhere)?;
             self.labels = order.array(self.labels);
         }
@@ -99,7 +108,7 @@ fn order_between(have: &Geometry, want: &Geometry) -> Option<StorageOrder> {
     same.then_some(order)
 }
 
-fn matching_axes(have: &Affine, want: &Affine) -> Option<StorageOrder> {
+pub(super) fn matching_axes(have: &Affine, want: &Affine) -> Option<StorageOrder> {
     let mut sources = [Source { from: 0, flipped: false }; 3];
     for (column, source) in sources.iter_mut().enumerate() {
         let wanted = want.step_mm(column);

@@ -82,3 +82,71 @@ pub fn save_all(folder: &Path, slices: Vec<Slice>) {
         save_as(&folder.join(format!("IM{:03}.dcm", n - i)), slice, EXPLICIT_LITTLE_ENDIAN);
     }
 }
+
+/// A series with everything that a segmentation of it needs, whose pixels are 0 HU.
+#[derive(Clone)]
+pub struct Series {
+    pub slices: usize,
+    pub rows: u16,
+    pub columns: u16,
+    /// Directions of a row and of a column, LPS.
+    pub orientation: [f64; 6],
+    /// Of the first slice.
+    pub position: [f64; 3],
+    pub step_mm: f64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            slices: 5,
+            rows: 6,
+            columns: 7,
+            orientation: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            position: [-100.0, -50.0, 20.0],
+            step_mm: 2.5,
+        }
+    }
+}
+
+impl Series {
+    /// SOPInstanceUID of the slice at this place along the normal.
+    pub fn uid(place: usize) -> String {
+        format!("1.2.3.4.{}", place + 1)
+    }
+
+    /// Writes it; names are in the opposite order of the slices.
+    pub fn save(&self, folder: &Path) {
+        let o = self.orientation;
+        let normal =
+            [o[1] * o[5] - o[2] * o[4], o[2] * o[3] - o[0] * o[5], o[0] * o[4] - o[1] * o[3]];
+        let pixels = vec![1024; usize::from(self.rows) * usize::from(self.columns)];
+        let slices = (0..self.slices).map(|z| {
+            let mut slice = Slice::at(0.0);
+            for (tag, vr, text) in [
+                (Tag(0x0008, 0x0018), VR::UI, Self::uid(z).as_str()),
+                (Tag(0x0008, 0x0020), VR::DA, "20200102"),
+                (Tag(0x0010, 0x0010), VR::PN, "Müller^Jörg"),
+                (Tag(0x0010, 0x0020), VR::LO, "ID-77"),
+                (Tag(0x0010, 0x0040), VR::CS, "M"),
+                (Tag(0x0008, 0x0005), VR::CS, "ISO_IR 100"),
+                (Tag(0x0018, 0x0050), VR::DS, "3"),
+                (Tag(0x0020, 0x000d), VR::UI, "1.2.840.1"),
+                (Tag(0x0020, 0x000e), VR::UI, "1.2.840.1.7"),
+                (Tag(0x0020, 0x0011), VR::IS, "7"),
+                (Tag(0x0020, 0x0052), VR::UI, "1.2.840.2"),
+            ] {
+                slice.0.put(DataElement::new(tag, vr, PrimitiveValue::from(text)));
+            }
+            let along = z as f64 * self.step_mm;
+            let position: Vec<f64> = (0..3).map(|i| self.position[i] + along * normal[i]).collect();
+            slice.numbers(Tag(0x0020, 0x0032), &position);
+            slice.numbers(Tag(0x0020, 0x0037), &o);
+            slice.words(Tag(0x0028, 0x0010), self.rows);
+            slice.words(Tag(0x0028, 0x0011), self.columns);
+            slice.pixels(&pixels);
+            slice
+        });
+        save_all(folder, slices.collect());
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ild_cli::done::Records;
 use ild_io::cohort::{Beside, CasePatients, LabelNames, Patients, shown};
-use ild_io::{Geometry, HeaderNote, LabelTable};
+use ild_io::{Format, Geometry, HeaderNote, LabelTable};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -219,7 +219,10 @@ fn table_of(
     }
     if table.is_empty() {
         let of_truth = |(case, _): &(&String, &PathBuf)| references.contains_key(*case);
-        for (_, path) in predicted.iter().flatten().filter(of_truth) {
+        // Segments of DICOM are numbered anew in each file: the number of one names no id of the truth.
+        let has_ids = |path: &&PathBuf| Format::of(path).is_ok_and(|f| f != Format::DicomSeg);
+        let paths = predicted.iter().flatten().filter(of_truth).map(|(_, path)| path);
+        for path in paths.filter(has_ids) {
             let own = LabelNames::beside(path).unwrap_or_default();
             own.table.iter().for_each(|own| table.extend(own));
         }

@@ -3,7 +3,10 @@
 //!
 //! For research: a description of a mask, not a finding.
 
+mod error_of_volume;
 mod output;
+mod progression;
+mod progression_output;
 mod regions;
 mod settings;
 
@@ -15,7 +18,10 @@ use ild_io::{HeaderNote, LabelMap, LabelTable, Volume, read_label_map, read_volu
 use ndarray::Array3;
 use serde::Serialize;
 
+pub use error_of_volume::{ClassError, VolumeErrors};
 pub use output::{printed_quantification, write_quantification};
+pub use progression::{ClassChange, LungChange, Progression};
+pub use progression_output::{printed_progression, write_progression};
 pub use regions::{RIM_MM, RegionCounts, SideRule};
 pub use settings::QuantifySettings;
 
@@ -108,6 +114,20 @@ impl RegionVolumes {
             right: ml(counts.side(1)),
             rim: ml(counts.depth(0)),
             core: ml(counts.depth(1)),
+        }
+    }
+
+    /// Later − earlier, part by part.
+    fn difference(later: &Self, earlier: &Self) -> Self {
+        Self {
+            whole: later.whole - earlier.whole,
+            upper_third: later.upper_third - earlier.upper_third,
+            middle_third: later.middle_third - earlier.middle_third,
+            lower_third: later.lower_third - earlier.lower_third,
+            left: later.left - earlier.left,
+            right: later.right - earlier.right,
+            rim: later.rim - earlier.rim,
+            core: later.core - earlier.core,
         }
     }
 
@@ -209,15 +229,58 @@ impl QuantifyInput {
     /// # Errors
     /// When a file is refused, cannot be read, or lies on another grid than the mask.
     pub fn read(settings: &QuantifySettings) -> Result<Self> {
-        let map = read_label_map(&settings.mask)?;
+        Self::read_under(settings, Self::table(settings)?)
+    }
+
+    /// Both dates, their labels under the same ids: names decide, as they do everywhere.
+    ///
+    /// # Errors
+    /// As [`QuantifyInput::read`]; when only one date names its labels, and when one gives a name to an id that has another at the
+    /// other date.
+    pub fn read_both(
+        baseline: &QuantifySettings,
+        followup: &QuantifySettings,
+    ) -> Result<[Self; 2]> {
+        let [before, after] = [Self::table(baseline)?, Self::table(followup)?];
+        // A number without a name may be anything at the other date.
+        let unnamed = match (before.is_empty(), after.is_empty()) {
+            (true, false) => Some([baseline, followup]),
+            (false, true) => Some([followup, baseline]),
+            _ => None,
+        };
+        if let Some([one, other]) = unnamed {
+            return Err(Error::rejected(
+                &one.mask,
+                format!("a mask whose labels have names, as {} has", other.mask.display()),
+                "label ids alone",
+                "name them with --labels, or by a labels.json beside the mask",
+            ));
+        }
+        let mut table = before;
+        table.extend(&after);
+        Ok([Self::read_under(baseline, table.clone())?, Self::read_under(followup, table)?])
+    }
+
+    fn table(settings: &QuantifySettings) -> Result<LabelTable> {
+        Ok(LabelNames::of_mask(settings.labels.as_deref(), &settings.mask)?.or_numbers())
+    }
+
+    fn read_under(settings: &QuantifySettings, table: LabelTable) -> Result<Self> {
+        let mut map = read_label_map(&settings.mask)?;
         let ct = settings.ct.as_deref().map(read_volume).transpose()?;
+        if let Some(ct) = ct.as_ref().filter(|_| map.geometry.stored.part) {
+            map = map.on_grid_of(&settings.mask, "mask", "CT", &ct.geometry)?;
+        }
         if let (Some(path), Some(ct)) = (&settings.ct, &ct) {
             same_grid(path, "CT", &ct.geometry, "mask", &map.geometry)?;
         }
         let lung = match (&settings.lung, &ct) {
             (Some(path), _) => {
-                let lung =
-                    read_label_map(path)?.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
+                let lung = read_label_map(path)?;
+                if map.geometry.stored.part {
+                    map = map.on_grid_of(&settings.mask, "mask", "lung mask", &lung.geometry)?;
+                }
+                let lung = lung.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
                 if lung.labels.iter().all(|id| *id == 0) {
                     return Err(Error::rejected(
                         path,
@@ -243,9 +306,10 @@ impl QuantifyInput {
             (None, None) => None,
         };
         let case = settings.case();
-        let table = LabelNames::of_mask(settings.labels.as_deref(), &settings.mask)?;
-        let table = table.or_numbers();
-        let own = LabelNames::own(&settings.mask)?;
+        let mut own = LabelNames::own(&settings.mask)?;
+        if own.table.is_none() {
+            own.table = Some(Self::table(settings)?).filter(|table| !table.is_empty());
+        }
         let map = LabelMap { labels: own.under(&table, map.labels, &settings.mask)?, ..map };
         let map = LabelMap { labels: table.only_classes(map.labels), ..map };
         Ok(Self { case, map, lung, ct, table })

@@ -17,9 +17,9 @@ const WIDTH_PX: usize = 480;
 const LUNG_OUTLINE: [u8; 3] = [230, 230, 230];
 
 /// Column name, heading, and where the number is.
-type Part = (&'static str, &'static str, fn(&RegionVolumes) -> f64);
+pub(super) type Part = (&'static str, &'static str, fn(&RegionVolumes) -> f64);
 
-const PARTS: [Part; 8] = [
+pub(super) const PARTS: [Part; 8] = [
     ("lung", "whole lung", |r| r.whole),
     ("upper_third", "upper third", |r| r.upper_third),
     ("middle_third", "middle third", |r| r.middle_third),
@@ -141,9 +141,8 @@ fn page(
     if let Some(ct) = &settings.ct {
         facts.push(("CT".into(), ct.display().to_string()));
     }
-    let files =
-        [Some(&settings.mask), settings.lung.as_ref(), settings.ct.as_ref()].into_iter().flatten();
-    let hashes = files
+    let hashes = settings
+        .files()
         .map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)))
         .collect::<Result<_>>()?;
     Ok(Page {
@@ -322,7 +321,7 @@ fn pictures(input: &QuantifyInput) -> Vec<Picture> {
     slices.filter_map(|z| draw(input, ct, z)).collect()
 }
 
-fn draw(input: &QuantifyInput, ct: &ild_io::Volume, z: usize) -> Option<Picture> {
+pub(super) fn draw(input: &QuantifyInput, ct: &ild_io::Volume, z: usize) -> Option<Picture> {
     let grey = windowed(ct, z)?;
     let labels = input.map.labels.index_axis(Axis(0), z);
     let mut masks: Vec<(Array2<bool>, [u8; 3])> = Vec::new();
@@ -355,8 +354,10 @@ mod tests {
         labels.slice_mut(s![9, 0..10, 0..10]).fill(2);
         let mut lung = Array3::from_elem(labels.dim(), true);
         lung.slice_mut(s![9, 0..5, 0..10]).fill(false);
-        let table =
-            LabelTable::new(BTreeMap::from([(2, Label { name: "GGO".into(), color: [1, 2, 3] })]));
+        let table = LabelTable::new(BTreeMap::from([(
+            2,
+            Label { name: "GGO".into(), color: [1, 2, 3], code: None },
+        )]));
         let lung = Lung { mask: lung, source: "test".into(), problems: Vec::new() };
         let found = Quantification::new("a", &LabelMap { labels, geometry }, &table, Some(&lung));
         let class = &found.classes[0];

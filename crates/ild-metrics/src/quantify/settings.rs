@@ -6,24 +6,42 @@ use clap::Args;
 use ild_io::cohort::bare_case;
 use serde::Serialize;
 
-/// Measure a mask: volume per class, share of the lung, and where in the lung.
+/// Measure a mask: volume per class, share of the lung, and where in the lung. With a second mask of
+/// the same patient: what changed between the two dates.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct QuantifySettings {
-    /// Label map, NIfTI; of people or of a program.
+    /// Label map: NIfTI, .seg.nrrd or DICOM Segmentation; of people or of a program.
     #[arg(value_name = "MASK")]
     pub mask: PathBuf,
+    /// The same patient's mask at a later date; MASK is then the earlier one.
+    #[arg(value_name = "FOLLOWUP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followup: Option<PathBuf>,
     /// Lung mask on the same grid; every value but 0 is lung.
     #[arg(long, value_name = "MASK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lung: Option<PathBuf>,
-    /// CT on the same grid, in HU; without --lung the lung is found in it, and the report shows
+    /// CT on the same grid, in HU, NIfTI or a DICOM folder; without --lung the lung is found in it, and the report shows
     /// slices of it.
     #[arg(long, value_name = "CT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ct: Option<PathBuf>,
-    /// Folder for quantification.json, quantification.csv and report.html [default: only the
-    /// printed table].
+    /// Lung mask of the later date.
+    #[arg(long, value_name = "MASK", requires = "followup")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followup_lung: Option<PathBuf>,
+    /// CT of the later date.
+    #[arg(long, value_name = "CT", requires = "followup")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followup_ct: Option<PathBuf>,
+    /// summary.json of `ild-metrics evaluate` for the model that made both masks: how far its volumes
+    /// are off, which is how far a change has to go to be more than its error.
+    #[arg(long, value_name = "FILE", requires = "followup")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<PathBuf>,
+    /// Folder for quantification.json, quantification.csv and report.html, or with FOLLOWUP for
+    /// progression.json, progression.csv and progression.html [default: only the printed table].
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
@@ -35,6 +53,36 @@ pub struct QuantifySettings {
 }
 
 impl QuantifySettings {
+    /// The settings of the later date alone.
+    #[must_use]
+    pub fn of_followup(&self) -> Option<Self> {
+        Some(Self {
+            mask: self.followup.clone()?,
+            followup: None,
+            lung: self.followup_lung.clone(),
+            ct: self.followup_ct.clone(),
+            followup_lung: None,
+            followup_ct: None,
+            evaluation: None,
+            ..self.clone()
+        })
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [
+            Some(&self.mask),
+            self.followup.as_ref(),
+            self.lung.as_ref(),
+            self.ct.as_ref(),
+            self.followup_lung.as_ref(),
+            self.followup_ct.as_ref(),
+            self.evaluation.as_ref(),
+        ];
+        // Of a DICOM folder there is no one hash.
+        files.into_iter().flatten().filter(|path| path.is_file())
+    }
+
     /// The mask's name without ending.
     #[must_use]
     pub fn case(&self) -> String {

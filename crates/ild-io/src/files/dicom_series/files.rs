@@ -25,10 +25,19 @@ pub(crate) fn is_dicom(path: &Path) -> bool {
 /// Headers of all image slices in `path`, and notes about files that are none.
 pub(super) fn headers(path: &Path) -> Result<(Vec<SliceHeader>, Vec<String>)> {
     let (files, folders) = list(path)?;
+    headers_of(path, &files, &folders)
+}
+
+/// The same of these files; `folders` were beside them.
+pub(super) fn headers_of(
+    path: &Path,
+    files: &[PathBuf],
+    folders: &[String],
+) -> Result<(Vec<SliceHeader>, Vec<String>)> {
     let read: Vec<Content> =
         files.par_iter().map(|file| Content::read(file)).collect::<Result<_>>()?;
     let (mut slices, mut others) = (Vec::new(), Vec::new());
-    for (content, file) in read.into_iter().zip(&files) {
+    for (content, file) in read.into_iter().zip(files) {
         match content {
             Content::Slice(slice) => slices.push(*slice),
             Content::Other(what) => others.push(format!("{} ({what})", name(file))),
@@ -38,7 +47,7 @@ pub(super) fn headers(path: &Path) -> Result<(Vec<SliceHeader>, Vec<String>)> {
         let inside = if folders.is_empty() {
             String::new()
         } else {
-            format!("; folders inside: {}", shorten(&folders))
+            format!("; folders inside: {}", shorten(folders))
         };
         let found = if others.is_empty() { "no files".to_owned() } else { shorten(&others) };
         return Err(Error::rejected(

@@ -13,6 +13,8 @@ use crate::{Error, Result};
 const ENHANCED: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1"];
 /// Storage classes of pictures that were not acquired begin so.
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
+/// And of segmentations, whatever kind.
+const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66";
 /// RescaleType of Hounsfield units: said, modified, not specified, or left out (PS3.3 C.11.1.1.2).
 const HOUNSFIELD: [&str; 4] = ["HU", "HU_MOD", "US", ""];
 /// Longest row or column.
@@ -96,6 +98,9 @@ impl Content {
 /// (secondary captures), and the radiograph on which the scan was planned.
 fn other_series(object: &DefaultDicomObject) -> Option<&'static str> {
     let class = text(object, SOP_CLASS_UID).unwrap_or_default();
+    if class.starts_with(SEGMENTATION) {
+        return Some("a segmentation, another series");
+    }
     let unplaced = object.element_opt(IMAGE_POSITION).is_ok_and(|element| element.is_none());
     if class.starts_with(SECONDARY_CAPTURE) && unplaced {
         return Some("a secondary capture such as a dose page, another series");
@@ -112,7 +117,7 @@ fn padding(object: &DefaultDicomObject) -> Option<[u16; 2]> {
 }
 
 /// A file that the DICOM parser gave up on, with the innermost cause.
-pub(super) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
+pub(in crate::files) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

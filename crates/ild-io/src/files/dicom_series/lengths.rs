@@ -34,7 +34,7 @@ const DEEPEST: usize = 64;
 
 /// Refuses a DICOM file in which a value is longer than the rest of the file, or sequences nest
 /// without end.
-pub(super) fn check(path: &Path) -> Result<()> {
+pub(in crate::files) fn check(path: &Path) -> Result<()> {
     let file = File::open(path).map_err(unreadable(path))?;
     let size = file.metadata().map_err(unreadable(path))?.len();
     let mut reader = BufReader::new(file);

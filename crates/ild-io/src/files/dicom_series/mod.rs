@@ -12,15 +12,18 @@ mod lengths;
 mod pixels;
 mod rle;
 mod stack;
-mod values;
+pub(in crate::files) mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::{Result, Volume};
+use crate::{Geometry, Result, Volume};
 
 pub(crate) use files::is_dicom;
 use header::SliceHeader;
+pub(in crate::files) use header::damaged;
+pub(in crate::files) use lengths::check as check_lengths;
 use pixels::Decoded;
+pub(in crate::files) use stack::{Axes, grid};
 
 /// What a series says about itself besides voxels; nothing that identifies the patient.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -52,7 +55,25 @@ pub struct SeriesFacts {
 /// without rescale slope and intercept or in another quantity than Hounsfield units, colour,
 /// multi-frame files, and compressions that cannot be decoded.
 pub fn read_dicom_series(path: &Path) -> Result<(Volume, SeriesFacts)> {
-    let (headers, mut notes) = files::headers(path)?;
+    let (headers, notes) = files::headers(path)?;
+    read(path, headers, notes)
+}
+
+/// [`read_dicom_series`] of these files, for instance one series of several in a folder; `path` is
+/// what messages name.
+///
+/// # Errors
+/// As [`read_dicom_series`].
+pub fn read_series_files(path: &Path, files: &[PathBuf]) -> Result<(Volume, SeriesFacts)> {
+    let (headers, notes) = files::headers_of(path, files, &[])?;
+    read(path, headers, notes)
+}
+
+fn read(
+    path: &Path,
+    headers: Vec<SliceHeader>,
+    mut notes: Vec<String>,
+) -> Result<(Volume, SeriesFacts)> {
     let stack = stack::order(path, headers)?;
     let Decoded { voxels, padded } = pixels::decode(path, &stack.slices)?;
     let first = &stack.slices[0];
@@ -71,4 +92,28 @@ pub fn read_dicom_series(path: &Path) -> Result<(Volume, SeriesFacts)> {
         notes,
     };
     Ok((Volume { voxels, geometry: stack.geometry }, facts))
+}
+
+/// The slices of a series in space, without their pixels.
+pub(in crate::files) struct Ordered {
+    pub files: Vec<PathBuf>,
+    pub geometry: Geometry,
+    pub notes: Vec<String>,
+}
+
+/// The slices of the one series in `path`, in order.
+pub(in crate::files) fn ordered(path: &Path) -> Result<Ordered> {
+    in_order(path, files::headers(path)?)
+}
+
+/// The same of these files.
+pub(in crate::files) fn ordered_files(path: &Path, files: &[PathBuf]) -> Result<Ordered> {
+    in_order(path, files::headers_of(path, files, &[])?)
+}
+
+fn in_order(path: &Path, (headers, mut notes): (Vec<SliceHeader>, Vec<String>)) -> Result<Ordered> {
+    let stack = stack::order(path, headers)?;
+    notes.extend(stack.notes);
+    let files = stack.slices.into_iter().map(|slice| slice.path).collect();
+    Ok(Ordered { files, geometry: stack.geometry, notes })
 }

@@ -41,8 +41,8 @@ pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>) -> Result<Stack> 
     for slice in &slices[1..] {
         same_plane(path, &first, slice)?;
     }
-    let axes = Axes::of(&first)?;
-    let along = |slice: &SliceHeader| dot(slice.position, axes.normal);
+    let axes = Axes::of(&first.path, first.orientation)?;
+    let along = |slice: &SliceHeader| axes.along(slice.position);
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let depths: Vec<f64> = slices.iter().map(along).collect();
     one_stack(path, &slices, &depths)?;
@@ -50,29 +50,32 @@ pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>) -> Result<Stack> 
     no_drift(path, &slices, &depths)?;
     straight(path, &slices, &depths, axes.normal)?;
     let (step, notes) = step_mm(&slices, &depths);
-    let geometry = geometry(&slices[0], &axes, step, slices.len());
+    let (lowest, n) = (&slices[0], slices.len());
+    let shape = [n, lowest.rows, lowest.columns];
+    let geometry = grid(&axes, lowest.position, lowest.pixel_spacing_mm, step, shape);
     Ok(Stack { slices, geometry, notes })
 }
 
 /// Directions of length 1, perpendicular to each other, LPS. Headers round them.
-struct Axes {
+pub(in crate::files) struct Axes {
     row: [f64; 3],
     column: [f64; 3],
     normal: [f64; 3],
 }
 
 impl Axes {
-    fn of(slice: &SliceHeader) -> Result<Self> {
-        let [row, column] = [0, 3].map(|at| std::array::from_fn(|i| slice.orientation[at + i]));
+    /// Those of an ImageOrientationPatient.
+    pub(in crate::files) fn of(path: &Path, orientation: [f64; 6]) -> Result<Self> {
+        let [row, column] = [0, 3].map(|at| std::array::from_fn(|i| orientation[at + i]));
         let lengths = [row, column].map(length);
         let oblique = dot(row, column) / (lengths[0] * lengths[1]);
         let rounded = lengths.iter().all(|length| (length - 1.0).abs() <= DIRECTION_RELATIVE)
             && oblique.abs() <= DIRECTION_RELATIVE;
         if !rounded {
             return Err(Error::rejected(
-                &slice.path,
+                path,
                 "two perpendicular directions of length 1",
-                format!("{:?}", slice.orientation),
+                format!("{orientation:?}"),
                 "the header is damaged",
             ));
         }
@@ -80,6 +83,18 @@ impl Axes {
         let normal = cross(row, column);
         let normal = scaled(normal, 1.0 / length(normal));
         Ok(Self { row, column: cross(normal, row), normal })
+    }
+
+    /// How far along the normal a place is, mm.
+    pub(in crate::files) fn along(&self, place: [f64; 3]) -> f64 {
+        dot(place, self.normal)
+    }
+
+    /// How far beside the normal through `origin` a place is, mm.
+    pub(in crate::files) fn beside(&self, origin: [f64; 3], place: [f64; 3]) -> f64 {
+        let from: [f64; 3] = std::array::from_fn(|i| place[i] - origin[i]);
+        let depth = dot(from, self.normal);
+        length(std::array::from_fn(|i| from[i] - depth * self.normal[i]))
     }
 }
 
@@ -248,20 +263,23 @@ fn step_mm(slices: &[SliceHeader], depths: &[f64]) -> (f64, Vec<String>) {
 
 /// PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1, with x and y turned from DICOM's left and posterior to
 /// right and anterior.
-fn geometry(first: &SliceHeader, axes: &Axes, step: f64, slices: usize) -> Geometry {
+pub(in crate::files) fn grid(
+    axes: &Axes,
+    position: [f64; 3],
+    pixel_spacing_mm: [f64; 2],
+    step: f64,
+    shape_zyx: [usize; 3],
+) -> Geometry {
     const LPS_TO_RAS: [f64; 3] = [-1.0, -1.0, 1.0];
-    let [between_rows, between_columns] = first.pixel_spacing_mm;
+    let [between_rows, between_columns] = pixel_spacing_mm;
     let mut affine = [[0.0, 0.0, 0.0, 1.0]; 4];
     for (i, sign) in LPS_TO_RAS.into_iter().enumerate() {
         let [x, y, z] =
             [axes.row[i] * between_columns, axes.column[i] * between_rows, axes.normal[i] * step];
-        affine[i] = [x, y, z, first.position[i]].map(|v| if v == 0.0 { 0.0 } else { sign * v });
+        affine[i] = [x, y, z, position[i]].map(|v| if v == 0.0 { 0.0 } else { sign * v });
     }
     let spacing_xyz_mm = [between_columns, between_rows, step];
-    Geometry {
-        spacing_xyz_mm,
-        ..Geometry::new([slices, first.rows, first.columns], Affine(affine))
-    }
+    Geometry { spacing_xyz_mm, ..Geometry::new(shape_zyx, Affine(affine)) }
 }
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {

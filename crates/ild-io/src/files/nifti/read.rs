@@ -7,10 +7,11 @@ use super::notes::{self, Role};
 use super::pair;
 use crate::files::input::Input;
 use crate::files::raw_voxels::{self, Layout};
+use crate::files::{dicom_seg, dicom_study, nrrd};
 use crate::volume::Number;
-use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, files::nrrd, with_voxels};
+use crate::{Error, Format, Geometry, LabelMap, Result, Volume, Voxels, with_voxels};
 
-/// Reads a 3-D volume from NIfTI or NRRD (more axes are accepted when they have size 1, fewer are
+/// Reads a 3-D volume from NIfTI, NRRD or a DICOM folder ([`crate::read_dicom_ct`]) (more axes are accepted when they have size 1, fewer are
 /// filled up with 1), in axial order whatever the order in the file.
 ///
 /// Voxels keep the stored type; a slope or intercept that changes anything gives `f32` (`f64` stays
@@ -35,7 +36,8 @@ pub fn read_volume_as_stored(path: &Path) -> Result<Volume> {
 }
 
 /// Reads a label map, in axial order; values must be whole and within 0..=255. The layers of a
-/// `.seg.nrrd` become one map. What its labels are called: [`crate::cohort::LabelNames::own`].
+/// `.seg.nrrd` and the segments of a DICOM Segmentation become one map; the latter on the slices that
+/// it spans ([`LabelMap::on_grid_of`] gives it the others). What its labels are called: [`crate::cohort::LabelNames::own`].
 ///
 /// # Errors
 /// As [`read_volume`], and for label values that are not; the values are named. A `.seg.nrrd` whose
@@ -55,6 +57,10 @@ pub fn read_label_map_as_stored(path: &Path) -> Result<LabelMap> {
         let labels = segmentation.merged(path)?;
         return Ok(LabelMap { labels, geometry: measurable(segmentation.geometry, path)? });
     }
+    if Format::of(path)? == Format::DicomSeg {
+        let LabelMap { labels, geometry } = dicom_seg::read_segmentation(path)?;
+        return Ok(LabelMap { labels, geometry: measurable(geometry, path)? });
+    }
     let volume = checked(path, Role::Labels)?;
     Ok(LabelMap {
         labels: crate::volume::label_map::whole_labels(volume.voxels, path)?,
@@ -66,6 +72,15 @@ pub fn read_label_map_as_stored(path: &Path) -> Result<LabelMap> {
 fn checked(path: &Path, role: Role) -> Result<Volume> {
     let Volume { voxels, geometry } = match Format::of(path)? {
         Format::Nrrd => nrrd::read_unchecked(path)?,
+        Format::Dicom => of_dicom(path)?,
+        Format::DicomSeg => {
+            return Err(Error::rejected(
+                path,
+                "a scan",
+                "a DICOM Segmentation, which is a mask",
+                "name the CT",
+            ));
+        }
         _ => {
             let (mut volume, header) = read_unchecked(path)?;
             volume.geometry.notes.extend(notes::of_intent(&header, role));
@@ -73,6 +88,15 @@ fn checked(path: &Path, role: Role) -> Result<Volume> {
         }
     };
     Ok(Volume { voxels, geometry: measurable(geometry, path)? })
+}
+
+/// The CT in a DICOM folder; what is odd about it is logged.
+fn of_dicom(path: &Path) -> Result<Volume> {
+    let (volume, facts) = dicom_study::read_as_stored(path, None)?;
+    for note in &facts.notes {
+        tracing::warn!("{}: {note}", path.display());
+    }
+    Ok(volume)
 }
 
 /// The grid, if lengths and volumes mean something on it; its notes are logged.

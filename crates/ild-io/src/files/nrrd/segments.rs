@@ -114,7 +114,7 @@ fn rgb(text: &str) -> Option<[u8; 3]> {
 pub(super) fn names(segments: &[Segment], path: &Path) -> Result<LabelTable> {
     let mut names = Names::new(path, "segments with names of their own");
     for segment in segments {
-        names.add(segment.id, &segment.name, segment.color)?;
+        names.add(segment.id, &segment.name, segment.color, None)?;
     }
     Ok(names.table())
 }
