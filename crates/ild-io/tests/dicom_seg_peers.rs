@@ -56,8 +56,9 @@ for number in result.available_segments:
     image = result.segment_image(number)
     mask = result.segment_data(number)
     expected = np.argwhere(labels == ids[name])[:, ::-1]
-    lps = [image.TransformIndexToPhysicalPoint(tuple(map(int, i[::-1]))) for i in np.argwhere(mask)]
-    ras = np.array(lps) * [-1, -1, 1]
+    steps = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    lps = np.array(image.GetOrigin()) + np.argwhere(mask)[:, ::-1] @ steps.T
+    ras = lps * [-1, -1, 1]
     voxels = np.c_[ras, np.ones(len(ras))] @ inverse.T
     voxels = np.rint(voxels[:, :3]).astype(int)
     assert sorted(map(tuple, voxels)) == sorted(map(tuple, expected)), name
