@@ -138,6 +138,10 @@ fn an_edited_label_is_seen_although_its_time_was_set_back_and_a_touch_is_nothing
     let changed = said();
     assert!(changed.contains("1 written"), "{changed}");
     edit(&lab.path("data/labels.json"));
+    let kept = fs::read(lab.path("data/labels.json")).unwrap();
+    let phantom = lab.expect(Program::Phantom, "data", 0).unwrap();
+    assert!(phantom.contains("2 files are not as this program wrote them"), "{phantom}");
+    assert!(fs::read(lab.path("data/labels.json")).unwrap() == kept);
     let same_table = said();
     assert!(same_table.contains("0 written"), "the same names: {same_table}");
 }

@@ -74,12 +74,11 @@ pub fn write_cohort(
     finished: impl Fn(bool) + Sync,
 ) -> Result<Option<Cohort>> {
     let _lock = FolderLock::take(folder)?.ok_or_else(|| busy(folder))?;
-    claim(folder, settings, again)?;
-    write_json(
-        &folder.join("labels.json"),
-        &serde_json::to_value(LabelTable::default()).unwrap_or_default(),
-    )?;
-    write_json(&folder.join("dataset.json"), &dataset_json(settings.cases + settings.healthy))?;
+    let was_here = claim(folder, settings, again)?;
+    let names = serde_json::to_value(LabelTable::default()).unwrap_or_default();
+    let cases = dataset_json(settings.cases + settings.healthy);
+    write_table(&folder.join("labels.json"), &names, was_here)?;
+    write_table(&folder.join("dataset.json"), &cases, was_here)?;
     let members: Vec<Member> = Member::all(settings.cases, settings.healthy).collect();
     let mut written = Vec::with_capacity(members.len());
     // As many at a time as there are threads: a pool that waits for slices would else begin case
@@ -96,21 +95,22 @@ pub fn write_cohort(
         written.extend(cases.collect::<Result<Vec<_>>>()?);
     }
     say_changed(folder, &members);
-    write_healthy(folder, &members[settings.cases..], &written)?;
+    write_healthy(folder, &members[settings.cases..], &written, was_here)?;
     let mut cases: Vec<CaseSummary> = written.into_iter().map(|case| case.summary).collect();
     let healthy = cases.split_off(settings.cases);
     let cohort = Cohort { cases, healthy };
-    write_json(&folder.join("cohort.json"), &cohort_json(settings, &cohort))?;
+    write_table(&folder.join("cohort.json"), &cohort_json(settings, &cohort), was_here)?;
     Ok(Some(cohort))
 }
 
-/// Makes `folder` the place of this cohort. Another cohort's cases are refused or removed: two are
-/// never mixed.
-fn claim(folder: &Path, settings: Settings, again: Again) -> Result<()> {
+/// Makes `folder` the place of this cohort; returns whether it was so before. Another cohort's cases
+/// are refused or removed: two are never mixed.
+fn claim(folder: &Path, settings: Settings, again: Again) -> Result<bool> {
     let path = folder.join(SETTINGS_FILE);
     let wanted = json!({ "generator": GENERATOR, "settings": settings });
     let found: Option<Value> =
         std::fs::read(&path).ok().map(|text| serde_json::from_slice(&text).unwrap_or_default());
+    let mut was_here = false;
     match &found {
         Some(found) if again == Again::OnlyTheSame && *found != wanted => {
             let next = "choose another --output, or pass --force to replace it";
@@ -121,7 +121,7 @@ fn claim(folder: &Path, settings: Settings, again: Again) -> Result<()> {
                 next,
             ));
         }
-        Some(found) if again != Again::Always && *found == wanted => {}
+        Some(found) if again != Again::Always && *found == wanted => was_here = true,
         _ => {
             let before = |key: &str| {
                 found.as_ref().and_then(|found| found["settings"][key].as_u64()).unwrap_or(0)
@@ -132,7 +132,18 @@ fn claim(folder: &Path, settings: Settings, again: Again) -> Result<()> {
         }
     }
     ild_cli::sweep_temporary(folder).map_err(|source| not_written(folder, source))?;
-    write_json(&path, &wanted)
+    write_json(&path, &wanted)?;
+    Ok(was_here)
+}
+
+/// Writes a file about the cohort; where the cohort `was_here` before, one that somebody has changed
+/// since is kept.
+fn write_table(path: &Path, value: &Value, was_here: bool) -> Result<()> {
+    if was_here && path.is_file() && !ild_cli::outputs::is_ours(path) {
+        ild_cli::outputs::note_finished(path);
+        return Ok(());
+    }
+    write_json(path, value)
 }
 
 fn busy(folder: &Path) -> Error {
@@ -161,10 +172,13 @@ fn case_paths(folder: &Path, case: &str) -> [PathBuf; 3] {
     ]
 }
 
-/// Files of cases that somebody has changed since they were made are kept as they are, and said.
+/// Files that somebody has changed since they were made are kept as they are, and said.
 fn say_changed(folder: &Path, members: &[Member]) {
+    let tables = ["labels.json", "dataset.json", HEALTHY_FILE, "cohort.json"];
     let files = members.iter().flat_map(|member| case_paths(folder, &member.name()));
-    let changed: Vec<PathBuf> = files.filter(|path| !ild_cli::outputs::is_ours(path)).collect();
+    let files = files.chain(tables.map(|name| folder.join(name)));
+    let changed: Vec<PathBuf> =
+        files.filter(|path| path.is_file() && !ild_cli::outputs::is_ours(path)).collect();
     if let [first, ..] = &changed[..] {
         tracing::warn!(
             "{} files are not as this program wrote them and are kept, {} first",
@@ -214,7 +228,12 @@ fn write_case(folder: &Path, settings: Settings, member: Member) -> Result<Writt
 
 /// `healthy.json`: patients, and slices of other patients, that are known to show no disease.
 /// Written only where there are any.
-fn write_healthy(folder: &Path, healthy: &[Member], written: &[Written]) -> Result<()> {
+fn write_healthy(
+    folder: &Path,
+    healthy: &[Member],
+    written: &[Written],
+    was_here: bool,
+) -> Result<()> {
     let slices: serde_json::Map<String, Value> = written
         .iter()
         .filter(|case| !case.free.is_empty())
@@ -224,7 +243,8 @@ fn write_healthy(folder: &Path, healthy: &[Member], written: &[Written]) -> Resu
         return Ok(());
     }
     let cases: Vec<String> = healthy.iter().map(Member::name).collect();
-    write_json(&folder.join(HEALTHY_FILE), &json!({ "cases": cases, "slices": slices }))
+    let value = json!({ "cases": cases, "slices": slices });
+    write_table(&folder.join(HEALTHY_FILE), &value, was_here)
 }
 
 /// nnU-Net v2's `dataset.json`.
