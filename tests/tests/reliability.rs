@@ -61,7 +61,8 @@ fn killed_at_any_moment_of_its_writing_a_program_ends_with_the_same_bytes() {
     let lab = Lab::new().unwrap();
     for (program, step) in SHORT_STEP {
         let killed = killed_at_moments(&lab, program, 2, step).unwrap();
-        assert!(killed >= 2, "{program:?} was killed {killed} times");
+        println!("{program:?} was killed {killed} times");
+        assert!(killed >= 2);
     }
 }
 
@@ -303,14 +304,15 @@ fn soak() {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let (mut at_moments, mut at_random, mut rounds) = (0, 0, 0u64);
     'all: loop {
-        for program in PROGRAMS {
+        // The quick ones first.
+        for program in PROGRAMS.into_iter().rev() {
             // Each round begins elsewhere, so that together they meet every moment.
-            at_moments += killed_at_moments(&lab, program, 1 + rounds, 3 + rounds).unwrap();
+            at_moments += killed_at_moments(&lab, program, 1 + rounds, 7 + rounds).unwrap();
             let folder = format!("random-{}", program.folder());
             let start = Instant::now();
             lab.expect(program, &folder, 0).unwrap();
             let whole = start.elapsed();
-            for _ in 0..10 {
+            for _ in 0..5 {
                 let _ = fs::remove_dir_all(lab.path(&folder));
                 random ^= random << 13;
                 random ^= random >> 7;

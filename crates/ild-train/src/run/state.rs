@@ -295,6 +295,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
         assert!(refusal(&shapes).contains("expected"), "{}", refusal(&shapes));
+        std::fs::remove_file(&path).unwrap();
         let mut weights = Weights::default();
         weights.insert("a", state.parameters[0].clone());
         weights.write_safetensors(&path, &BTreeMap::new()).unwrap();
