@@ -41,7 +41,7 @@ pub struct Common {
     #[arg(long, global = true, help_heading = "Common options")]
     #[serde(skip)]
     pub force: bool,
-    /// Also write over files that no ild program wrote, or that were changed since. Never over an
+    /// Also write over files that this program did not write, or that were changed since. Never over an
     /// input.
     #[arg(long, global = true, help_heading = "Common options")]
     #[serde(skip)]

@@ -42,7 +42,7 @@ pub struct Header {
     updates: BTreeMap<String, u64>,
     /// Updates of the moving average.
     ema_updates: Option<u64>,
-    /// Fingerprints of what the run is made from, see [`crate::run::origins::Origins`].
+    /// Fingerprints of what the run is made from: slices, weights, description of the model.
     #[serde(default)]
     pub made_from: BTreeMap<String, String>,
     /// What the weights that the run began with say about themselves.
