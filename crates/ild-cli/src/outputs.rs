@@ -190,6 +190,16 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Removes `folder` where nothing is left in it but the list of what was; anything else stays.
+pub fn remove_empty(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    if entries.flatten().all(|entry| is_list(&entry.path())) {
+        held(&LISTS).remove(folder);
+        let _ = fs::remove_file(folder.join(LIST));
+        let _ = fs::remove_dir(folder);
+    }
+}
+
 /// Gives the file `from`, which is ours, the name `to`.
 ///
 /// # Errors

@@ -189,10 +189,9 @@ fn oddities_are_read_whole_or_refused_in_words() {
 #[test]
 fn what_is_no_readable_file_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(
-        error_of(read_volume(folder.path()))
-            .ends_with("expected a regular file, found a folder; name the file itself")
-    );
+    // A folder is read as a DICOM series.
+    let empty = error_of(read_volume(folder.path()));
+    assert!(empty.contains("expected DICOM image slices, found no files"), "{empty}");
     assert!(
         error_of(read_volume(Path::new("/nowhere/at.nii"))).contains("found nothing at this path")
     );

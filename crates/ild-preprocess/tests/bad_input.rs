@@ -132,7 +132,10 @@ fn damaged_files() {
         },
     );
     refused(
-        &format!("{CT}: expected a regular file, found a folder; name the file itself"),
+        // A folder is read as a DICOM series.
+        &format!(
+            "{CT}: expected DICOM image slices, found no files; name the folder that holds the slices of one series"
+        ),
         |cohort| {
             fs::remove_file(cohort.image("case00")).unwrap();
             fs::create_dir(cohort.image("case00")).unwrap();

@@ -242,8 +242,8 @@ impl Output {
                 }
             }
             if part == Part::Test && used == FoldUse::Validate {
-                // Empty, so nothing of ours is in it; what is there otherwise is the user's.
-                let _ = fs::remove_dir(&folder).and_then(|()| fs::remove_dir(&of_part));
+                ild_cli::outputs::remove_empty(&folder);
+                ild_cli::outputs::remove_empty(&of_part);
                 continue;
             }
             fs::create_dir_all(&folder).map_err(FileError::at(&folder, "made"))?;
