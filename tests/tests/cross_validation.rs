@@ -20,12 +20,13 @@ fn run(output: &Path, more: &[&str]) -> String {
     said
 }
 
-/// Names before the first dot of the files in a folder.
+/// Names before the first dot of the files in a folder, hidden ones left out.
 fn names(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let files = entries.filter(|entry| entry.path().is_file());
     let first = |name: String| name.split('.').next().unwrap().to_owned();
-    files.map(|entry| first(entry.file_name().into_string().unwrap())).collect()
+    let names = files.map(|entry| first(entry.file_name().into_string().unwrap()));
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 #[test]
