@@ -72,7 +72,7 @@ impl Sam2 {
     }
 
     /// The same for training: `gate` is the share of the head's gradient that reaches the trunk,
-    /// see [`LesionHead::forward`].
+    /// see [`crate::LesionHead::forward`].
     ///
     /// # Errors
     /// As [`Sam2::encode_image`].
