@@ -32,10 +32,10 @@ pub fn gather(folds: &Folds) -> anyhow::Result<()> {
         for fold in there {
             let predicted = folds.folder(fold).join(kind);
             for case in cases(&folds.npz(fold, "test")) {
-                link_case(&predicted, &case, &all)?;
                 if !seen.insert(case.clone()) {
                     bail!("{case} is in the test of two folds, of which fold {fold} is one");
                 }
+                link_case(&predicted, &case, &all)?;
             }
         }
     }
