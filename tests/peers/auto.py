@@ -4,9 +4,9 @@
     cargo xtask bench auto --python venv/bin/python -- --budgets 400,1600,4000
     cargo xtask bench auto --python venv/bin/python -- --budgets 60 --cases 10  the harness, in a few minutes
 
-Synthetic patients (`ild-phantom`), one split (`ild-preprocess nii-to-npz`), seen alike by both. nnU-Net gets what its documentation says for
-sparse labels: configuration 2d, the label `ignore` on slices that nobody outlined (in training patients; healthy slices and patients, when there
-are any, as background); a small width (--features) and 256 x 256 x batch 8, because its own choice does not get through an epoch in these
+Synthetic patients (`ild-phantom`), one split (`ild-preprocess nii-to-npz`), seen alike by all. nnU-Net gets what its documentation says for
+sparse labels: configuration 2d, the label `ignore` on slices that nobody outlined. `nnU-Net` sees the patients with disease alone, as its users
+do it; `nnU-Net+healthy` also has the healthy slices and patients that ild is given, as background. A small width (--features) and 256 x 256 x batch 8, because its own choice does not get through an epoch in these
 budgets. Its polynomial schedule ends at the budget: the iterations that fit are counted from the first ones. No validation and no test-time
 mirroring, which would only cost it time. ild trains with the settings of the sample run, as many epochs as fit into the budget.
 CPU-seconds are those of the whole process that trains, with its children. Both are scored by `ild-metrics evaluate`: by class by its rule, for the
@@ -27,7 +27,8 @@ import time
 from alternate import LAUNCH, MIB, arguments, available
 
 SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "xtask/pipeline/sample.toml"
-DATASET = "Dataset001_ILD"
+# nnU-Net's contenders: the number of their data set, and whether it holds what is known to be healthy.
+PEERS = {"nnU-Net": (1, False), "nnU-Net+healthy": (2, True)}
 IGNORE = 6
 # CPU-seconds of one and of two epochs of ild, once they have been measured.
 TRIALS = []
@@ -123,17 +124,22 @@ def ild(args, settings, work, budget, out):
 # ---- nnU-Net ---------------------------------------------------------------------------------------------------------------
 
 
-def nnunet(args, work, splits, budget, out):
+def dataset(number):
+    return f"Dataset{number:03}_ILD"
+
+
+def nnunet(args, work, splits, budget, out, number, healthy):
     environment = dict(
         os.environ, nnUNet_raw=str(work / "nnunet/raw"), nnUNet_preprocessed=str(work / "nnunet/preprocessed"), nnUNet_results=str(out / "results"),
         nnUNet_n_proc_DA="0", nnUNet_compile="f", OMP_NUM_THREADS=str(args.workers),
         OMP_WAIT_POLICY="PASSIVE",  # threads that spin while they wait would spend its budget
     )
-    peer = lambda step, *more: [sys.executable, "-W", "ignore", __file__, "--peer", step, "--work", work, "--out", out, "--threads", args.workers, *more]
-    if not (work / "nnunet/ready").exists():
-        write_dataset(work, splits)
+    peer = lambda step, *more: [sys.executable, "-W", "ignore", __file__, "--peer", step, "--work", work, "--out", out, "--threads", args.workers, "--number", number, *more]
+    ready = work / f"nnunet/ready-{number}"
+    if not ready.exists():
+        write_dataset(work, splits, number, healthy)
         run(peer("plan", "--features", args.features), environment | {"nnUNet_n_proc_DA": str(args.workers)})
-        (work / "nnunet/ready").touch()
+        ready.touch()
     trained = run(peer("train", "--budget", budget, "--seed", args.seed), environment)
     for name, images, cases in (
         ("pred", work / "data/imagesTr", splits["test"]),
@@ -143,21 +149,24 @@ def nnunet(args, work, splits, budget, out):
         if name == "pred":
             test = used
     says = json.loads((out / "training.json").read_text())
-    return {"train": trained, "infer": test, "says": f"{says['iterations']} iterations of batch 8"}
+    return {"train": trained, "infer": test, "says": f"{says['iterations']} iterations of batch 8, loss at the end {says['loss']:.2f}"}
 
 
-def write_dataset(work, splits):
+def write_dataset(work, splits, number, healthy):
     """nnU-Net's raw folder: training patients, `ignore` on slices that nobody looked at."""
     import nibabel
     import numpy as np
 
-    raw = work / "nnunet/raw" / DATASET
+    raw = work / "nnunet/raw" / dataset(number)
     shutil.rmtree(raw, ignore_errors=True)
     for folder in ("imagesTr", "labelsTr"):
         (raw / folder).mkdir(parents=True)
     declared = {"cases": [], "slices": {}}
     if (work / "data/healthy.json").is_file():
         declared.update(json.loads((work / "data/healthy.json").read_text()))
+    if not healthy:
+        splits = {part: [case for case in cases if case not in declared["cases"]] for part, cases in splits.items()}
+        declared = {"cases": [], "slices": {}}
     for case in splits["train"] + splits["valid"]:
         (raw / "imagesTr" / f"{case}_0000.nii.gz").symlink_to((work / "data/imagesTr" / f"{case}_0000.nii.gz").resolve())
         image = nibabel.load(work / "data/labelsTr" / f"{case}.nii.gz")
@@ -171,7 +180,7 @@ def write_dataset(work, splits):
     names["labels"]["ignore"] = IGNORE
     names["numTraining"] = len(splits["train"] + splits["valid"])
     (raw / "dataset.json").write_text(json.dumps(names))
-    folder = work / "nnunet/preprocessed" / DATASET
+    folder = work / "nnunet/preprocessed" / dataset(number)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "splits_final.json").write_text(json.dumps([{"train": splits["train"], "val": splits["valid"] or splits["train"][:1]}]))
 
@@ -179,9 +188,9 @@ def write_dataset(work, splits):
 def plan(args):
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
 
-    extract_fingerprints([1], num_processes=1, show_progress_bar=False)
-    plan_experiments([1])
-    file = args.work / "nnunet/preprocessed" / DATASET / "nnUNetPlans.json"
+    extract_fingerprints([args.number], num_processes=1, show_progress_bar=False)
+    plan_experiments([args.number])
+    file = args.work / "nnunet/preprocessed" / dataset(args.number) / "nnUNetPlans.json"
     plans = json.loads(file.read_text())
     two_d = plans["configurations"]["2d"]
     two_d.update(patch_size=[256, 256], batch_size=8)
@@ -195,7 +204,7 @@ def plan(args):
     net["n_conv_per_stage"] = shorter(net["n_conv_per_stage"], stages)
     net["n_conv_per_stage_decoder"] = shorter(net["n_conv_per_stage_decoder"], stages - 1)
     file.write_text(json.dumps(plans))
-    preprocess([1], configurations=["2d"], num_processes=[1], show_progress_bar=False)
+    preprocess([args.number], configurations=["2d"], num_processes=[1], show_progress_bar=False)
 
 
 def train(args):
@@ -206,18 +215,20 @@ def train(args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     np.random.seed(args.seed)
-    trainer = get_trainer_from_args(DATASET, "2d", 0, "nnUNetTrainer", device=torch.device("cpu"))
+    trainer = get_trainer_from_args(dataset(args.number), "2d", 0, "nnUNetTrainer", device=torch.device("cpu"))
     trainer.plot_network_architecture = lambda: None
     trainer.on_train_start()
     trainer.network.train()
-    steps, total = 0, None
+    steps, total, losses = 0, None, []
     began = cpu_seconds()
     while total is None or steps < total:
         share = 0 if total is None else steps / total
         for group in trainer.optimizer.param_groups:
             group["lr"] = trainer.initial_lr * (1 - share) ** 0.9
-        trainer.train_step(next(trainer.dataloader_train))
+        losses.append(float(trainer.train_step(next(trainer.dataloader_train))["loss"]))
         steps += 1
+        if steps % 10 == 0:
+            print(f"nnU-Net, iteration {steps} of {total}: loss {np.mean(losses[-10:]):.3f}", file=sys.stderr, flush=True)
         if steps == 3:  # the first ones are slower: they are spent, and not counted on
             warm = cpu_seconds()
         if steps == 8:
@@ -226,7 +237,7 @@ def train(args):
         if steps > 8 and cpu_seconds() > args.budget:
             break
     trainer.save_checkpoint(str(pathlib.Path(trainer.output_folder) / "checkpoint_final.pth"))
-    said = {"iterations": steps, "planned": total, "cpu_of_iterations": cpu_seconds() - began}
+    said = {"iterations": steps, "planned": total, "cpu_of_iterations": cpu_seconds() - began, "loss": float(np.mean(losses[-10:])), "losses": losses}
     (args.out / "training.json").write_text(json.dumps(said))
 
 
@@ -241,7 +252,7 @@ def predict(args):
 
     torch.set_num_threads(args.threads)
     predictor = nnUNetPredictor(use_mirroring=False, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(str(args.out / "results" / DATASET / "nnUNetTrainer__nnUNetPlans__2d"), use_folds=(0,))
+    predictor.initialize_from_trained_model_folder(str(args.out / "results" / dataset(args.number) / "nnUNetTrainer__nnUNetPlans__2d"), use_folds=(0,))
     args.predictions.mkdir(parents=True, exist_ok=True)
     cases = args.cases.split(",")
     inputs = [[str(args.images / f"{case}_0000.nii.gz")] for case in cases]
@@ -289,6 +300,7 @@ def peer_main():
     for name in ("work", "out", "images", "predictions"):
         parser.add_argument(f"--{name}", type=pathlib.Path)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--number", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--budget", type=float)
     parser.add_argument("--features")
@@ -299,22 +311,22 @@ def peer_main():
 
 def main():
     args = arguments(
-        __doc__, budgets="400", cases=30, size="", work="runs/bench-auto", features="16,32,64,128,256,256", contenders="ild,nnU-Net",
+        __doc__, budgets="400", cases=30, size="", work="runs/bench-auto", features="16,32,64,128,256,256", contenders=",".join(["ild", *PEERS]),
     )
     settings, work = sample_settings(), pathlib.Path(args.work) / f"{args.cases}-{args.seed}"
     wanted = args.contenders.split(",")
-    with_peer = "nnU-Net" in wanted and available("nnunetv2", "torch", "nibabel", pip="nnunetv2")
+    with_peer = any(name in PEERS for name in wanted) and available("nnunetv2", "torch", "nibabel", pip="nnunetv2")
     splits = prepare(args, settings, work)
     print(", ".join(f"{part} {len(cases)}" for part, cases in splits.items()), "patients")
     rows = []
     for budget in map(float, args.budgets.split(",")):
         for name in wanted:
-            if name == "nnU-Net" and not with_peer:
+            if name in PEERS and not with_peer:
                 continue
             out = work / f"{name}-{budget:.0f}"
             out.mkdir(parents=True, exist_ok=True)
             began = time.time()
-            used = ild(args, settings, work, budget, out) if name == "ild" else nnunet(args, work, splits, budget, out)
+            used = ild(args, settings, work, budget, out) if name == "ild" else nnunet(args, work, splits, budget, out, *PEERS[name])
             rows.append({"budget": budget, "name": name, "used": used, "scores": scores(args, work, out, name), "cases": len(splits["test"])})
             print(f"{name}, {budget:.0f} CPU-s: done in {time.time() - began:.0f} s", file=sys.stderr)
             (work / "results.json").write_text(json.dumps(rows, indent=1))

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use ild_tests::faults::{
-    Ending, Lab, PROGRAMS, Program, finished, kill_after, limited_to_blocks, moments, results,
-    strays,
+    Ending, Lab, PROGRAMS, Program, finished, kill_after, limited_to_blocks, limited_to_memory,
+    moments, results, strays, without_threads,
 };
 
 /// Every so many moments of a program's writing it is killed in the short form.
@@ -22,6 +22,9 @@ const SHORT_STEP: [(Program, u64); 6] = [
     (Program::Infer, 7),
     (Program::Evaluate, 41),
 ];
+
+/// Enough for a program to start, and for none to do its work.
+const LEAST_MEMORY_KIB: u32 = 20_000;
 
 /// The same command again ends well, with the bytes of an undisturbed run, and leaves no strays.
 fn comes_right(lab: &Lab, program: Program, folder: &str) -> Result<()> {
@@ -269,6 +272,23 @@ fn a_full_disk_and_a_place_that_takes_nothing_end_with_a_word() {
         let nowhere = lab.command(program, "/proc/nowhere").output().unwrap();
         let said = finished(&nowhere, 1).unwrap();
         assert!(said.contains("/proc/nowhere"), "{program:?}: {said}");
+    }
+}
+
+#[test]
+fn no_thread_and_no_memory_more_end_with_a_word() {
+    let lab = Lab::new().unwrap();
+    for program in PROGRAMS {
+        let folder = format!("scarce-{}", program.folder());
+        let output = without_threads(lab.command(program, &folder)).output().unwrap();
+        let said = finished(&output, 1).unwrap();
+        assert!(said.contains("no more threads"), "{program:?}: {said}");
+        let output =
+            limited_to_memory(&lab.command(program, &folder), LEAST_MEMORY_KIB).output().unwrap();
+        let said = finished(&output, 1).unwrap();
+        let words = ["this process could not go on", "Cannot allocate memory"];
+        assert!(words.iter().any(|words| said.contains(words)), "{program:?}: {said}");
+        comes_right(&lab, program, &folder).unwrap();
     }
 }
 

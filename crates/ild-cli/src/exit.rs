@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::mark::{MARK, Mark};
 use crate::report::may_report;
-use crate::{Common, Refusal, allocator, config, inputs, interrupt, log, outputs};
+use crate::{Common, MARK, Mark, Refusal};
+use crate::{allocator, config, inputs, interrupt, limits, log, outputs};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,7 @@ fn start<C: Parser>(
     rejects: fn(&(dyn Error + 'static)) -> bool,
 ) -> ExitCode {
     allocator::keep_freed_memory();
+    limits::say_what_the_system_refuses();
     let version = command.get_version().unwrap_or_default().to_owned();
     outputs::of_program(command.get_name());
     let cli = match command

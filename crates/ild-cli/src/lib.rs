@@ -32,42 +32,34 @@
 //! This crate knows nothing of CT or tensors.
 
 mod allocator;
-mod atomic;
 mod common;
 mod config;
-pub mod done;
 mod error;
 mod exit;
-mod faults;
-pub mod inputs;
+mod files;
 mod interrupt;
-mod lock;
+mod limits;
 mod log;
-mod mark;
 mod output;
-pub mod outputs;
 mod progress;
 mod report;
-mod stamp;
 mod suggest;
 mod table;
 mod timing;
 
 pub use allocator::{keep_freed_memory, peak_memory_bytes};
-pub use atomic::{
-    sweep_temporary, write_atomic, write_atomic_unsynced, write_bytes_atomic, write_json_atomic,
-};
 pub use common::{Common, DeviceChoice, IfOther, LogFormat};
 pub use config::{flags_of_table, save_resolved};
 pub use error::{FileError, Refusal};
 pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_without_config};
+pub use files::{
+    FolderLock, MARK, Mark, Stamp, content_of, content_of_bytes, done, inputs, outputs,
+    sweep_temporary, write_atomic, write_atomic_unsynced, write_bytes_atomic, write_json_atomic,
+};
 pub use interrupt::{interrupted, stop_if_interrupted};
-pub use lock::FolderLock;
-pub use mark::{MARK, Mark};
 pub use output::{complain, printable, say};
 pub use progress::progress_bar;
 pub use report::{RunReport, sha256_of_file};
-pub use stamp::{Stamp, content_of, content_of_bytes};
 pub use suggest::{closest, edit_distance};
 pub use table::table;
 pub use timing::{cpu_time, serve_timings};

@@ -34,7 +34,7 @@ pub fn fill_boxes(
             let Some(b) = BoundingBox::around(slice, |v| v == id) else { continue };
             let mut probability = Array2::zeros(slice.dim());
             probability.slice_mut(s![b.y0..b.y1, b.x0..b.x1]).fill(1.0);
-            merger.add(id, StackIndex(z), &Prediction { probability, scores: None });
+            merger.add(id, StackIndex(z), &Prediction { probability, scores: None, range: None });
         }
     }
     Ok(merger)

@@ -42,7 +42,7 @@ pub mod settings;
 pub use baseline::{Baseline, fill_boxes};
 pub use case_file::{CaseFile, Shard, find_cases};
 pub use error::{Error, Result};
-pub use model::answer::{Prediction, Scores, SliceSegmenter, THRESHOLD};
+pub use model::answer::{Prediction, Range, Scores, SliceSegmenter, THRESHOLD};
 pub use model::engine::Engine;
 pub use preset::Preset;
 pub use provenance::Provenance;

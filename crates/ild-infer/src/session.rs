@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ild_model::{ImageFeatures, LesionMaps};
+use ild_model::LesionMaps;
 use indicatif::ProgressBar;
 use ndarray::{Array3, Axis};
 
 use crate::coordinates::{CtSlice, StackIndex};
 use crate::merge::Merger;
-use crate::model::decode::{Decoder, decode};
-use crate::model::encode::{encode, encode_with_lesions};
+use crate::model::decode::Decoder;
 use crate::model::features::ahead::{Ahead, with_features};
 use crate::model::features::kept::Kept;
 use crate::model::features::plan::Plan;
+use crate::model::views::Views;
 use crate::prompt::{InputPrompt, SlicePrompt, Track};
 use crate::propagate::journey::Rules;
 use crate::propagate::{Answer, BoxJourney, GapRule, MemoryPropagation, Propagation, Propagator};
@@ -84,7 +84,7 @@ pub struct JourneySettings {
 pub struct Session<'e> {
     engine: &'e Engine,
     scan: Scan,
-    kept: Kept<ImageFeatures>,
+    kept: Kept<Views>,
     encoded: AtomicUsize,
     progress: ProgressBar,
 }
@@ -147,26 +147,26 @@ impl<'e> Session<'e> {
     ///
     /// # Errors
     /// When the model fails.
-    pub fn encode(&self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+    pub fn encode(&self, slice: StackIndex) -> Result<Arc<Views>> {
         let features = self.features(&[slice])?.remove(0);
         self.kept.keep(slice, Arc::clone(&features));
         Ok(features)
     }
 
-    /// Encodes `slices` and says what the weights' lesion head finds on them; `None` where they have
-    /// none. Features are kept only with [`Session::keep`].
+    /// Encodes `slices` and says what the lesion head of each view finds on them; nothing where the
+    /// weights have none. Features are kept only with [`Session::keep`].
     ///
     /// # Errors
     /// When the model fails.
-    pub fn look(&self, slices: &[StackIndex]) -> Result<(Vec<ImageFeatures>, Option<LesionMaps>)> {
-        let found = encode_with_lesions(&self.engine.model, &self.scan, slices)?;
+    pub fn look(&self, slices: &[StackIndex]) -> Result<(Vec<Views>, Vec<LesionMaps>)> {
+        let found = self.engine.encode_with_lesions(&self.scan, slices)?;
         self.encoded.fetch_add(slices.len(), Ordering::Relaxed);
         self.progress.inc(slices.len() as u64);
         Ok(found)
     }
 
     /// Keeps the features of `slice` for the next question, as long as there is room.
-    pub fn keep(&self, slice: StackIndex, features: Arc<ImageFeatures>) {
+    pub fn keep(&self, slice: StackIndex, features: Arc<Views>) {
         self.kept.keep(slice, features);
     }
 
@@ -185,7 +185,7 @@ impl<'e> Session<'e> {
         let (size, side) = (self.scan.slice_size(), self.engine.side());
         let prompts: Vec<InputPrompt> =
             prompts.iter().map(|prompt| prompt.to_input(size, side)).collect();
-        decode(&self.engine.model, &features, &prompts, size)
+        self.engine.decode(&features, &prompts, size)
     }
 
     /// The reference's propagation through this stack.
@@ -264,11 +264,8 @@ impl<'e> Session<'e> {
             self.engine.batch,
             |slices| self.features(slices),
             |features: &mut Ahead<_>| {
-                let decoder = Decoder {
-                    model: &self.engine.model,
-                    features,
-                    slice_size: self.scan.slice_size(),
-                };
+                let decoder =
+                    Decoder { engine: self.engine, features, slice_size: self.scan.slice_size() };
                 let mut watched = Watched { inner: decoder, region, progress: &self.progress };
                 propagator.propagate(tracks, &mut watched, take)
             },
@@ -299,8 +296,8 @@ impl<'e> Session<'e> {
     }
 
     /// The features of `slices`: kept ones, and the others encoded together.
-    fn features(&self, slices: &[StackIndex]) -> Result<Vec<Arc<ImageFeatures>>> {
-        let mut found: Vec<Option<Arc<ImageFeatures>>> =
+    fn features(&self, slices: &[StackIndex]) -> Result<Vec<Arc<Views>>> {
+        let mut found: Vec<Option<Arc<Views>>> =
             slices.iter().map(|&slice| self.kept.get(slice)).collect();
         let missing: Vec<StackIndex> = slices
             .iter()
@@ -309,7 +306,7 @@ impl<'e> Session<'e> {
             .map(|(&slice, _)| slice)
             .collect();
         if !missing.is_empty() {
-            let new = encode(&self.engine.model, &self.scan, &missing)?;
+            let new = self.engine.encode(&self.scan, &missing)?;
             self.encoded.fetch_add(new.len(), Ordering::Relaxed);
             let gaps = found.iter_mut().filter(|features| features.is_none());
             gaps.zip(new).for_each(|(gap, features)| *gap = Some(Arc::new(features)));
@@ -335,7 +332,7 @@ impl<S: SliceSegmenter> SliceSegmenter for Watched<'_, S> {
         Ok(predictions)
     }
 
-    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<Views>> {
         let features = self.inner.features(slice)?;
         self.progress.inc(1);
         Ok(features)
@@ -345,5 +342,9 @@ impl<S: SliceSegmenter> SliceSegmenter for Watched<'_, S> {
 /// Nothing outside `region` (`[n, y, x]`) stays in the answer on `slice`.
 fn confine(prediction: &mut Prediction, region: &Array3<bool>, slice: StackIndex) {
     let region = region.index_axis(Axis(0), slice.0);
-    prediction.probability.zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
+    let Prediction { probability, range, .. } = prediction;
+    let range = range.iter_mut().flat_map(|range| [&mut range.lowest, &mut range.highest]);
+    for map in std::iter::once(probability).chain(range) {
+        map.zip_mut_with(&region, |p, &inside| *p = if inside { *p } else { 0.0 });
+    }
 }

@@ -44,7 +44,7 @@ impl LesionFinder for Ball {
             class.slice_mut(s![1, .., ..]).fill(0.8);
             take(
                 StackIndex(z),
-                SliceLesions { lesion, class, gate: 1.0, present: vec![0.1, 0.9] },
+                SliceLesions { lesion, class, gate: 1.0, present: vec![0.1, 0.9], range: None },
             )?;
         }
         Ok(())

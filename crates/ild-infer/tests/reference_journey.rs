@@ -97,7 +97,7 @@ impl SliceSegmenter for Threshold<'_> {
             let probability = Array2::from_shape_fn((height, width), |(y, x)| {
                 f32::from(u8::from(slice[[y, x]] >= 128 && inside(y as f64, x as f64)))
             });
-            Prediction { probability, scores: None }
+            Prediction { probability, scores: None, range: None }
         };
         Ok(prompts.iter().map(answer).collect())
     }

@@ -2,7 +2,7 @@
 
 mod bench;
 
-use bench::{Bench, SHAPE, geometry, ok};
+use bench::{Bench, SHAPE, geometry, ok, refused};
 use ild_io::{Affine, Geometry, Volume, Voxels, read_label_map, read_volume, write_volume};
 use ild_model::{Sam2Config, Weights};
 use ndarray::Array3;
@@ -134,6 +134,67 @@ fn auto_answers_with_every_class_and_without_any_prompt() {
 fn slices_with_lung(bench: &Bench) -> usize {
     let lung = read_label_map(&bench.out("lung/c.nii.gz")).unwrap().labels;
     lung.outer_iter().filter(|slice| slice.iter().any(|&id| id == 1)).count()
+}
+
+/// Another training of the same classes, beside the bench's own.
+fn second_opinion(bench: &Bench, seed: u64) -> String {
+    let config = Sam2Config::from_name_or_file("nano").unwrap();
+    let mut weights = Weights::random(&config, seed).unwrap();
+    weights.add_lesion_head(&config, &[2, 5], seed).unwrap();
+    let mut metadata = Weights::read(&bench.path("nano.safetensors")).unwrap().metadata;
+    metadata.extend(weights.metadata.clone());
+    weights.write_safetensors(&bench.path("second.safetensors"), &metadata).unwrap();
+    let both = ["nano", "second"].map(|name| bench.path(&format!("{name}.safetensors")));
+    both.map(|path| path.display().to_string()).join(",")
+}
+
+#[test]
+fn several_weights_answer_together_and_say_where_they_disagree() {
+    let bench = Bench::new();
+    with_classes(&bench);
+    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
+    let low = ["--auto-low", "0", "--auto-high", "0", "--auto-class-ml", "0", "--force"];
+    let probability = |more: &[&str]| {
+        ok(&bench.run("chest", "auto", &[&low[..], &["--save-probabilities"], more].concat()));
+        let path = bench.out("probabilities/c_Honeycombing.nii.gz");
+        match read_volume(&path).unwrap().voxels {
+            Voxels::F32(values) => values.index_axis(ndarray::Axis(0), 25).to_owned(),
+            _ => panic!("float32"),
+        }
+    };
+    let both = second_opinion(&bench, 9);
+    let second = bench.path("second.safetensors").display().to_string();
+    let alone = [probability(&[]), probability(&["--checkpoint", &second])];
+    let together = probability(&["--checkpoint", &both, "--save-uncertainty"]);
+    let between = together.iter().zip(&alone[0]).zip(&alone[1]).filter(|((t, a), b)| {
+        (a.min(**b) - 0.05..=a.max(**b) + 0.05).contains(*t) && (*a - *b).abs() > 1e-3
+    });
+    assert!(between.count() > 100, "the mean lies between the members");
+    let spread = read_volume(&bench.out("uncertainty/c.nii.gz")).unwrap();
+    let Voxels::F32(spread) = spread.voxels else { panic!("float32") };
+    assert!(spread.iter().any(|&distance| distance > 0.0));
+    let about = bench.json("c.json");
+    assert_eq!(about["model"]["others"].as_array().unwrap().len(), 1);
+    for row in about["labels"].as_array().unwrap() {
+        assert!(row["views"]["undecided_ml"].is_number(), "{row}");
+    }
+    let mirrored = probability(&["--mirror"]);
+    assert!(mirrored != alone[0] && bench.json("c.json")["model"]["mirrored"] == true);
+}
+
+#[test]
+fn weights_of_other_classes_do_not_answer_together() {
+    let bench = Bench::new();
+    with_classes(&bench);
+    write_volume(&bench.path("chest/c_0000.nii.gz"), &chest()).unwrap();
+    let both = second_opinion(&bench, 9);
+    let config = Sam2Config::from_name_or_file("nano").unwrap();
+    let mut other = Weights::read(&bench.path("second.safetensors")).unwrap();
+    other.add_lesion_head(&config, &[1, 5], 1).unwrap();
+    let metadata = other.metadata.clone();
+    other.write_safetensors(&bench.path("second.safetensors"), &metadata).unwrap();
+    let text = refused(&bench.run("chest", "auto", &["--checkpoint", &both]));
+    assert!(text.contains("[2, 5]") && text.contains("[1, 5]"), "{text}");
 }
 
 #[test]

@@ -68,6 +68,28 @@ fn with_the_gate_shut_all_weights_of_sam_2_are_those_of_a_run_without_the_head_t
     assert!(support::largest_difference(open, shut) > 0.0, "an open gate teaches the encoder");
 }
 
+#[test]
+fn a_head_whose_classes_had_other_names_starts_anew_and_one_with_the_same_goes_on() {
+    let folder = toy();
+    let learned = train(folder.path(), "learned", mixed());
+    let started_with = |name: &str, table: &str| {
+        let weights = learned.clone();
+        let run = folder.path().join(name);
+        let label_table = serde_json::from_str(table).unwrap();
+        let setup = Setup { weights, label_table, ..setup(folder.path(), mixed()) };
+        Trainer::new(setup, RunFolder::open(&run).unwrap()).unwrap().fit().unwrap();
+        let initial = Weights::read(&run.join("initial.safetensors")).unwrap();
+        let name = "lesion_head.present.layers.1.weight";
+        support::largest_difference(initial.get(name).unwrap(), learned.get(name).unwrap())
+    };
+    let names = |third: &str| {
+        let entry = |name: &str| format!(r#"{{"name": "{name}", "color": [1, 2, 3]}}"#);
+        format!(r#"{{"1": {}, "3": {}}}"#, entry("ILD1"), entry(third))
+    };
+    assert_eq!(started_with("same", &names("GGO-reticulation")), 0.0);
+    assert!(started_with("renamed", &names("Nodule")) > 0.0);
+}
+
 struct StopAfter(u64);
 
 impl Callback for StopAfter {

@@ -60,11 +60,29 @@ pub fn kill_after(command: &mut Command, after: Duration) -> Result<Ending> {
     Ok(Ending::Killed)
 }
 
+/// The same command where the system gives it no thread more: each would need a stack of 64 TiB.
+#[must_use]
+pub fn without_threads(mut command: Command) -> Command {
+    command.env("RUST_MIN_STACK", (1u64 << 46).to_string());
+    command
+}
+
+/// The same command with at most so much memory of its own, KiB.
+#[must_use]
+pub fn limited_to_memory(command: &Command, kib: u32) -> Command {
+    under_bash(command, &format!("ulimit -d {kib}"))
+}
+
 /// The same command where no file can be larger than `blocks` KiB: what a full disk does.
 #[must_use]
 pub fn limited_to_blocks(command: &Command, blocks: u32) -> Command {
+    under_bash(command, &format!("trap '' XFSZ; ulimit -f {blocks}"))
+}
+
+/// The same command after `words` to its shell.
+fn under_bash(command: &Command, words: &str) -> Command {
     let mut limited = Command::new("bash");
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let script = format!("{words}; exec \"$0\" \"$@\"");
     limited.arg("-c").arg(script).arg(command.get_program()).args(command.get_args());
     if let Some(folder) = command.get_current_dir() {
         limited.current_dir(folder);

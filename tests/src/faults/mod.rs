@@ -5,6 +5,8 @@ mod attack;
 mod lab;
 mod tree;
 
-pub use attack::{Ending, kill_after, limited_to_blocks, moments};
+pub use attack::{
+    Ending, kill_after, limited_to_blocks, limited_to_memory, moments, without_threads,
+};
 pub use lab::{Lab, PROGRAMS, Program, finished};
 pub use tree::{Tree, results, strays, tree};

@@ -5,8 +5,8 @@ use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, s};
 
 use super::finder::{LesionFinder, SliceLesions};
 use super::smooth::smooth_z;
-use crate::Result;
 use crate::coordinates::StackIndex;
+use crate::{Range, Result};
 
 /// `S·p` and `q` of every slice, on the finder's grids; 0 where it did not look.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Evidence {
     pub present: Vec<Vec<f32>>,
     /// Slices that the finder looked at.
     pub seen: Vec<bool>,
+    /// How far apart several views are about `S·p`, before slices are mixed; `None` where one looked.
+    pub range: Vec<Option<Range>>,
 }
 
 /// Where the slices of a stack lie along z.
@@ -50,6 +52,7 @@ impl Evidence {
             gate: vec![0.0; n],
             present: vec![vec![0.0; classes.len()]; n],
             seen: vec![false; n],
+            range: vec![None; n],
             classes,
         };
         finder.look(&mut |slice, found| {
@@ -72,6 +75,7 @@ impl Evidence {
         self.gate[z] = gate;
         self.seen[z] = true;
         self.present[z] = found.present;
+        self.range[z] = found.range;
     }
 
     /// Mixes neighbouring slices, `sigma_mm` wide; nothing reaches a slice that was not looked at.
@@ -98,6 +102,14 @@ impl Evidence {
     #[must_use]
     pub fn class_on(&self, c: usize, slice: StackIndex, size: SliceSize) -> Array2<f32> {
         enlarged(self.class.slice(s![c, slice.0, .., ..]), size)
+    }
+
+    /// How far apart the views are on a slice's own pixels.
+    #[must_use]
+    pub fn range_on(&self, slice: StackIndex, size: SliceSize) -> Option<Range> {
+        let range = self.range[slice.0].as_ref()?;
+        let on = |map: &Array2<f32>| enlarged(map.view(), size);
+        Some(Range { lowest: on(&range.lowest), highest: on(&range.highest) })
     }
 
     /// For each class the probability that it is anywhere in the stack: the largest of the slices'.

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, Array3};
 
-use crate::Result;
 use crate::coordinates::StackIndex;
+use crate::{Range, Result};
 
 /// What a finder says about one slice. Maps have grids of their own, stretched over the slice.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct SliceLesions {
     pub gate: f32,
     /// Probability that each class is on the slice, `[k]`.
     pub present: Vec<f32>,
+    /// How far apart several views are about `gate · lesion`; `None` where one looked.
+    pub range: Option<Range>,
 }
 
 /// Finds lesions slice by slice.

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use ild_model::LesionMaps;
+use ndarray::Array2;
 
 use super::finder::{LesionFinder, SliceLesions};
 use crate::coordinates::StackIndex;
-use crate::{Error, Result, Session};
+use crate::{Error, Range, Result, Session};
 
 /// Lesion maps are enlarged to this before the sigmoid, as the labels of training have it, px.
 const MAP_PX: usize = 256;
@@ -38,9 +39,10 @@ impl LesionFinder for HeadFinder<'_, '_> {
         for slices in self.slices.chunks(self.session.engine().batch) {
             ild_cli::stop_if_interrupted()?;
             let (features, maps) = self.session.look(slices)?;
-            let Some(maps) = maps else { continue };
             for (i, (&slice, features)) in slices.iter().zip(features).enumerate() {
-                let found = lesions(&maps, i).map_err(Error::Model)?;
+                let views: ild_model::Result<Vec<SliceLesions>> =
+                    maps.iter().map(|maps| lesions(maps, i)).collect();
+                let Some(found) = mean(views.map_err(Error::Model)?) else { continue };
                 if found.lesion.iter().any(|&p| found.gate * p > self.worth) {
                     self.session.keep(slice, Arc::new(features));
                 }
@@ -60,5 +62,29 @@ fn lesions(maps: &LesionMaps, i: usize) -> ild_model::Result<SliceLesions> {
         class: coarse.class,
         gate: fine.gate,
         present: fine.present,
+        range: None,
     })
+}
+
+/// The mean of several views and how far apart they are; one view is itself.
+fn mean(mut views: Vec<SliceLesions>) -> Option<SliceLesions> {
+    if views.len() < 2 {
+        return views.pop();
+    }
+    let lesions: Vec<Array2<f32>> =
+        views.iter().map(|view| view.lesion.mapv(|p| view.gate * p)).collect();
+    let range = Range::of(&lesions);
+    let n = views.len() as f32;
+    let mut all = views.pop()?;
+    for view in &views {
+        all.lesion += &view.lesion;
+        all.class += &view.class;
+        all.gate += view.gate;
+        all.present.iter_mut().zip(&view.present).for_each(|(all, &p)| *all += p);
+    }
+    all.lesion /= n;
+    all.class /= n;
+    all.gate /= n;
+    all.present.iter_mut().for_each(|p| *p /= n);
+    Some(SliceLesions { range, ..all })
 }

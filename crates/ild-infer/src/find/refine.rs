@@ -129,7 +129,8 @@ mod tests {
     impl SliceSegmenter for Asked {
         fn segment(&mut self, z: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>> {
             self.0.extend(prompts.iter().map(|prompt| (z.0, prompt.clone())));
-            let empty = || Prediction { probability: Array2::zeros((64, 64)), scores: None };
+            let empty =
+                || Prediction { probability: Array2::zeros((64, 64)), scores: None, range: None };
             Ok(prompts.iter().map(|_| empty()).collect())
         }
     }
@@ -153,7 +154,7 @@ mod tests {
         let answer = |at: std::ops::Range<usize>| {
             let mut probability = Array2::zeros((20, 20));
             probability.slice_mut(s![at.clone(), at]).fill(0.9);
-            Prediction { probability, scores: None }
+            Prediction { probability, scores: None, range: None }
         };
         assert!(agreeing(answer(5..11), head.view()).is_some());
         assert!(agreeing(answer(9..14), head.view()).is_none());

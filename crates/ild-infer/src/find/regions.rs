@@ -274,6 +274,7 @@ mod tests {
             gate: vec![1.0; 6],
             present: vec![vec![0.9, 0.6]; 6],
             seen: vec![true; 6],
+            range: vec![None; 6],
         }
     }
 

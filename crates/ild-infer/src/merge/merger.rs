@@ -7,6 +7,7 @@ use ild_io::BoundingBox;
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 
 use super::patch::SlicePatch;
+use super::spread::Spread;
 use crate::Prediction;
 use crate::coordinates::StackIndex;
 
@@ -87,6 +88,8 @@ pub struct Merger {
     pub labels: Array3<u8>,
     /// Each label on its own.
     pub per_label: BTreeMap<u8, LabelPrediction>,
+    /// Where several views answered: how far apart they are.
+    pub spread: Spread,
     best: Vec<Option<Best>>,
     keep_probabilities: bool,
     overlapping: u64,
@@ -99,6 +102,7 @@ impl Merger {
         Self {
             labels: Array3::zeros(shape),
             per_label: BTreeMap::new(),
+            spread: Spread::default(),
             best: vec![None; shape[0]],
             keep_probabilities,
             overlapping: 0,
@@ -109,6 +113,9 @@ impl Merger {
     /// united.
     pub fn add(&mut self, label: u8, slice: StackIndex, prediction: &Prediction) {
         self.claim(label, slice, prediction.mask(), prediction.probability.view());
+        if let Some(range) = &prediction.range {
+            self.spread.note(slice, range);
+        }
         let entry = self.per_label.entry(label).or_default();
         if let Some(scores) = prediction.scores {
             entry.iou_sum += f64::from(scores.iou);
@@ -186,6 +193,7 @@ mod tests {
         Prediction {
             probability: Array2::from_shape_vec((2, 2), values.to_vec()).unwrap(),
             scores: Some(Scores { iou: 0.5, object: 2.0 }),
+            range: None,
         }
     }
 
@@ -225,7 +233,7 @@ mod tests {
                         *best = (*label, p);
                     }
                 }
-                merger.add(*label, StackIndex(0), &Prediction { probability: Array2::from_shape_vec((6, 7), p).unwrap(), scores: None });
+                merger.add(*label, StackIndex(0), &Prediction { probability: Array2::from_shape_vec((6, 7), p).unwrap(), scores: None, range: None });
             }
             let ids: Vec<u8> = expected.iter().map(|best| best.0).collect();
             proptest::prop_assert_eq!(merger.labels.as_slice().unwrap(), ids);

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use ild_model::ImageFeatures;
 use ndarray::Array2;
 
 use crate::coordinates::StackIndex;
+use crate::model::views::Views;
 use crate::prompt::InputPrompt;
 use crate::{Error, Result};
 
@@ -29,6 +29,31 @@ pub struct Prediction {
     pub probability: Array2<f32>,
     /// `None` where no decoder was asked.
     pub scores: Option<Scores>,
+    /// How far apart several views are; `None` where one answered.
+    pub range: Option<Range>,
+}
+
+/// The lowest and the highest of several probabilities, pixel by pixel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    /// `[y, x]`.
+    pub lowest: Array2<f32>,
+    /// `[y, x]`.
+    pub highest: Array2<f32>,
+}
+
+impl Range {
+    /// Of maps of one size; `None` of none.
+    pub fn of<'a>(maps: impl IntoIterator<Item = &'a Array2<f32>>) -> Option<Self> {
+        let mut maps = maps.into_iter();
+        let first = maps.next()?;
+        let mut range = Self { lowest: first.clone(), highest: first.clone() };
+        for map in maps {
+            range.lowest.zip_mut_with(map, |low, &p| *low = low.min(p));
+            range.highest.zip_mut_with(map, |high, &p| *high = high.max(p));
+        }
+        Some(range)
+    }
 }
 
 impl Prediction {
@@ -51,7 +76,7 @@ pub trait SliceSegmenter {
     ///
     /// # Errors
     /// As [`SliceSegmenter::segment`]; a segmenter that has no features says so.
-    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<Views>> {
         Err(Error::NoFeatures(slice.0))
     }
 }

@@ -10,8 +10,9 @@ use ndarray::Array2;
 use crate::coordinates::StackIndex;
 use crate::model::answer::{Prediction, Scores, SliceSegmenter};
 use crate::model::features::SliceFeatures;
+use crate::model::views::Views;
 use crate::prompt::InputPrompt;
-use crate::{Error, Result};
+use crate::{Engine, Error, Result};
 
 /// `labels` of SAM 2's point prompts.
 const OUTSIDE: f32 = 0.0;
@@ -19,8 +20,8 @@ const INSIDE: f32 = 1.0;
 
 /// SAM 2's decoder on features that somebody provides slice by slice.
 pub struct Decoder<'a, S> {
-    /// The model.
-    pub model: &'a Sam2,
+    /// The model, or several that answer together.
+    pub engine: &'a Engine,
     /// Where the features of a slice are had.
     pub features: S,
     /// Of the slices.
@@ -30,10 +31,10 @@ pub struct Decoder<'a, S> {
 impl<S: SliceFeatures> SliceSegmenter for Decoder<'_, S> {
     fn segment(&mut self, slice: StackIndex, prompts: &[InputPrompt]) -> Result<Vec<Prediction>> {
         let features = self.features.at(slice)?;
-        decode(self.model, &features, prompts, self.slice_size)
+        self.engine.decode(&features, prompts, self.slice_size)
     }
 
-    fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+    fn features(&mut self, slice: StackIndex) -> Result<Arc<Views>> {
         self.features.at(slice)
     }
 }
@@ -110,6 +111,7 @@ fn prediction(answer: &MaskPrediction, i: usize, size: SliceSize) -> ild_model::
     Ok(Prediction {
         probability: logits_to_probability(logits.view(), size.height, size.width),
         scores: Some(Scores { iou: scalar(&answer.iou)?, object: scalar(&answer.object_score)? }),
+        range: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use ild_model::{ImageFeatures, LesionMaps, Sam2, image_to_input};
+use ndarray::s;
 use rayon::prelude::*;
 
 use crate::coordinates::StackIndex;
@@ -14,14 +15,14 @@ pub fn feature_bytes(image_size: usize, d_model: usize) -> usize {
     4 * (map(16, d_model) + map(4, d_model / 8) + map(8, d_model / 4))
 }
 
-/// The pictures `slices` of `scan` as the model takes them.
+/// The pictures `slices` of `scan` as the model takes them, or their mirror images.
 ///
 /// # Shapes
 /// - returns `[n, 3, s, s]`
 ///
 /// # Errors
 /// When the device has no room.
-pub fn inputs(model: &Sam2, scan: &Scan, slices: &[StackIndex]) -> Result<Tensor> {
+pub fn inputs(model: &Sam2, scan: &Scan, slices: &[StackIndex], mirrored: bool) -> Result<Tensor> {
     let side = model.config().image_size;
     let input = |&slice: &StackIndex| {
         let picture = scan.rgb(slice.0);
@@ -29,7 +30,8 @@ pub fn inputs(model: &Sam2, scan: &Scan, slices: &[StackIndex]) -> Result<Tensor
             Some(preset) => preset.resized(&picture, side),
             None => picture,
         };
-        image_to_input(picture.view(), side).into_iter()
+        let picture = if mirrored { picture.slice(s![.., ..;-1, ..]) } else { picture.view() };
+        image_to_input(picture, side).into_iter()
     };
     let inputs: Vec<f32> = slices.par_iter().flat_map_iter(input).collect();
     Tensor::from_vec(inputs, (slices.len(), 3, side, side), model.device())
@@ -40,8 +42,13 @@ pub fn inputs(model: &Sam2, scan: &Scan, slices: &[StackIndex]) -> Result<Tensor
 ///
 /// # Errors
 /// When the model fails.
-pub fn encode(model: &Sam2, scan: &Scan, slices: &[StackIndex]) -> Result<Vec<ImageFeatures>> {
-    one_by_one(model.encode_image(&inputs(model, scan, slices)?)?, slices.len())
+pub fn encode(
+    model: &Sam2,
+    scan: &Scan,
+    slices: &[StackIndex],
+    mirrored: bool,
+) -> Result<Vec<ImageFeatures>> {
+    one_by_one(model.encode_image(&inputs(model, scan, slices, mirrored)?)?, slices.len())
 }
 
 /// The same with what the lesion head says of the slices, from one encoding; `None` where the
@@ -53,8 +60,10 @@ pub fn encode_with_lesions(
     model: &Sam2,
     scan: &Scan,
     slices: &[StackIndex],
+    mirrored: bool,
 ) -> Result<(Vec<ImageFeatures>, Option<LesionMaps>)> {
-    let (features, maps) = model.encode_image_with_lesions(&inputs(model, scan, slices)?)?;
+    let pictures = inputs(model, scan, slices, mirrored)?;
+    let (features, maps) = model.encode_image_with_lesions(&pictures)?;
     Ok((one_by_one(features, slices.len())?, maps))
 }
 

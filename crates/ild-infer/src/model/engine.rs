@@ -8,6 +8,7 @@ use ild_model::memory::Memory;
 use ild_model::{Precision, Sam2, Sam2Config, Weights};
 use ild_preprocess::Windowing;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::model::encode::feature_bytes;
 use crate::{Error, Result, window_choice};
@@ -16,6 +17,10 @@ use crate::{Error, Result, window_choice};
 pub struct Engine {
     /// Ready for inference.
     pub model: Sam2,
+    /// Models that answer beside it; the mean of all answers counts.
+    pub others: Vec<Sam2>,
+    /// Whether each model also looks at the mirror image of a slice.
+    pub mirrored: bool,
     /// What it remembers slices with, once [`Engine::with_memory`] has loaded it.
     pub memory: Option<Memory>,
     /// Slices encoded at once.
@@ -50,6 +55,21 @@ pub struct Origin {
     pub model: String,
     /// CPU or GPU.
     pub device: String,
+    /// The weights that answer beside these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Member>,
+    /// Whether each also looked at the mirror image of a slice.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
+}
+
+/// Weights that answer beside others.
+#[derive(Clone, Debug, Serialize)]
+pub struct Member {
+    /// File.
+    pub checkpoint: PathBuf,
+    /// Of the file's bytes.
+    pub sha256: String,
 }
 
 impl Engine {
@@ -91,9 +111,13 @@ impl Engine {
             sha256: ild_cli::sha256_of_file(checkpoint)?,
             model: name,
             device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+            others: Vec::new(),
+            mirrored: false,
         };
         Ok(Self {
             model,
+            others: Vec::new(),
+            mirrored: false,
             memory: None,
             batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
             origin,
@@ -112,9 +136,13 @@ impl Engine {
             sha256: String::new(),
             model: String::new(),
             device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+            others: Vec::new(),
+            mirrored: false,
         };
         Self {
             model,
+            others: Vec::new(),
+            mirrored: false,
             memory: None,
             batch: if on_gpu { 4 } else { 1 },
             origin,
@@ -135,6 +163,55 @@ impl Engine {
         Ok(self)
     }
 
+    /// The same with the model of `other` answering beside it.
+    ///
+    /// # Errors
+    /// When the two were trained for different questions: another input size or window, other
+    /// classes or names.
+    pub fn joined(mut self, other: Self) -> Result<Self> {
+        let differ = |what: &str, [ours, theirs]: [String; 2]| {
+            let next = "weights that answer together come from one kind of training: the folds of one cross-validation, or other seeds";
+            Err(Error::refused(
+                &other.origin.checkpoint,
+                format!("the {what} of {}, {ours}", self.origin.checkpoint.display()),
+                theirs,
+                next,
+            ))
+        };
+        let engines = [&self, &other];
+        let sides = engines.map(Self::side);
+        let windows = engines.map(|engine| engine.window.map(|window| window.to_string()));
+        let classes = engines.map(|engine| {
+            engine.model.lesion_head().map(|head| head.classes().to_vec()).unwrap_or_default()
+        });
+        if sides[0] != sides[1] {
+            return differ("input", sides.map(|side| format!("{side} px")));
+        }
+        if windows[0] != windows[1] {
+            return differ("window", windows.map(|window| window.unwrap_or("none".to_owned())));
+        }
+        if classes[0] != classes[1] {
+            return differ("classes", classes.map(|ids| format!("{ids:?}")));
+        }
+        if self.label_table != other.label_table {
+            let names = engines.map(|engine| engine.label_table.as_ref());
+            return differ("label names", names.map(|table| json!(table).to_string()));
+        }
+        let Origin { checkpoint, sha256, .. } = other.origin;
+        self.origin.others.push(Member { checkpoint, sha256 });
+        self.others.push(other.model);
+        self.scores_are_trained &= other.scores_are_trained;
+        Ok(self)
+    }
+
+    /// The same that also looks at the mirror image of each slice.
+    #[must_use]
+    pub fn with_mirror_image(mut self) -> Self {
+        self.mirrored = true;
+        self.origin.mirrored = true;
+        self
+    }
+
     /// Side of the model's input, px.
     #[must_use]
     pub fn side(&self) -> usize {
@@ -145,8 +222,8 @@ impl Engine {
     #[must_use]
     pub fn capacity(&self, memory_mib: usize) -> usize {
         let config = self.model.config();
-        (memory_mib * (1 << 20) / feature_bytes(config.image_size, config.d_model))
-            .max(2 * self.batch)
+        let bytes = feature_bytes(config.image_size, config.d_model) * self.view_count();
+        (memory_mib * (1 << 20) / bytes).max(2 * self.batch)
     }
 }
 

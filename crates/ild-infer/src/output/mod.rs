@@ -9,6 +9,7 @@
 //! pictures/<case>.png                  three slices per label
 //! labels/<case>_<label>.nii.gz         --save-nii: each label on its own, overlaps unresolved
 //! probabilities/<case>_<label>.nii.gz  --save-probabilities
+//! uncertainty/<case>.nii.gz            --save-uncertainty: how far apart several answers are
 //! lung/<case>.nii.gz                   the lung mask, where one was searched
 //! dicom-seg/<case>.dcm                 --save-dicom-seg: the labels as a DICOM Segmentation
 //! ```
@@ -77,6 +78,14 @@ pub fn write_case(
                 Ok(write_volume_described(path, &volume, &stamp)?)
             })?;
         }
+    }
+    if settings.flags.save_uncertainty {
+        let stack = done.merger.spread.volume(done.scan.stack_shape());
+        let voxels = Voxels::F32(done.scan.placement.in_ct(stack));
+        let volume = Volume { voxels, geometry: geometry.clone() };
+        files.add(format!("uncertainty/{id}.nii.gz"), |path| {
+            Ok(write_volume_described(path, &volume, &stamp)?)
+        })?;
     }
     if let Some(mask) = &done.lung {
         let map = LabelMap { labels: mask.mapv(u8::from), geometry: geometry.clone() };

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Engine;
 use crate::coordinates::CtSlice;
+use crate::merge::spread::Disagreement;
 use crate::run::case::Segmented;
 use crate::settings::Resolved;
 
@@ -56,10 +57,14 @@ pub fn of(
 /// One row per label that the model was asked about.
 fn rows(done: &Segmented, labels: &Array3<u8>) -> Vec<Value> {
     let scan = &done.scan;
+    let voxel_ml = scan.grid().voxel_volume_ml();
     let mut voxels = [0u64; 256];
     for &id in labels {
         voxels[usize::from(id)] += 1;
     }
+    let on_stack = scan.placement.of_ct(labels.view());
+    let spread =
+        (!done.merger.spread.is_empty()).then(|| done.merger.spread.by_label(on_stack.view()));
     let rows = done.merger.per_label.iter().map(|(&id, prediction)| {
         let slices: Vec<CtSlice> = prediction
             .masks
@@ -68,17 +73,29 @@ fn rows(done: &Segmented, labels: &Array3<u8>) -> Vec<Value> {
             .map(|(&slice, _)| scan.ct_slice(slice))
             .collect();
         let scores = prediction.mean_scores();
-        json!({
+        let mut row = json!({
             "id": id,
             "name": scan.label_table.name(id),
             "color": scan.label_table.color(id),
             "voxels": voxels[usize::from(id)],
-            "volume_ml": voxels[usize::from(id)] as f64 * scan.grid().voxel_volume_ml(),
+            "volume_ml": voxels[usize::from(id)] as f64 * voxel_ml,
             "slices": slices.first().zip(slices.last()),
             "slices_visited": prediction.masks.len(),
             "mean_predicted_iou": scores.map(|[iou, _]| iou),
             "mean_object_score": scores.map(|[_, object]| object),
-        })
+        });
+        if let Some(spread) = &spread {
+            row["views"] = views(spread.get(&id).copied().unwrap_or_default(), voxel_ml);
+        }
+        row
     });
     rows.collect()
+}
+
+/// What several views make of a label.
+fn views(found: Disagreement, voxel_ml: f64) -> Value {
+    json!({
+        "undecided_ml": found.undecided_voxels as f64 * voxel_ml,
+        "mean_distance": found.mean_distance,
+    })
 }

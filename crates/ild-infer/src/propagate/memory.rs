@@ -114,7 +114,7 @@ impl<'a> MemoryPropagation<'a> {
         let probability = Array2::from_shape_vec((height, width), probability)
             .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
         let scores = Scores { iou: output.iou, object: output.object_score };
-        Ok(Prediction { probability, scores: Some(scores) })
+        Ok(Prediction { probability, scores: Some(scores), range: None })
     }
 }
 
@@ -160,7 +160,8 @@ impl Propagator for MemoryPropagation<'_> {
                 continue;
             }
             let features = model.features(visit.slice)?;
-            let frame = self.video.sam2.frame_of(&features).map_err(Error::Model)?;
+            let features = features.first().ok_or(Error::NoFeatures(visit.slice.0))?;
+            let frame = self.video.sam2.frame_of(features).map_err(Error::Model)?;
             for track in here {
                 let output = self.look(&mut objects[track], visit.slice, &frame);
                 let prediction = output.and_then(|output| self.prediction(&output));
@@ -179,10 +180,11 @@ mod tests {
 
     use candle_core::{Device, Tensor};
     use ild_model::memory::{MemoryConfig, Version};
-    use ild_model::{ImageFeatures, Sam2Config, SliceBox, Weights};
+    use ild_model::{Sam2Config, SliceBox, Weights};
 
     use super::*;
     use crate::coordinates::Span;
+    use crate::model::views::Views;
     use crate::prompt::SlicePrompt;
 
     const SIZE: SliceSize = SliceSize { height: 40, width: 48 };
@@ -217,11 +219,12 @@ mod tests {
             unreachable!("the decoder is asked through the memory")
         }
 
-        fn features(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+        fn features(&mut self, slice: StackIndex) -> Result<Arc<Views>> {
             self.visited.push(slice.0);
             let s = self.sam2.config().image_size;
             let input = Tensor::full(slice.0 as f32 / 5.0 - 1.0, (1, 3, s, s), &Device::Cpu);
-            Ok(Arc::new(self.sam2.encode_image(&input.unwrap()).map_err(Error::Model)?))
+            let features = self.sam2.encode_image(&input.unwrap()).map_err(Error::Model)?;
+            Ok(Arc::new(Views::of(features)))
         }
     }
 

@@ -100,7 +100,7 @@ mod tests {
                     };
                     let probability =
                         Array2::from_shape_fn((40, 40), |(y, x)| f32::from(u8::from(inside(y, x))));
-                    Prediction { probability, scores: None }
+                    Prediction { probability, scores: None, range: None }
                 })
                 .collect())
         }

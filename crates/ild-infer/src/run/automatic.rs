@@ -52,7 +52,12 @@ impl Context<'_> {
             voxel_ml: session.scan().grid().voxel_volume_ml(),
         };
         let found = find(&evidence, &place, &self.settings.find);
-        let (merger, tracks) = self.draw(&session, &evidence, &found)?;
+        let (mut merger, tracks) = self.draw(&session, &evidence, &found)?;
+        for slice in (0..n).map(StackIndex) {
+            if let Some(range) = evidence.range_on(slice, session.scan().slice_size()) {
+                merger.spread.note(slice, &range);
+            }
+        }
 
         let mut notes = doubts(&lung);
         notes.extend(nothing_found(&found, nothing_to_see));

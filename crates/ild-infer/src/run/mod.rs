@@ -23,7 +23,7 @@ use crate::model::engine::ModelName;
 use crate::prompt::PromptKind;
 use crate::prompt::source::PromptSource;
 use crate::propagate::Propagation;
-use crate::settings::{Method, Resolved, Settings};
+use crate::settings::{Checkpoints, Method, Resolved, Settings};
 use crate::{CaseFile, Engine, Error, Preset, Result, find_cases, output};
 
 /// Raised when the same settings give another result than before.
@@ -53,21 +53,8 @@ impl Run {
         note_others(&records, &cases, flags);
         let model_files = model_files(flags);
         let engine = match (&flags.checkpoint, settings.method) {
-            (Some(checkpoint), Method::Model) => Some(Engine::load(
-                checkpoint,
-                ModelName {
-                    typed: flags.model.as_deref(),
-                    otherwise: flags.preset.map(Preset::model),
-                },
-                common.device,
-                flags.precision,
-                flags.batch_size.map(usize::from),
-            )?),
+            (Some(checkpoints), Method::Model) => engine_of(checkpoints, flags, common)?,
             _ => None,
-        };
-        let engine = match flags.propagate {
-            Propagation::Memory => engine.map(Engine::with_memory).transpose()?,
-            Propagation::Box => engine,
         };
         let weights = engine.as_ref().and_then(|engine| engine.label_table.as_ref());
         if let (PromptSource::Own(PromptKind::Automatic), Some(file)) =
@@ -225,10 +212,38 @@ impl Run {
     }
 }
 
+/// The models at `checkpoints`, as the flags have them.
+fn engine_of(
+    checkpoints: &Checkpoints,
+    flags: &Settings,
+    common: &Common,
+) -> Result<Option<Engine>> {
+    let load = |checkpoint: &Path| {
+        let name =
+            ModelName { typed: flags.model.as_deref(), otherwise: flags.preset.map(Preset::model) };
+        let batch = flags.batch_size.map(usize::from);
+        Engine::load(checkpoint, name, common.device, flags.precision, batch)
+    };
+    let mut engine: Option<Engine> = None;
+    for file in checkpoints.files() {
+        let one = load(file)?;
+        engine = Some(match engine {
+            Some(all) => all.joined(one)?,
+            None => one,
+        });
+    }
+    let engine = engine.map(|e| if flags.mirror { e.with_mirror_image() } else { e });
+    match flags.propagate {
+        Propagation::Memory => engine.map(Engine::with_memory).transpose(),
+        Propagation::Box => Ok(engine),
+    }
+}
+
 /// The files that the model comes from, with their content.
 fn model_files(flags: &Settings) -> Vec<Stamp> {
     let described = flags.model.as_ref().map(PathBuf::from).filter(|path| path.is_file());
-    let files = flags.checkpoint.iter().chain(&described);
+    let weights = flags.checkpoint.iter().flat_map(Checkpoints::files);
+    let files = weights.chain(described.as_deref());
     files.filter_map(|path| Some(Stamp::of(path)?.hashed())).collect()
 }
 

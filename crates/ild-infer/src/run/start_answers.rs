@@ -87,7 +87,7 @@ mod tests {
         };
         let mut probability = Array2::zeros((20, 20));
         probability.slice_mut(s![drawn.clone(), drawn]).fill(0.9);
-        let prediction = Prediction { probability, scores: None };
+        let prediction = Prediction { probability, scores: None, range: None };
         let mut starts = Starts::default();
         for slice in [StackIndex(1), StackIndex(2)] {
             starts.look(&track, &Answer { track: 0, slice, prediction: prediction.clone() });

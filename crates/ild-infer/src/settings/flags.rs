@@ -8,6 +8,7 @@ use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
+use super::Checkpoints;
 use crate::Preset;
 use crate::baseline::Baseline;
 use crate::case_file::Shard;
@@ -28,9 +29,14 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
     /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2
-    /// (.pt).
-    #[arg(long, value_name = "FILE", required_unless_present = "baseline")]
-    pub checkpoint: Option<PathBuf>,
+    /// (.pt). Several, with commas between, answer together: the mean of their probabilities counts.
+    #[arg(long, value_name = "FILE[,FILE…]", required_unless_present = "baseline")]
+    pub checkpoint: Option<Checkpoints>,
+    /// Each slice is also looked at in its mirror image (left and right exchanged), and the mean of
+    /// both answers counts. Takes twice the time.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mirror: bool,
     /// Size of the model: t, s, b+, l, nano, t512 or a TOML description [default: what the checkpoint
     /// says].
     #[arg(long, value_name = "M")]
@@ -113,6 +119,11 @@ pub struct Settings {
     /// Also write each label's probability (float32).
     #[arg(long)]
     pub save_probabilities: bool,
+    /// Also write how far apart the answers of several weights, or of the mirror image, are: the
+    /// highest probability minus the lowest (float32), `uncertainty/<case>.nii.gz`.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub save_uncertainty: bool,
     /// Also write a DICOM Segmentation of the series, `dicom-seg/<case>.dcm`; DICOM input only.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]

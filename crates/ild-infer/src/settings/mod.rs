@@ -1,7 +1,9 @@
 //! From flags to decisions, made once.
 
+pub mod checkpoints;
 pub mod flags;
 pub mod resolved;
 
+pub use checkpoints::Checkpoints;
 pub use flags::{AutoMask, Settings};
 pub use resolved::{Method, Resolved};

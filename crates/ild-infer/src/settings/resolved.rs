@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ild_cli::Usage;
 use ild_preprocess::Windowing;
 
-use super::Settings;
+use super::{Checkpoints, Settings};
 use crate::find::FindSettings;
 use crate::prompt::{PromptKind, PromptSource};
 use crate::propagate::{GapRule, Propagation};
@@ -80,6 +80,12 @@ impl Settings {
         if self.propagate == Propagation::Memory {
             self.memory_is_meant()?;
         }
+        if self.save_uncertainty && !self.has_several_views() {
+            return Err(Usage(
+                "--save-uncertainty says how far apart several answers are: name several weights, or add --mirror"
+                    .to_owned(),
+            ));
+        }
         let journey = JourneySettings {
             bbox_shift: self.bbox_shift,
             gap: self.gap.unwrap_or(if self.parity { GapRule::Carry } else { GapRule::Near }),
@@ -111,9 +117,18 @@ impl Settings {
         })
     }
 
+    fn has_several_views(&self) -> bool {
+        self.mirror || self.checkpoint.iter().flat_map(Checkpoints::files).count() > 1
+    }
+
     /// Combinations in which no memory would be asked.
     fn memory_is_meant(&self) -> Result<(), Usage> {
         let refuse = |words: &str| Err(Usage(format!("--propagate memory: {words}")));
+        if self.has_several_views() {
+            return refuse(
+                "it remembers what one model saw; give one --checkpoint, and no --mirror",
+            );
+        }
         if self.parity {
             return refuse("the older scripts, which --parity follows, have none; leave one out");
         }
@@ -143,6 +158,7 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
+    #[command(args_override_self = true)]
     struct Cli {
         #[command(flatten)]
         settings: Settings,
@@ -182,6 +198,19 @@ mod tests {
             let refused = settings(&words).resolve();
             assert!(refused.is_err_and(|usage| usage.0.starts_with("--propagate memory")));
         }
+    }
+
+    #[test]
+    fn several_answers_are_asked_for_by_several_weights_or_the_mirror_image() {
+        let several = ["gt", "--checkpoint", "a,b"];
+        for words in [&["gt", "--mirror"][..], &several] {
+            let uncertain = settings(&[words, &["--save-uncertainty"]].concat());
+            assert!(uncertain.resolve().is_ok(), "{words:?}");
+            let memory = settings(&[words, &["--propagate", "memory"]].concat()).resolve();
+            assert!(memory.is_err_and(|usage| usage.0.contains("one model")), "{words:?}");
+        }
+        let one = settings(&["gt", "--save-uncertainty"]).resolve();
+        assert!(one.is_err_and(|usage| usage.0.contains("--mirror")));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn read(npz: &mut NpzFile, stack_zyx: [usize; 3], path: &Path) -> Res
         return refuse(path, "spacing", &expected, format!("{spacing_xyz_mm:?}"));
     }
     geometry.spacing_xyz_mm = spacing_xyz_mm;
-    geometry.refuse_shear(path)?;
+    geometry.check_lengths(path)?;
     if let Some(array) = npz.get("stored")? {
         geometry.stored.order = order(&array, &geometry.affine, path)?;
     }

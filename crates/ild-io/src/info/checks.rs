@@ -4,17 +4,13 @@ use super::ValueRange;
 use crate::volume::geometry::VISIBLE_SHEAR;
 use crate::{Geometry, HeaderNote, Voxels, hounsfield_doubt};
 
-/// Spacings of chest CT and CT phantoms lie within these, mm.
-const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// Pixels of a CT are square; more difference than this is a reformat or a wrong header.
 const SQUARE_RELATIVE: f64 = 0.01;
 
 pub(super) fn of_geometry(geometry: &Geometry) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out: Vec<String> =
+        geometry.implausible_spacing().iter().map(ToString::to_string).collect();
     let [x, y, z] = geometry.spacing_xyz_mm;
-    if [x, y, z].iter().any(|mm| !PLAUSIBLE_MM.contains(mm)) {
-        out.push(format!("a spacing of {x} × {y} × {z} mm is implausible for a chest"));
-    }
     if (x - y).abs() > SQUARE_RELATIVE * x.max(y)
         && geometry.affine.axis_codes().ends_with(['S', 'I'])
     {

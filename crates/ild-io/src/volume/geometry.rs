@@ -52,6 +52,8 @@ pub(crate) const RIGHT_ANGLED: f64 = 5e-3;
 const SIDEWAYS_MM: f64 = 1.0;
 /// Cosine between two axes from which on it is worth a word.
 pub(crate) const VISIBLE_SHEAR: f64 = 1e-3;
+/// Spacings of chest CT and CT phantoms lie within these, mm.
+const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// The product of the spacings and the determinant are one number up to `f32` rounding.
 const ROUNDING_RELATIVE: f64 = 1e-6;
 
@@ -84,12 +86,19 @@ impl Geometry {
         (if right_angled { product } else { spanned }) / 1000.0
     }
 
+    /// What speaks against this being the grid of a chest: voxels of no such size.
+    pub(crate) fn implausible_spacing(&self) -> Option<HeaderNote> {
+        let spacing_mm = self.spacing_xyz_mm;
+        let odd = spacing_mm.iter().any(|mm| !PLAUSIBLE_MM.contains(mm));
+        odd.then_some(HeaderNote::ImplausibleSpacing { spacing_mm })
+    }
+
     /// Refuses axes that are not perpendicular, on which no distance along the axes is one in the
-    /// patient.
+    /// patient; what is merely odd about lengths and angles is noted.
     ///
     /// # Errors
     /// Names `path` and says by how much.
-    pub(crate) fn refuse_shear(&mut self, path: &Path) -> Result<()> {
+    pub(crate) fn check_lengths(&mut self, path: &Path) -> Result<()> {
         let shear = self.affine.shear();
         let degrees = shear.asin().to_degrees();
         if shear > RIGHT_ANGLED || self.sideways_mm() > SIDEWAYS_MM {
@@ -102,6 +111,7 @@ impl Geometry {
                 "resample it to a right-angled grid first, CT and labels alike",
             ));
         }
+        self.notes.extend(self.implausible_spacing());
         if shear > VISIBLE_SHEAR {
             self.notes.push(HeaderNote::NotRightAngled { degrees });
         }
@@ -183,7 +193,7 @@ mod tests {
         let refused = |slices: usize, degrees: f64| {
             let mut affine = Affine::from_spacing_xyz_mm([0.7, 0.7, 1.0]);
             affine.0[1][2] = degrees.to_radians().tan();
-            Geometry::new([slices, 20, 20], affine).refuse_shear(Path::new("a.nii")).is_err()
+            Geometry::new([slices, 20, 20], affine).check_lengths(Path::new("a.nii")).is_err()
         };
         // 0.9 and 1.1 mm at the 300th slice; a small volume may be off by 0.25 degrees.
         assert_eq!(
@@ -191,6 +201,19 @@ mod tests {
             [false, true]
         );
         assert_eq!([0.25, 0.3].map(|degrees| refused(30, degrees)), [false, true]);
+    }
+
+    #[test]
+    fn voxels_of_no_chest_are_noted_and_not_refused() {
+        let notes = |mm: f64| {
+            let mut grid = Geometry::new([4, 4, 4], Affine::from_spacing_xyz_mm([0.7, 0.7, mm]));
+            grid.check_lengths(Path::new("a.nii")).unwrap();
+            grid.notes
+        };
+        assert_eq!([0.1, 5.0, 10.0].map(|mm| notes(mm).len()), [0; 3]);
+        let said = notes(1e20)[0].to_string();
+        assert!(said.starts_with("a spacing of 0.7 × 0.7 × 1e20 mm is implausible"), "{said}");
+        assert_eq!(notes(0.02).len(), 1);
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub enum HeaderNote {
         /// Millimetres per unit; all lengths were multiplied by it.
         mm: f64,
     },
+    /// Voxels of a size that no chest CT has.
+    ImplausibleSpacing {
+        /// Distance between voxel centres along `x, y, z`.
+        spacing_mm: [f64; 3],
+    },
     /// The axes are not quite perpendicular.
     NotRightAngled {
         /// By how much.
@@ -99,6 +104,11 @@ impl std::fmt::Display for HeaderNote {
             Self::UnitOfLength { mm } => {
                 write!(f, "lengths are not in mm; multiplied by {mm}")
             }
+            Self::ImplausibleSpacing { spacing_mm } => write!(
+                f,
+                "a spacing of {} mm is implausible for a chest; volumes and distances follow it",
+                spacing_mm.map(short).join(" × ")
+            ),
             Self::NotRightAngled { degrees } => {
                 write!(f, "axes are not perpendicular (off by {degrees:.2} degrees)")
             }
@@ -114,6 +124,11 @@ impl std::fmt::Display for HeaderNote {
             }
         }
     }
+}
+
+/// A number that a person wrote or that a slip made: 0.7, but 1e20.
+fn short(mm: f64) -> String {
+    if (1e-3..1e5).contains(&mm.abs()) { mm.to_string() } else { format!("{mm:e}") }
 }
 
 /// `0.7 × 0.7 × 5`, with four decimals at most.

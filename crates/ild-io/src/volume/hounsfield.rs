@@ -15,6 +15,9 @@ const NO_AIR_HU: f64 = -800.0;
 /// Every CT of a chest has at least this share of values between air and water: lung, and the
 /// edges of the body.
 const LEAST_LUNG_SHARE: f64 = 1e-3;
+/// Below the lowest air there is padding, one value; more voxels than this with others are a scan
+/// in another unit.
+const MOST_BELOW_AIR_SHARE: f64 = 0.05;
 /// Voxels that one thread looks at in one go.
 const PART: usize = 1 << 20;
 
@@ -25,6 +28,9 @@ struct Values {
     highest: f64,
     /// Lowest of the values that are no padding.
     lowest_measured: f64,
+    /// How many lie below all air, and how many of them are the lowest value itself.
+    below_air: u64,
+    lowest_count: u64,
     lung: u64,
     count: u64,
 }
@@ -34,6 +40,8 @@ impl Values {
         lowest: f64::INFINITY,
         highest: f64::NEG_INFINITY,
         lowest_measured: f64::INFINITY,
+        below_air: 0,
+        lowest_count: 0,
         lung: 0,
         count: 0,
     };
@@ -47,7 +55,11 @@ impl Values {
     fn of_part<T: Number>(values: &[T]) -> Self {
         let mut out = Self { count: values.len() as u64, ..Self::NONE };
         for value in values.iter().map(|value| value.as_f64()) {
-            out.lowest = if value < out.lowest { value } else { out.lowest };
+            if value < out.lowest {
+                (out.lowest, out.lowest_count) = (value, 0);
+            }
+            out.lowest_count += u64::from(value == out.lowest);
+            out.below_air += u64::from(value < *AIR_HU.start());
             out.highest = if value > out.highest { value } else { out.highest };
             let measured = value >= *AIR_HU.start() && value < out.lowest_measured;
             out.lowest_measured = if measured { value } else { out.lowest_measured };
@@ -57,8 +69,12 @@ impl Values {
     }
 
     fn and(self, other: Self) -> Self {
+        let lowest = self.lowest.min(other.lowest);
+        let with_lowest = |part: Self| if part.lowest == lowest { part.lowest_count } else { 0 };
         Self {
-            lowest: self.lowest.min(other.lowest),
+            lowest,
+            lowest_count: with_lowest(self) + with_lowest(other),
+            below_air: self.below_air + other.below_air,
             highest: self.highest.max(other.highest),
             lowest_measured: self.lowest_measured.min(other.lowest_measured),
             lung: self.lung + other.lung,
@@ -73,12 +89,20 @@ impl Values {
 #[must_use]
 pub fn hounsfield_doubt(voxels: &Voxels) -> Option<String> {
     let values = with_voxels!(voxels, array => Values::of(array.view()));
-    let Values { lowest, highest, lowest_measured, lung, count } = values;
+    let Values { lowest, highest, lowest_measured, lung, count, .. } = values;
     if count == 0 {
         return None;
     }
     if lowest >= highest {
         return Some(format!("every voxel of the CT is {lowest}: nothing to see"));
+    }
+    // Padding is one value; where there is none, the lowest of many is not worth a distinction.
+    let scaled = values.below_air.saturating_sub(values.lowest_count) as f64 / count as f64;
+    if scaled > MOST_BELOW_AIR_SHARE {
+        return Some(format!(
+            "{:.0} % of the CT's values lie below -1100, where nothing measures: these are hardly Hounsfield units (multiplied by something?)",
+            100.0 * scaled
+        ));
     }
     if lowest_measured > NO_AIR_HU {
         let padding = if lowest < lowest_measured {
@@ -137,6 +161,17 @@ mod tests {
             let padded = doubt(|y, hu| if y == 29 { padding } else { hu + 1024 }).unwrap();
             assert!(padded.contains("hardly Hounsfield"), "{padded}");
         }
+    }
+
+    #[test]
+    fn values_in_another_unit_are_doubted() {
+        assert!(doubt(|_, hu| hu * 10).unwrap().contains("lie below -1100"));
+        assert!(doubt(|y, hu| if y == 0 { -32000 } else { hu * 10 }).is_some());
+        // A tenth of it has no air.
+        assert!(doubt(|_, hu| hu / 10).unwrap().contains("no air"));
+        // Padding with blurred edges, and noise around air.
+        let edge = |y, hu: i16| if y < 6 { -3024 } else { hu - if y == 6 { 400 } else { 0 } };
+        assert_eq!(doubt(edge), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use polars::prelude::{CsvReadOptions, DataFrame, DataType, SerReader};
 use serde::Serialize;
 
+use crate::statistics::holm::holm;
 use crate::tables::printed::{interval, too_few};
 use crate::tables::write_csv;
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
 
 /// The table that `evaluate` writes and that is compared.
 const TABLE: &str = "cases.csv";
+/// In place of a class, in the row of their mean.
+const MEAN: &str = "mean over classes";
 
 /// Compare two evaluations of the same cases: paired differences with interval and sign test.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -82,6 +85,8 @@ pub struct ComparedRow {
     /// The difference A − B.
     #[serde(flatten)]
     pub paired: Paired,
+    /// The sign test's p among all comparisons of its kind, classes or means ([`holm`]).
+    pub corrected_p: Option<f64>,
 }
 
 impl Compared {
@@ -124,6 +129,7 @@ impl Compared {
                 metric: key.clone(),
                 class: class.to_owned(),
                 paired,
+                corrected_p: None,
             };
             rows.extend(
                 classes
@@ -131,8 +137,9 @@ impl Compared {
                     .enumerate()
                     .map(|(c, class)| row(class, paired(&of_a[c], &of_b[c], &bootstrap))),
             );
-            rows.push(row("mean over classes", paired_over_classes(&of_a, &of_b, &bootstrap)));
+            rows.push(row(MEAN, paired_over_classes(&of_a, &of_b, &bootstrap)));
         }
+        correct(&mut rows);
         let only_in_one = in_a.symmetric_difference(&in_b).map(|case| (*case).clone()).collect();
         let patients = bootstrap.patients(|_| true);
         Ok(Self {
@@ -167,6 +174,7 @@ impl Compared {
             columns::counts("smaller", counts(|p| p.smaller)),
             columns::counts("equal", counts(|p| p.equal)),
             columns::numbers("sign_test_p", numbers(|p| p.sign_test_p)),
+            columns::numbers("holm_p", self.rows.iter().map(|row| row.corrected_p)),
             columns::counts("patients", counts(|p| p.patients)),
         ])?;
         write_csv(&paths[0], frame)?;
@@ -187,9 +195,10 @@ impl Compared {
             "smaller",
             "equal",
             "sign test p",
+            "Holm p",
         ]);
-        for ComparedRow { metric, class, paired } in &self.rows {
-            let p = paired.sign_test_p.map_or("–".to_owned(), |p| format!("{p:.4}"));
+        let shown = |p: Option<f64>| p.map_or("–".to_owned(), |p| format!("{p:.4}"));
+        for ComparedRow { metric, class, paired, corrected_p } in &self.rows {
             let difference = paired.difference.map_or("–".to_owned(), |d| format!("{d:+.4}"));
             let counts =
                 [paired.n, paired.larger, paired.smaller, paired.equal].map(|n| n.to_string());
@@ -203,7 +212,8 @@ impl Compared {
                 larger,
                 smaller,
                 equal,
-                p,
+                shown(paired.sign_test_p),
+                shown(*corrected_p),
             ]);
         }
         let alone = if self.only_in_one.is_empty() {
@@ -217,9 +227,19 @@ impl Compared {
             String::new()
         };
         format!(
-            "A: {}\nB: {}\n{table}\n{} cases of {} patients in both; p values are not corrected for their number{few}{alone}",
+            "A: {}\nB: {}\n{table}\n{} cases of {} patients in both; Holm p: corrected for the number of classes and metrics{few}{alone}",
             self.a, self.b, self.cases, self.patients
         )
+    }
+}
+
+/// Classes are one family of comparisons and means over them another, over all metrics.
+fn correct(rows: &mut [ComparedRow]) {
+    for means in [false, true] {
+        let of_kind = |row: &&mut ComparedRow| (row.class == MEAN) == means;
+        let p: Vec<_> = rows.iter_mut().filter(of_kind).map(|row| row.paired.sign_test_p).collect();
+        let corrected = holm(&p);
+        rows.iter_mut().filter(of_kind).zip(corrected).for_each(|(row, p)| row.corrected_p = p);
     }
 }
 

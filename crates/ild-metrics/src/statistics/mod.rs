@@ -2,6 +2,7 @@
 
 pub(crate) mod auroc;
 pub(crate) mod bootstrap;
+pub(crate) mod holm;
 pub(crate) mod paired;
 
 /// Arithmetic mean; `None` of no values.

@@ -17,6 +17,7 @@ pub(crate) mod setup;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod step;
+pub(crate) mod trained_on;
 pub(crate) mod trainer;
 pub(crate) mod validate;
 

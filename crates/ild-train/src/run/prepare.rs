@@ -16,6 +16,7 @@ use crate::run::args::TrainArgs;
 use crate::run::setup::Setup;
 use crate::run::start::Start;
 use crate::run::state::read_state_weights;
+use crate::run::trained_on::note_differences;
 
 /// Reads everything that the flags name.
 ///
@@ -27,8 +28,8 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
     let sidecar = Sidecar::read(&args.npy_dir)?;
     let train = training_slices(&args.npy_dir, &sidecar)?;
     let valid = validation_slices(&args.npy_dir, &sidecar)?;
+    let weights = starting_weights(args, &config, &sidecar, common.seed, start)?;
     let label_table = sidecar.label_table.unwrap_or_default();
-    let weights = starting_weights(args, &config, common.seed, start)?;
     let mut metadata = BTreeMap::from([("task".to_owned(), args.task_name.clone())]);
     if let Some(window) = sidecar.window {
         metadata.insert("window".to_owned(), window.to_string());
@@ -56,6 +57,7 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
 fn starting_weights(
     args: &TrainArgs,
     config: &Sam2Config,
+    sidecar: &Sidecar,
     seed: u64,
     start: &Start,
 ) -> Result<Weights> {
@@ -67,6 +69,7 @@ fn starting_weights(
     if let Some(path) = given {
         let weights = Weights::read(path)?;
         weights.require_finite(path)?;
+        note_differences(path, &weights, sidecar);
         return Ok(weights);
     }
     if args.model != "nano" {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use ild_model::ImageFeatures;
-
 use super::SliceFeatures;
 use super::plan::Plan;
 use crate::coordinates::StackIndex;
+use crate::model::views::Views;
 use crate::{Error, Result};
 
 struct State<F> {
@@ -96,8 +95,8 @@ impl<F> Ahead<'_, F> {
     }
 }
 
-impl SliceFeatures for &mut Ahead<'_, ImageFeatures> {
-    fn at(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>> {
+impl SliceFeatures for &mut Ahead<'_, Views> {
+    fn at(&mut self, slice: StackIndex) -> Result<Arc<Views>> {
         Ahead::at(self, slice)
     }
 }

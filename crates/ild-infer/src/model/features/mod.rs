@@ -7,10 +7,9 @@ pub mod plan;
 
 use std::sync::Arc;
 
-use ild_model::ImageFeatures;
-
 use crate::Result;
 use crate::coordinates::StackIndex;
+use crate::model::views::Views;
 
 /// Where the features of a slice are had.
 pub trait SliceFeatures {
@@ -18,5 +17,5 @@ pub trait SliceFeatures {
     ///
     /// # Errors
     /// When encoding failed, or `slice` was not announced to one that works ahead.
-    fn at(&mut self, slice: StackIndex) -> Result<Arc<ImageFeatures>>;
+    fn at(&mut self, slice: StackIndex) -> Result<Arc<Views>>;
 }

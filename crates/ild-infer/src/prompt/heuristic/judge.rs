@@ -93,6 +93,7 @@ mod tests {
         let answer = |iou, object, p| Prediction {
             probability: ndarray::Array2::from_elem((1, 1), p),
             scores: Some(Scores { iou, object }),
+            range: None,
         };
         let limits = Limits { stability: 0.5, scores: Some([0.5, 0.0]) };
         assert!(limits.keep(&answer(0.8, 1.0, 0.9)));

@@ -101,7 +101,7 @@ fn of_dicom(path: &Path) -> Result<Volume> {
 
 /// The grid, if lengths and volumes mean something on it; its notes are logged.
 fn measurable(mut geometry: Geometry, path: &Path) -> Result<Geometry> {
-    geometry.refuse_shear(path)?;
+    geometry.check_lengths(path)?;
     geometry.note_order();
     for note in &geometry.notes {
         tracing::warn!("{}: {note}", path.display());

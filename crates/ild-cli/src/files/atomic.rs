@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{FileError, Stamp, faults, outputs};
+use super::{faults, outputs};
+use crate::{FileError, Stamp};
 
 const PREFIX: &str = ".ild-tmp-";
 /// Output folders are no deeper than this.
@@ -105,7 +106,7 @@ where
 
 /// Whether the file at `path` is one that this run reads.
 fn inputs_hold(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|meta| crate::inputs::holds(path, &meta))
+    fs::symlink_metadata(path).is_ok_and(|meta| super::inputs::holds(path, &meta))
 }
 
 /// Whether both are regular files that hold the same bytes.

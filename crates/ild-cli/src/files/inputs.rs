@@ -13,7 +13,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Refusal, Stamp, outputs};
+use super::outputs;
+use crate::{Refusal, Stamp};
 
 /// What was at a path when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,19 +7,17 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::atomic::is_device;
-use crate::stamp::{content_of, content_of_first};
-use crate::{FileError, Refusal, Stamp, faults, inputs};
-
-const LIST: &str = ".ild-files";
-/// In place of a time: the file is appended to, so only its beginning is as the line says.
-const GROWS: &str = "grows";
+use super::atomic::is_device;
+use super::list::{LIST, Line, List};
+use super::stamp::{content_of, content_of_first};
+use super::{faults, inputs};
+use crate::{FileError, Refusal, Stamp};
 
 /// The name of this program in the lists.
 static PROGRAM: OnceLock<String> = OnceLock::new();
@@ -37,6 +35,11 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The name of this program, once its flags are parsed.
+pub(super) fn program() -> Option<&'static str> {
+    PROGRAM.get().map(String::as_str)
+}
+
 /// Says in whose name files are written.
 pub(crate) fn of_program(name: &str) {
     let _ = PROGRAM.set(name.replace(char::is_whitespace, "-"));
@@ -51,8 +54,7 @@ pub(crate) fn in_the_name_of<T>(kind: &'static str, work: impl FnOnce() -> T) ->
 }
 
 fn writer() -> String {
-    let program = || PROGRAM.get().cloned().unwrap_or_else(|| "ild".to_owned());
-    INSTEAD.get().map_or_else(program, str::to_owned)
+    INSTEAD.get().or(program()).unwrap_or("ild").to_owned()
 }
 
 /// Allows files to be replaced that no ild program wrote.
@@ -145,7 +147,7 @@ fn tells_of(path: &Path, counts: impl Fn(&str) -> bool) -> bool {
     let mut lists = held(&LISTS);
     let list = lists.entry(folder_of(path).to_owned()).or_default();
     list.read_on(&folder_of(path).join(LIST));
-    let lines = list.lines.get(&name).cloned().unwrap_or_default();
+    let lines = list.of(&name);
     drop(lists);
     let fits = |line: &&Line| line.bytes == now.bytes || line.grows() && line.bytes <= now.bytes;
     let lines: Vec<&Line> = lines.iter().filter(fits).filter(|line| counts(&line.writer)).collect();
@@ -241,8 +243,7 @@ pub fn link(from: &Path, to: &Path) -> Result<(), FileError> {
 /// before this returns.
 pub(crate) fn announce(path: &Path, now: &Path, synced: bool) -> io::Result<()> {
     let stamp = Stamp::of(now).ok_or(io::ErrorKind::NotFound)?;
-    let time = stamp.changed_ns.to_string();
-    append(path, &Line::new(&stamp, content_of(now)?), &time, synced)
+    Line::of(&stamp, content_of(now)?, writer()).append(path, synced)
 }
 
 /// Lists that the file at `path`, which this program has just written, is appended to from now on.
@@ -252,90 +253,20 @@ pub(crate) fn announce(path: &Path, now: &Path, synced: bool) -> io::Result<()> 
 pub fn note_growing(path: &Path) -> Result<(), FileError> {
     let attempt = || {
         let stamp = Stamp::of(path).ok_or(io::ErrorKind::NotFound)?;
-        append(path, &Line::new(&stamp, content_of(path)?), GROWS, false)
+        Line::of_growing(&stamp, content_of(path)?, writer()).append(path, false)
     };
     attempt().map_err(FileError::at(path, "written"))
-}
-
-/// One write of one line, so that lines of several processes do not mix.
-fn append(path: &Path, line: &Line, time: &str, synced: bool) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let list = folder_of(path).join(LIST);
-    let mut file = File::options().create(true).append(true).open(list)?;
-    let text = format!("{} {time} {} {} {name:?}\n", line.bytes, line.content, line.writer);
-    file.write_all(text.as_bytes())?;
-    if synced { file.sync_data() } else { Ok(()) }
 }
 
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What a line says of its file.
-#[derive(Clone, Debug)]
-struct Line {
-    bytes: u64,
-    /// `None` for a file that grows.
-    changed_ns: Option<u64>,
-    content: String,
-    writer: String,
-}
-
-impl Line {
-    fn new(stamp: &Stamp, content: String) -> Self {
-        let changed_ns = Some(stamp.changed_ns);
-        Self { bytes: stamp.bytes, changed_ns, content, writer: writer() }
-    }
-
-    /// Name and line; `None` for a line that is cut short.
-    fn parse(text: &str) -> Option<(String, Self)> {
-        let mut words = text.splitn(5, ' ');
-        let bytes = words.next()?.parse().ok()?;
-        let changed_ns = match words.next()? {
-            GROWS => None,
-            time => Some(time.parse().ok()?),
-        };
-        let [content, writer] = [words.next()?, words.next()?].map(str::to_owned);
-        Some((words.next()?.to_owned(), Self { bytes, changed_ns, content, writer }))
-    }
-
-    fn grows(&self) -> bool {
-        self.changed_ns.is_none()
-    }
-}
-
-/// The list of one folder, read as far as it went last time.
-#[derive(Default)]
-struct List {
-    read: u64,
-    lines: HashMap<String, Vec<Line>>,
-}
-
-impl List {
-    fn read_on(&mut self, path: &Path) {
-        let Ok(mut file) = File::open(path) else {
-            *self = Self::default();
-            return;
-        };
-        if file.metadata().is_ok_and(|meta| meta.len() < self.read) {
-            *self = Self::default();
-        }
-        let mut text = Vec::new();
-        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut text).is_err() {
-            return;
-        }
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.read += whole as u64;
-        for line in String::from_utf8_lossy(&text[..whole]).lines() {
-            if let Some((name, line)) = Line::parse(line) {
-                self.lines.entry(name).or_default().push(line);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
     use super::*;
     use crate::write_bytes_atomic;
 

@@ -2,13 +2,17 @@
 //! writing, as `kill -9` would.
 //!
 //! A write has three moments: its bytes are in a temporary file, its line is in the list, it has its
-//! name. A removal has one. Without the variable nothing is counted.
+//! name. A removal has one. Without the variable nothing is counted. `ILD_KILL_PROGRAM=NAME` means
+//! one program of several that run under these variables.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-static KILL_AT: LazyLock<Option<u64>> =
-    LazyLock::new(|| std::env::var("ILD_KILL_AT").ok()?.parse().ok());
+static KILL_AT: LazyLock<Option<u64>> = LazyLock::new(|| {
+    let meant = std::env::var("ILD_KILL_PROGRAM").ok();
+    let this = meant.is_none_or(|name| super::outputs::program() == Some(name.as_str()));
+    std::env::var("ILD_KILL_AT").ok().filter(|_| this)?.parse().ok()
+});
 static MOMENTS: AtomicU64 = AtomicU64::new(0);
 
 /// A moment at which a run may be killed.

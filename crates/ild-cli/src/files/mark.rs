@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::inputs::{self, Seen};
-use crate::{FileError, Stamp, outputs};
+use super::inputs::{self, Seen};
+use super::outputs;
+use crate::{FileError, Stamp};
 
 /// With this variable set, a program that ends well writes its [`Mark`] to the file named there.
 pub const MARK: &str = "ILD_MARK";

@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inputs::changed_while_read;
-use crate::{FileError, Stamp, inputs, outputs};
+use super::inputs::{self, changed_while_read};
+use super::outputs;
+use crate::{FileError, Stamp};
 
 /// What an item was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
