@@ -174,8 +174,8 @@ impl Compared {
             columns::counts("smaller", counts(|p| p.smaller)),
             columns::counts("equal", counts(|p| p.equal)),
             columns::numbers("sign_test_p", numbers(|p| p.sign_test_p)),
-            columns::numbers("holm_p", self.rows.iter().map(|row| row.corrected_p)),
             columns::counts("patients", counts(|p| p.patients)),
+            columns::numbers("holm_p", self.rows.iter().map(|row| row.corrected_p)),
         ])?;
         write_csv(&paths[0], frame)?;
         ild_cli::write_json_atomic(&paths[1], self)?;
