@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use ild_model::{Sam2, Sam2Config, Weights, lesion_head};
 use ild_train::{
-    Alone, Asking, Augmentation, DenseTarget, ItemSettings, Overlap, SliceDataset, validate,
+    Alone, Asking, Augmentation, DenseTarget, ItemSettings, Overlap, SliceDataset, Worst, validate,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
         let classes = head.classes().to_vec();
         DenseTarget::new(classes.clone(), &vec![1; classes.len()], lesion_head::map_side(&config))
     });
-    let found = validate(&model, &data, &items, head.as_ref(), 4, &Alone)?;
+    let found = validate(&model, &data, &items, head.as_ref(), 4, &Alone, &mut Worst::default())?;
     println!("{} slices, {} lesions", data.slices().len(), found.loss.items);
     for (id, dice) in &found.dice_of_class {
         println!("box of one lesion, label {id}: mean Dice {:.3} (n {})", dice.mean(), dice.masks);

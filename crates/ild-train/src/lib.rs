@@ -60,4 +60,6 @@ pub use watch::files::{RunFiles, loss_curve};
 pub use watch::history::{
     ClassDice, EpochRecord, HeadLoss, HeadScore, MeanLoss, Overlap, StepRecord, Validation,
 };
+pub use watch::page::RunPage;
 pub use watch::tensorboard::EventFile;
+pub use watch::worst::{Worst, WorstSlice};

@@ -8,7 +8,8 @@ pub(crate) mod taken_for;
 pub(crate) mod whole;
 mod words;
 
-pub(crate) use pictures::{png_picture, windowed};
+pub use pictures::png_picture;
+pub(crate) use pictures::windowed;
 
 use crate::chart::series_color;
 use crate::cohort::{Cohort, Outcome, Role, System};
@@ -63,6 +64,7 @@ pub fn report(
     let mut figures = vec![taken_for::figure(cohort)?];
     figures.extend(presence::figure(evaluation)?);
     let page = Page {
+        refresh_seconds: None,
         title: "How well do the segmentations match?".into(),
         subtitle: words::subtitle(cohort),
         lead: words::lead(cohort, &comparisons, provenance),

@@ -15,6 +15,8 @@ pub struct Page {
     pub title: String,
     /// One line under it.
     pub subtitle: String,
+    /// A browser that shows the page asks for it again after so many seconds.
+    pub refresh_seconds: Option<u32>,
     /// The result in plain words.
     pub lead: Vec<String>,
     /// The one or two numbers that the page is about.

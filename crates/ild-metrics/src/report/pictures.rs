@@ -93,7 +93,7 @@ fn described(word: &str, candidate: Candidate, picture: &RgbImage, classes: &str
 }
 
 /// A picture for a page.
-pub(crate) fn png_picture(picture: &RgbImage, caption: String) -> Picture {
+pub fn png_picture(picture: &RgbImage, caption: String) -> Picture {
     let mut png = Cursor::new(Vec::new());
     // Writing a PNG to memory cannot fail; an empty picture would show if it did.
     let _ = picture.write_to(&mut png, ImageFormat::Png);

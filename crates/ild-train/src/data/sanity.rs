@@ -43,13 +43,20 @@ pub fn sanity_picture(
     Ok(save_png(path, &tile(&pictures, COLUMNS))?)
 }
 
-fn draw(sample: &Sample, prompt: &Prompt, table: &LabelTable) -> Option<image::RgbImage> {
-    let (_, size, _) = sample.image.dim();
-    let step = (size / LABEL_SIZE).max(1); // large inputs are shown at the label's size
-    let shown = Array3::from_shape_fn((size / step, size / step, 3), |(y, x, c)| {
+/// The picture that the model gets, normalisation undone, at most as large as the label; and how
+/// many of the input's pixels one of its pixels stands for.
+pub(crate) fn shown(sample: &Sample) -> (Array3<u8>, usize) {
+    let size = sample.image.dim().1;
+    let step = (size / LABEL_SIZE).max(1);
+    let picture = Array3::from_shape_fn((size / step, size / step, 3), |(y, x, c)| {
         let value = sample.image[[c, y * step, x * step]] * ild_model::STD[c] + ild_model::MEAN[c];
         (value * 255.0).round().clamp(0.0, 255.0) as u8
     });
+    (picture, step)
+}
+
+fn draw(sample: &Sample, prompt: &Prompt, table: &LabelTable) -> Option<image::RgbImage> {
+    let (shown, step) = shown(sample);
     let side = shown.dim().0;
     let scale = (LABEL_SIZE / side).max(1);
     let mask = Array2::from_shape_fn((side, side), |(y, x)| {

@@ -8,18 +8,20 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::run::run_folder::STATE;
 use crate::run::state::Header;
+use crate::watch::page::PAGE;
 
 const ITEM: &str = "run";
 /// Weights that no state gives back.
 const LASTING: [&str; 2] = ["initial.safetensors", "best.safetensors"];
 /// Everything of a run, in the order in which it is taken away.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     STATE,
     "best.safetensors",
     "latest.safetensors",
     "initial.safetensors",
     "history.csv",
     "loss.png",
+    PAGE,
     "steps.csv",
     "data_sanitycheck.png",
 ];

@@ -38,6 +38,7 @@ use crate::run::start::{Start, decide};
 use crate::run::trainer::{Outcome, Trainer};
 use crate::watch::console::Console;
 use crate::watch::files::RunFiles;
+use crate::watch::page::RunPage;
 use crate::watch::summary::print_summary;
 
 /// Runs `ild-train` with these flags.
@@ -160,8 +161,10 @@ struct Resolved<'a> {
 
 fn begin(setup: Setup, folder: RunFolder, start: &Start) -> Result<Trainer> {
     let table = setup.label_table.clone();
+    let page = RunPage::new(setup.model.clone(), setup.recipe.clone(), table.clone());
     let mut trainer = Trainer::new(setup, folder)?
         .watched_by(RunFiles::new(table.clone()))
+        .watched_by(page)
         .watched_by(Console::new(table));
     say_sizes(&trainer);
     match start {

@@ -23,6 +23,7 @@ use crate::run::setup::Setup;
 use crate::run::validate::validate;
 use crate::watch::callback::{Callback, Position, RunInfo};
 use crate::watch::history::{EpochRecord, Validation};
+use crate::watch::worst::Worst;
 
 /// Stack of the thread that trains: Candle's `backward` calls itself once per tensor of the graph.
 const STACK_BYTES: usize = 64 << 20;
@@ -169,6 +170,7 @@ impl Trainer {
             let validation = self.validate()?;
             self.close_epoch(validation)?;
         }
+        self.callbacks.iter_mut().try_for_each(|callback| callback.ended())?;
         Ok(if self.progress.stopped_early { Outcome::StoppedEarly } else { Outcome::Finished })
     }
 
@@ -228,8 +230,9 @@ impl Trainer {
         self.setup.peers.rank() == 0
     }
 
-    fn validate(&self) -> Result<Option<Validation>> {
+    fn validate(&mut self) -> Result<Option<Validation>> {
         let Some(valid) = &self.setup.valid else { return Ok(None) };
+        let mut worst = Worst::default();
         let (mut model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
         model.set_precision(self.setup.recipe.precision)?;
         let validation = validate(
@@ -239,11 +242,13 @@ impl Trainer {
             self.head.as_ref(),
             self.setup.recipe.batch_size,
             &*self.setup.peers,
+            &mut worst,
         )?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
         self.require_finite("the validation loss", validation.total_loss())?;
+        self.callbacks.iter_mut().try_for_each(|callback| callback.validated(&worst))?;
         Ok(Some(validation))
     }
 

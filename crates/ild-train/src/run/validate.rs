@@ -17,9 +17,12 @@ use crate::peers::Peers;
 use crate::random::Purpose;
 use crate::run::objective::Objective;
 use crate::watch::history::Validation;
+use crate::watch::worst::Worst;
 
 /// Every label of every slice of `data`, or every lesion with what the lesion head finds, as the
 /// items say; box shifts are the same in every epoch.
+///
+/// The answers that fit worst are added to `worst`.
 ///
 /// Several processes share the boxes and all get the result. `model` should be one without
 /// gradients ([`Sam2::load`]): it keeps no activations. Stops early, with what it has, when the
@@ -34,6 +37,7 @@ pub fn validate(
     head: Option<&DenseTarget>,
     batch_size: usize,
     peers: &dyn Peers,
+    worst: &mut Worst,
 ) -> Result<Validation> {
     let started = Instant::now();
     let settings = ItemSettings { augmentation: Augmentation::default(), ..*items };
@@ -47,7 +51,7 @@ pub fn validate(
         if samples.is_empty() {
             break;
         }
-        add_batch(model, &samples, head, &mut validation)?;
+        add_batch(model, &samples, head, &mut validation, worst)?;
     }
     validation.sum_over(peers);
     validation.seconds = started.elapsed().as_secs_f64();
@@ -59,6 +63,7 @@ fn add_batch(
     samples: &[Sample],
     head: Option<&DenseTarget>,
     validation: &mut Validation,
+    worst: &mut Worst,
 ) -> Result<()> {
     let batch = Batch::new(samples, head, model.device())?;
     let (features, maps) = match head {
@@ -71,9 +76,15 @@ fn add_batch(
         (&batch.boxes, &plain.answers(model, &features, &batch)?[..])
     {
         validation.loss.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
-        let labels = samples.iter().flat_map(|sample| &sample.prompts).map(|prompt| prompt.label);
-        for (label, dice) in labels.zip(dice_of_masks(&predicted.logits, &asked.masks)?) {
-            validation.dice_of_class.entry(label).or_default().add(dice);
+        let answers = enlarged(&predicted.logits, &asked.masks)?;
+        let asked_about =
+            samples.iter().flat_map(|sample| sample.prompts.iter().map(move |p| (sample, p)));
+        let dice = dice_of_masks(&answers, &asked.masks)?;
+        for (i, ((sample, prompt), dice)) in asked_about.zip(dice).enumerate() {
+            validation.dice_of_class.entry(prompt.label).or_default().add(dice);
+            if worst.wants(dice) {
+                worst.add(sample, prompt, dice, &answers.get(i)?.flatten_all()?.to_vec1()?);
+            }
         }
     }
     let (Some(maps), Some(target), Some(head), Some(score)) =
@@ -89,16 +100,23 @@ fn add_batch(
     Ok(())
 }
 
-/// `2·|P ∧ T| / (|P| + |T|)` of each mask, `P` being where the (enlarged) logit is above 0. `T` is
-/// never empty here.
+/// The logits at the size of the masks.
 ///
 /// # Shapes
 /// - `logits`: `[b, 1, h, w]`
-/// - `masks`: `[b, 1, H, W]`
-fn dice_of_masks(logits: &Tensor, masks: &Tensor) -> Result<Vec<f64>> {
+/// - `masks`, and what comes back: `[b, 1, H, W]`
+fn enlarged(logits: &Tensor, masks: &Tensor) -> Result<Tensor> {
     let (_, _, height, width) = masks.dims4()?;
-    let inside =
-        ild_ops::upsample_bilinear(logits, height, width)?.gt(0.0)?.to_dtype(DType::F32)?;
+    Ok(ild_ops::upsample_bilinear(logits, height, width)?)
+}
+
+/// `2·|P ∧ T| / (|P| + |T|)` of each mask, `P` being where the logit is above 0. `T` is never empty
+/// here.
+///
+/// # Shapes
+/// - `logits`, `masks`: `[b, 1, H, W]`
+fn dice_of_masks(logits: &Tensor, masks: &Tensor) -> Result<Vec<f64>> {
+    let inside = logits.gt(0.0)?.to_dtype(DType::F32)?;
     let count = |t: &Tensor| t.sum(D::Minus1)?.sum(D::Minus1)?.sum(D::Minus1)?.to_vec1::<f32>(); // whole numbers: exact in f32
     let (both, predicted, truth) = (count(&(&inside * masks)?)?, count(&inside)?, count(masks)?);
     Ok((0..both.len())

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::watch::history::{EpochRecord, StepRecord};
+use crate::watch::worst::Worst;
 
 /// What is known before the first step.
 #[derive(Clone, Debug)]
@@ -52,11 +53,27 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// After each validation; the answers of this process that fit worst.
+    ///
+    /// # Errors
+    /// As the implementation likes.
+    fn validated(&mut self, worst: &Worst) -> Result<()> {
+        Ok(())
+    }
+
     /// After each epoch, validation included; the last record is the new one.
     ///
     /// # Errors
     /// As the implementation likes.
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch.
+    ///
+    /// # Errors
+    /// As the implementation likes.
+    fn ended(&mut self) -> Result<()> {
         Ok(())
     }
 }

@@ -49,6 +49,22 @@ impl StepLog {
     }
 }
 
+/// The rows of `path` up to step `done`, as far as they can be read.
+pub(crate) fn read(path: &Path, done: u64) -> Vec<StepRecord> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let row = |row: &str| {
+        let mut cells = row.split(',');
+        Some(StepRecord {
+            step: cells.next()?.parse().ok()?,
+            epoch: cells.next()?.parse().ok()?,
+            loss: cells.next()?.parse().ok()?,
+            lr: cells.next()?.parse().ok()?,
+            gradient_norm: cells.next()?.parse().ok()?,
+        })
+    };
+    text.lines().filter_map(row).filter(|record| record.step <= done).collect()
+}
+
 fn unwritable(path: &Path, source: std::io::Error) -> ild_io::Error {
     ild_io::Error::Io { path: path.to_owned(), what: "written", source }
 }
@@ -74,6 +90,7 @@ mod tests {
         std::fs::write(&path, format!("{whole}4,1,0.5")).unwrap(); // killed while writing
         let mut log = StepLog::open(&path, 2).unwrap();
         log.push(&record(3)).unwrap();
+        assert_eq!(read(&path, 2), [record(1), record(2)], "to the last digit");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
     }
 }
