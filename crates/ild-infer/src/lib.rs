@@ -26,6 +26,7 @@ mod preset;
 mod provenance;
 mod scan;
 mod session;
+mod stop;
 mod window_choice;
 
 pub mod coordinates;
@@ -48,5 +49,6 @@ pub use preset::Preset;
 pub use provenance::Provenance;
 pub use run::Run;
 pub use scan::{Pictures, Scan};
-pub use session::{JourneySettings, Session};
+pub use session::{FeatureStore, JourneySettings, Session};
 pub use settings::Settings;
+pub use stop::Stop;

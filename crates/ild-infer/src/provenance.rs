@@ -1,6 +1,7 @@
 //! What a result owes to whom: written into its sidecar.
 
 use ild_io::lung::LungQuality;
+use ild_model::SliceBox;
 use serde::Serialize;
 
 use crate::Scan;
@@ -9,7 +10,7 @@ use crate::find::FoundLesion;
 use crate::find::{FindSettings, Rejected};
 use crate::prompt::heuristic::judge::JudgedCandidate;
 use crate::prompt::source::CasePrompt;
-use crate::prompt::{PromptKind, SlicePrompt, Track};
+use crate::prompt::{PromptKind, Track};
 use crate::settings::{AutoMask, Method};
 
 /// Where the prompts of a case came from.
@@ -144,13 +145,10 @@ pub struct JourneyStart {
 
 impl JourneyStart {
     fn new(track: &Track, scan: &Scan) -> Self {
-        let (corners, points) = match &track.prompt {
-            SlicePrompt::Box(b) => (Some(b.corners()), None),
-            SlicePrompt::Points(points) => {
-                let points = points.iter().map(|&(place, inside)| ([place.x, place.y], inside));
-                (None, Some(points.collect()))
-            }
-        };
+        let corners = track.prompt.around().map(SliceBox::corners);
+        let points = track.prompt.points().iter();
+        let points: Vec<_> = points.map(|&(at, inside)| ([at.x, at.y], inside)).collect();
+        let points = (!points.is_empty()).then_some(points);
         Self {
             label: track.label,
             slice: scan.ct_slice(track.start),

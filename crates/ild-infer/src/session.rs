@@ -12,13 +12,13 @@ use crate::coordinates::{CtSlice, StackIndex};
 use crate::merge::Merger;
 use crate::model::decode::Decoder;
 use crate::model::features::ahead::{Ahead, with_features};
-use crate::model::features::kept::Kept;
+use crate::model::features::kept::{CaseKey, Kept};
 use crate::model::features::plan::Plan;
 use crate::model::views::Views;
 use crate::prompt::{InputPrompt, SlicePrompt, Track};
 use crate::propagate::journey::Rules;
 use crate::propagate::{Answer, BoxJourney, GapRule, MemoryPropagation, Propagation, Propagator};
-use crate::{Engine, Error, Prediction, Result, Scan, SliceSegmenter};
+use crate::{Engine, Error, Prediction, Result, Scan, SliceSegmenter, Stop};
 
 /// How boxes travel, before it is known through which stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +84,15 @@ pub struct JourneySettings {
 pub struct Session<'e> {
     engine: &'e Engine,
     scan: Scan,
-    kept: Kept<Views>,
+    kept: Arc<FeatureStore>,
+    case: CaseKey,
     encoded: AtomicUsize,
     progress: ProgressBar,
+    stop: Stop,
 }
+
+/// Features of slices, of one case or of all that are open at once.
+pub type FeatureStore = Kept<Views>;
 
 /// Memory for features unless told otherwise, MiB.
 const FEATURE_MEMORY_MIB: usize = 2048;
@@ -96,19 +101,36 @@ impl<'e> Session<'e> {
     /// Looks at `scan` with the model of `engine`; features may take 2 GiB.
     #[must_use]
     pub fn open(engine: &'e Engine, scan: Scan) -> Self {
+        Self::sharing(engine, scan, Arc::new(engine.feature_store(FEATURE_MEMORY_MIB)))
+    }
+
+    /// The same with features in `store`, which other open cases of the same engine may use too
+    /// ([`Engine::feature_store`]); what does not fit is encoded again.
+    #[must_use]
+    pub fn sharing(engine: &'e Engine, scan: Scan, store: Arc<FeatureStore>) -> Self {
         Self {
-            kept: Kept::new(engine.capacity(FEATURE_MEMORY_MIB)),
+            case: store.case(),
+            kept: store,
             engine,
             scan,
             encoded: AtomicUsize::new(0),
             progress: ProgressBar::hidden(),
+            stop: Stop::default(),
         }
     }
 
     /// The same with this much memory for features; what does not fit is encoded again.
     #[must_use]
     pub fn with_feature_memory(mut self, mib: usize) -> Self {
-        self.kept = Kept::new(self.engine.capacity(mib));
+        self.kept = Arc::new(self.engine.feature_store(mib));
+        self.case = self.kept.case();
+        self
+    }
+
+    /// The same, given up at the next slice once `stop` says so.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
         self
     }
 
@@ -128,7 +150,13 @@ impl<'e> Session<'e> {
     /// Closes the session and hands the case back.
     #[must_use]
     pub fn into_scan(self) -> Scan {
+        self.kept.forget(self.case);
         self.scan
+    }
+
+    /// Forgets the features of this case; for stores that outlive it.
+    pub fn forget_features(&self) {
+        self.kept.forget(self.case);
     }
 
     /// The model.
@@ -149,7 +177,7 @@ impl<'e> Session<'e> {
     /// When the model fails.
     pub fn encode(&self, slice: StackIndex) -> Result<Arc<Views>> {
         let features = self.features(&[slice])?.remove(0);
-        self.kept.keep(slice, Arc::clone(&features));
+        self.keep(slice, Arc::clone(&features));
         Ok(features)
     }
 
@@ -159,6 +187,7 @@ impl<'e> Session<'e> {
     /// # Errors
     /// When the model fails.
     pub fn look(&self, slices: &[StackIndex]) -> Result<(Vec<Views>, Vec<LesionMaps>)> {
+        self.stop.check()?;
         let found = self.engine.encode_with_lesions(&self.scan, slices)?;
         self.encoded.fetch_add(slices.len(), Ordering::Relaxed);
         self.progress.inc(slices.len() as u64);
@@ -167,7 +196,13 @@ impl<'e> Session<'e> {
 
     /// Keeps the features of `slice` for the next question, as long as there is room.
     pub fn keep(&self, slice: StackIndex, features: Arc<Views>) {
-        self.kept.keep(slice, features);
+        self.kept.keep((self.case, slice), features);
+    }
+
+    /// Whether the features of `slice` are kept.
+    #[must_use]
+    pub fn is_encoded(&self, slice: StackIndex) -> bool {
+        self.kept.get((self.case, slice)).is_some()
     }
 
     /// The bar that advances slice by slice.
@@ -298,13 +333,14 @@ impl<'e> Session<'e> {
     /// The features of `slices`: kept ones, and the others encoded together.
     fn features(&self, slices: &[StackIndex]) -> Result<Vec<Arc<Views>>> {
         let mut found: Vec<Option<Arc<Views>>> =
-            slices.iter().map(|&slice| self.kept.get(slice)).collect();
+            slices.iter().map(|&slice| self.kept.get((self.case, slice))).collect();
         let missing: Vec<StackIndex> = slices
             .iter()
             .zip(&found)
             .filter(|(_, features)| features.is_none())
             .map(|(&slice, _)| slice)
             .collect();
+        self.stop.check()?;
         if !missing.is_empty() {
             let new = self.engine.encode(&self.scan, &missing)?;
             self.encoded.fetch_add(new.len(), Ordering::Relaxed);

@@ -30,10 +30,11 @@ pub use files::format::Format;
 pub use files::input::read_text;
 pub use files::nifti::{
     NiftiOrientation, read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored,
-    write_label_map, write_label_map_described, write_volume, write_volume_described,
+    volume_bytes, write_label_map, write_label_map_described, write_volume, write_volume_described,
 };
 pub use files::npy::{NpyArray, NpyElement, read_npy, read_npy_u8, write_npy, write_npy_u8};
 pub use files::npz::{NpzFile, NpzWriter, read_npz_u8, write_npz_u8, write_npz_with};
+pub use files::nrrd::nrrd_bytes;
 pub use files::slice_stack::{Images, SliceStack, Window, read_npz, write_npz};
 pub use volume::affine::Affine;
 pub use volume::bounding_box::BoundingBox;

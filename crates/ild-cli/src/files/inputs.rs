@@ -74,6 +74,12 @@ pub fn forget(path: &Path) {
     book().remove(path);
 }
 
+/// Takes back every note: a program that lives on after a piece of work reads again, and anew, for
+/// the next.
+pub fn forget_all() {
+    book().clear();
+}
+
 /// Everything noted, without what this process wrote itself.
 pub(crate) fn all() -> BTreeMap<PathBuf, Seen> {
     let written = outputs::written();

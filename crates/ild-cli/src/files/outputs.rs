@@ -239,6 +239,46 @@ pub fn link(from: &Path, to: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
+/// Keeps the file at `path`, whoever wrote it, under the further name `aside`; from then on `path`
+/// may be replaced, for nothing of it is lost. Nothing at `path` is fine: `Ok(false)`.
+///
+/// # Errors
+/// When `path` is no regular file, something is at `aside`, and when it cannot be done.
+pub fn keep_aside(path: &Path, aside: &Path) -> Result<bool, FileError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(FileError::at(path, "read")(error)),
+        Ok(meta) if !meta.is_file() => {
+            let refusal = Refusal::of(path).expected("a file").found("a folder, link or device");
+            return Err(FileError::at(path, "kept")(refusal));
+        }
+        Ok(_) => {}
+    }
+    if fs::symlink_metadata(aside).is_ok() {
+        let refusal = Refusal::of(aside).expected("nothing").found("a file");
+        return Err(FileError::at(aside, "written")(refusal.next("choose another name")));
+    }
+    link(path, aside)?;
+    inputs::forget(path);
+    announce(path, path, true).map_err(FileError::at(path, "listed"))?;
+    Ok(true)
+}
+
+/// Removes `folder`, in which this program kept files for a while, with all it still lists as its
+/// own, and forgets it: for programs that live on.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_folder(folder: &Path) -> Result<(), FileError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !is_list(path)) {
+        remove(&path)?;
+    }
+    remove_empty(folder);
+    held(&WRITTEN).retain(|path, _| !path.starts_with(folder));
+    Ok(())
+}
+
 /// Lists that the file now at `now` will be called `path`. With `synced` the list is on the disk
 /// before this returns.
 pub(crate) fn announce(path: &Path, now: &Path, synced: bool) -> io::Result<()> {
@@ -333,6 +373,32 @@ mod tests {
         }
         inputs::forget(&path);
         write_bytes_atomic(&path, b"theirs").unwrap();
+    }
+
+    #[test]
+    fn what_is_kept_aside_may_be_replaced_and_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, aside] = ["a.nii", "earlier/1/a.nii"].map(|name| folder.path().join(name));
+        assert!(!keep_aside(&path, &aside).unwrap());
+        fs::write(&path, b"theirs").unwrap();
+        inputs::note(&path);
+        assert!(write_bytes_atomic(&path, b"ours").is_err());
+        assert!(keep_aside(&path, &aside).unwrap());
+        write_bytes_atomic(&path, b"ours").unwrap();
+        assert_eq!(fs::read(&aside).unwrap(), b"theirs");
+        assert!(keep_aside(&path, &aside).is_err(), "what is kept is not written over");
+    }
+
+    #[test]
+    fn a_folder_for_a_while_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("upload");
+        write_bytes_atomic(&inside.join("a"), b"x").unwrap();
+        remove_folder(&inside).unwrap();
+        assert!(!inside.exists() && !wrote(&inside.join("a")));
+        fs::create_dir(&inside).unwrap();
+        fs::write(inside.join("theirs"), b"x").unwrap();
+        assert!(remove_folder(&inside).is_err() && inside.join("theirs").exists());
     }
 
     #[cfg(unix)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use ild_model::logits_to_probability;
 use ild_model::{DecodeMode, ImageFeatures, InputBox, MaskPrediction, Sam2, SliceSize};
-use ild_model::{InputPoint, logits_to_probability};
 use ndarray::Array2;
 
 use crate::coordinates::StackIndex;
@@ -13,10 +13,6 @@ use crate::model::features::SliceFeatures;
 use crate::model::views::Views;
 use crate::prompt::InputPrompt;
 use crate::{Engine, Error, Result};
-
-/// `labels` of SAM 2's point prompts.
-const OUTSIDE: f32 = 0.0;
-const INSIDE: f32 = 1.0;
 
 /// SAM 2's decoder on features that somebody provides slice by slice.
 pub struct Decoder<'a, S> {
@@ -83,19 +79,18 @@ fn decode_one(
         InputPrompt::Box(b) => {
             Ok(decode_boxes(model, features, std::slice::from_ref(b), size)?.swap_remove(0))
         }
-        InputPrompt::Points(points) => decode_points(model, features, points, size),
+        prompt => decode_points(model, features, &prompt.as_points(), size),
     }
 }
 
 fn decode_points(
     model: &Sam2,
     features: &ImageFeatures,
-    points: &[(InputPoint, bool)],
+    points: &[([f32; 2], i64)],
     size: SliceSize,
 ) -> ild_model::Result<Prediction> {
-    let places: Vec<f32> = points.iter().flat_map(|(place, _)| place.to_f32()).collect();
-    let labels: Vec<f32> =
-        points.iter().map(|&(_, inside)| if inside { INSIDE } else { OUTSIDE }).collect();
+    let places: Vec<f32> = points.iter().flat_map(|(place, _)| *place).collect();
+    let labels: Vec<f32> = points.iter().map(|&(_, label)| label as f32).collect();
     let places = Tensor::from_vec(places, (1, points.len(), 2), model.device())?;
     let labels = Tensor::from_vec(labels, (1, points.len()), model.device())?;
     prediction(&model.decode_points(features, &places, &labels, DecodeMode::Eval)?, 0, size)

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::model::encode::feature_bytes;
-use crate::{Error, Result, window_choice};
+use crate::{Error, FeatureStore, Result, window_choice};
 
 /// A model and what its checkpoint says about itself.
 pub struct Engine {
@@ -224,6 +224,12 @@ impl Engine {
         let config = self.model.config();
         let bytes = feature_bytes(config.image_size, config.d_model) * self.view_count();
         (memory_mib * (1 << 20) / bytes).max(2 * self.batch)
+    }
+
+    /// A store for features that takes `memory_mib`.
+    #[must_use]
+    pub fn feature_store(&self, memory_mib: usize) -> FeatureStore {
+        FeatureStore::new(self.capacity(memory_mib))
     }
 }
 

@@ -122,16 +122,17 @@ impl View<'_> {
 /// Pixel `x` of an input of `side` px is pixel `side - 1 - x` of its mirror image.
 fn mirrored_prompt(prompt: &InputPrompt, side: f64) -> InputPrompt {
     let last = side - 1.0;
+    let turned = |b: &InputBox| InputBox { x0: last - b.x1, x1: last - b.x0, ..*b };
+    let places = |points: &[(InputPoint, bool)]| {
+        let turned = |place: InputPoint| InputPoint { x: last - place.x, ..place };
+        points.iter().map(|&(place, inside)| (turned(place), inside)).collect()
+    };
     match prompt {
-        InputPrompt::Box(b) => {
-            InputPrompt::Box(InputBox { x0: last - b.x1, x1: last - b.x0, ..*b })
+        InputPrompt::Box(b) => InputPrompt::Box(turned(b)),
+        InputPrompt::Points(points) => InputPrompt::Points(places(points)),
+        InputPrompt::BoxAndPoints(b, points) => {
+            InputPrompt::BoxAndPoints(turned(b), places(points))
         }
-        InputPrompt::Points(points) => InputPrompt::Points(
-            points
-                .iter()
-                .map(|&(place, inside)| (InputPoint { x: last - place.x, ..place }, inside))
-                .collect(),
-        ),
     }
 }
 

@@ -16,10 +16,6 @@ use crate::coordinates::{CtSlice, StackIndex};
 use crate::prompt::{InputPrompt, Track};
 use crate::{Error, Prediction, Result, Scores, SliceSegmenter};
 
-/// `labels` of SAM 2's point prompts.
-const OUTSIDE: i64 = 0;
-const INSIDE: i64 = 1;
-
 /// Carries objects through a stack by what the model remembers of them.
 pub struct MemoryPropagation<'a> {
     /// The model, and what it remembers with.
@@ -121,12 +117,7 @@ impl<'a> MemoryPropagation<'a> {
 fn prompt_of(prompt: &InputPrompt) -> Prompt {
     match prompt {
         InputPrompt::Box(corners) => Prompt::of_box(corners.to_f32()),
-        InputPrompt::Points(points) => Prompt::Points(
-            points
-                .iter()
-                .map(|(place, inside)| (place.to_f32(), if *inside { INSIDE } else { OUTSIDE }))
-                .collect(),
-        ),
+        prompt => Prompt::Points(prompt.as_points()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::prompt::truth::{by_class, by_piece, ids, misplaced, reference_ids};
 use crate::prompt::{PromptKind, Track, drawn, mask};
 use crate::provenance::{HeuristicSearch, Provenance, Search};
 use crate::settings::{Method, Resolved};
-use crate::{CaseFile, Engine, Error, Result, Scan, Session, fill_boxes};
+use crate::{CaseFile, Engine, Error, Result, Scan, Session, Stop, fill_boxes};
 
 /// A segmented case, not yet written.
 pub struct Segmented {
@@ -43,6 +43,8 @@ pub struct Context<'a> {
     pub engine: Option<&'a Engine>,
     /// Names of the labels, when the user gave them.
     pub labels: Option<&'a ild_io::LabelTable>,
+    /// Gives a case up.
+    pub stop: Stop,
 }
 
 impl Context<'_> {
@@ -61,7 +63,8 @@ impl Context<'_> {
         })?;
         let session = Session::open(engine, scan)
             .with_feature_memory(self.settings.flags.feature_memory)
-            .with_progress(progress.clone());
+            .with_progress(progress.clone())
+            .with_stop(self.stop.clone());
         let mut done = match prompt.kind {
             PromptKind::Automatic => self.automatic(case, &prompt, session)?,
             PromptKind::Heuristic => self.heuristic(case, &prompt, session)?,

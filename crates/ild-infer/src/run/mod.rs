@@ -24,7 +24,7 @@ use crate::prompt::PromptKind;
 use crate::prompt::source::PromptSource;
 use crate::propagate::Propagation;
 use crate::settings::{Checkpoints, Method, Resolved, Settings};
-use crate::{CaseFile, Engine, Error, Preset, Result, find_cases, output};
+use crate::{CaseFile, Engine, Error, Preset, Result, Stop, find_cases, output};
 
 /// Raised when the same settings give another result than before.
 const RESULT_VERSION: u32 = 2;
@@ -156,6 +156,7 @@ impl Run {
             settings: &self.settings,
             engine: self.engine.as_ref(),
             labels: self.labels.as_ref(),
+            stop: Stop::default(),
         };
         let done = context.segment(case, &progress);
         progress.finish_and_clear();

@@ -10,7 +10,11 @@ use super::case::Context;
 use crate::{CaseFile, Error, Preset, Result, Scan, window_choice};
 
 impl Context<'_> {
-    pub(super) fn read(&self, case: &CaseFile) -> Result<Scan> {
+    /// Reads `case`: its slices through the window of the model, its labels when there are some.
+    ///
+    /// # Errors
+    /// What the readers refuse, and a window that nobody names.
+    pub fn read(&self, case: &CaseFile) -> Result<Scan> {
         let (typed, path) = (self.settings.window, case.path.as_path());
         let trained = self.engine.and_then(|engine| engine.window);
         let preset = self.settings.flags.preset;

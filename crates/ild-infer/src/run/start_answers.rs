@@ -5,7 +5,7 @@ use ild_io::LabelTable;
 
 use crate::Scan;
 use crate::coordinates::StackIndex;
-use crate::prompt::{SlicePrompt, Track};
+use crate::prompt::Track;
 use crate::propagate::Answer;
 
 /// How many places a note names.
@@ -31,7 +31,7 @@ impl Starts {
         let place = (track.label, answer.slice);
         if mask.iter().all(|&inside| !inside) {
             self.empty.push(place);
-        } else if let SlicePrompt::Box(b) = track.prompt
+        } else if let Some(b) = track.prompt.around()
             && !drawn.any(|(y, x)| b.holds(x, y))
         {
             self.outside.push(place);
@@ -71,6 +71,7 @@ mod tests {
     use super::*;
     use crate::Prediction;
     use crate::coordinates::Span;
+    use crate::prompt::SlicePrompt;
 
     fn scan() -> Scan {
         let geometry = Geometry::new([3, 20, 20], Affine::from_spacing_xyz_mm([1.0, 1.0, 5.0]));

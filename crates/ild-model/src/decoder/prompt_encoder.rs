@@ -133,7 +133,8 @@ impl PromptEncoder {
         shares.broadcast_mul(&corners)
     }
 
-    /// Clicks drawn on the image's tokens: at each the embedding of its kind.
+    /// Clicks drawn on the image's tokens: at each the embedding of its kind. Corners draw their box
+    /// ([`PromptEncoder::draw_boxes`]).
     ///
     /// # Shapes
     /// - `points`: `[b, n, 2]`, `labels`: `[b, n]`, as of [`PromptEncoder::embed_points`]; returns
@@ -158,7 +159,13 @@ impl PromptEncoder {
         let [outside, inside] =
             drawn.map(|drawn| Tensor::from_vec(drawn, (b, side * side, 1), points.device()));
         let outside = outside?.broadcast_mul(&self.kind(label::OUTSIDE)?)?;
-        outside + inside?.broadcast_mul(&self.kind(label::INSIDE)?)?
+        let clicks = (outside + inside?.broadcast_mul(&self.kind(label::INSIDE)?)?)?;
+        match boxes_among(&places, &kinds, n) {
+            Some(boxes) => {
+                clicks + self.draw_boxes(&Tensor::from_vec(boxes, (b, 4), points.device())?)?
+            }
+            None => Ok(clicks),
+        }
     }
 
     /// Rows and columns of the image's tokens.
@@ -188,6 +195,18 @@ impl PromptEncoder {
     pub fn no_mask_embed(&self) -> &Tensor {
         &self.no_mask_embed
     }
+}
+
+/// `x0, y0, x1, y1` of the box that the corners among each `n` points make, when all have one.
+fn boxes_among(places: &[Vec<f32>], kinds: &[i64], n: usize) -> Option<Vec<f32>> {
+    let mut boxes = Vec::new();
+    for (places, kinds) in places.chunks(n.max(1)).zip(kinds.chunks(n.max(1))) {
+        for corner in [label::TOP_LEFT, label::BOTTOM_RIGHT] {
+            let at = kinds.iter().position(|kind| *kind == corner)?;
+            boxes.extend_from_slice(&places[at]);
+        }
+    }
+    (!boxes.is_empty()).then_some(boxes)
 }
 
 /// Random Fourier features of places in the unit square (SAM's `PositionEmbeddingRandom`).

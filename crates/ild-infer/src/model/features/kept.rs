@@ -6,22 +6,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::coordinates::StackIndex;
 
-/// A store that threads share.
+/// A slice of one of the cases that share a store.
+pub type SliceOf = (CaseKey, StackIndex);
+
+/// A case that uses a store, for as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CaseKey(u64);
+
+/// A store that threads share, and open cases may.
 pub struct Kept<F> {
     capacity: usize,
     inner: Mutex<Inner<F>>,
 }
 
 struct Inner<F> {
-    features: HashMap<StackIndex, (Arc<F>, u64)>,
+    features: HashMap<SliceOf, (Arc<F>, u64)>,
     clock: u64,
+    cases: u64,
 }
 
 impl<F> Kept<F> {
     /// Room for the features of `capacity` slices.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, inner: Mutex::new(Inner { features: HashMap::new(), clock: 0 }) }
+        let inner = Inner { features: HashMap::new(), clock: 0, cases: 0 };
+        Self { capacity, inner: Mutex::new(inner) }
+    }
+
+    /// A key for one more case.
+    #[must_use]
+    pub fn case(&self) -> CaseKey {
+        let mut inner = self.lock();
+        inner.cases += 1;
+        CaseKey(inner.cases)
+    }
+
+    /// Forgets the slices of a case that is closed.
+    pub fn forget(&self, case: CaseKey) {
+        self.lock().features.retain(|(of, _), _| *of != case);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<F>> {
@@ -30,7 +52,7 @@ impl<F> Kept<F> {
 
     /// The features of `slice`, when they are there.
     #[must_use]
-    pub fn get(&self, slice: StackIndex) -> Option<Arc<F>> {
+    pub fn get(&self, slice: SliceOf) -> Option<Arc<F>> {
         let mut inner = self.lock();
         inner.clock += 1;
         let now = inner.clock;
@@ -41,7 +63,7 @@ impl<F> Kept<F> {
     }
 
     /// Keeps the features of `slice`; another slice's make room for them when there is none.
-    pub fn keep(&self, slice: StackIndex, features: Arc<F>) {
+    pub fn keep(&self, slice: SliceOf, features: Arc<F>) {
         let mut inner = self.lock();
         inner.clock += 1;
         let now = inner.clock;
@@ -79,12 +101,25 @@ mod tests {
     #[test]
     fn what_was_not_asked_for_longest_makes_room() {
         let kept = Kept::new(2);
-        let [a, b, c] = [0, 1, 2].map(StackIndex);
+        let case = kept.case();
+        let [a, b, c] = [0, 1, 2].map(|z| (case, StackIndex(z)));
         kept.keep(a, Arc::new("a"));
         kept.keep(b, Arc::new("b"));
         assert!(kept.get(a).is_some());
         kept.keep(c, Arc::new("c"));
         assert!(kept.get(a).is_some() && kept.get(b).is_none() && kept.get(c).is_some());
         assert_eq!(kept.len(), 2);
+    }
+
+    #[test]
+    fn cases_share_the_room_and_a_closed_one_leaves_it() {
+        let kept = Kept::new(2);
+        let [one, other] = [kept.case(), kept.case()];
+        kept.keep((one, StackIndex(0)), Arc::new("a"));
+        kept.keep((other, StackIndex(0)), Arc::new("b"));
+        assert_eq!(kept.get((other, StackIndex(0))).as_deref(), Some(&"b"));
+        kept.forget(other);
+        assert!(kept.get((other, StackIndex(0))).is_none());
+        assert_eq!(kept.get((one, StackIndex(0))).as_deref(), Some(&"a"));
     }
 }

@@ -15,4 +15,6 @@ pub use orientation::NiftiOrientation;
 pub(crate) use read::read_unchecked;
 pub use read::{read_label_map, read_label_map_as_stored, read_volume, read_volume_as_stored};
 pub(crate) use write::{VOLUME_LEVEL, is_gzip_name};
-pub use write::{write_label_map, write_label_map_described, write_volume, write_volume_described};
+pub use write::{
+    volume_bytes, write_label_map, write_label_map_described, write_volume, write_volume_described,
+};

@@ -73,29 +73,53 @@ pub fn write_label_map_described(path: &Path, map: &LabelMap, description: &str)
     write(path, &header, order.view(map.labels.view()), LABEL_LEVEL)
 }
 
+/// The file that [`write_volume`] writes, in memory, for those who send it on; `name` ends in `.nii`
+/// or `.nii.gz`.
+///
+/// # Errors
+/// As [`write_volume`].
+pub fn volume_bytes(name: &Path, volume: &Volume) -> Result<Vec<u8>> {
+    let data_type = DataType::of(&volume.voxels);
+    let shape = volume.voxels.shape_zyx();
+    let header = header(name, &volume.geometry, shape, data_type, 0, DESCRIPTION)?;
+    let order = volume.geometry.stored.order.inverse();
+    let gzip = is_gzip_name(name)?.then_some(VOLUME_LEVEL);
+    let mut out = Vec::new();
+    with_voxels!(&volume.voxels, array => encode(&mut out, &header, order.view(array.view()), gzip))
+        .map_err(|source| Error::Io { path: name.to_owned(), what: "written", source })?;
+    Ok(out)
+}
+
 fn write<T: bytemuck::Pod>(
     path: &Path,
     header: &[u8; VOX_OFFSET],
     array: ArrayView3<T>,
     level: Compression,
 ) -> Result<()> {
-    let gzip = is_gzip_name(path)?;
+    let level = is_gzip_name(path)?.then_some(level);
+    ild_cli::write_atomic(path, |file| encode(file, header, array, level))?;
+    Ok(())
+}
+
+/// Header and voxels, gzipped where a level is given.
+fn encode<T: bytemuck::Pod>(
+    out: &mut impl Write,
+    header: &[u8; VOX_OFFSET],
+    array: ArrayView3<T>,
+    gzip: Option<Compression>,
+) -> io::Result<()> {
     let voxels = array.as_standard_layout();
     let bytes: &[u8] = bytemuck::cast_slice(
         voxels.as_slice().unwrap_or_else(|| unreachable!("standard layout is contiguous")),
     );
-    ild_cli::write_atomic(path, |file| -> io::Result<()> {
-        if gzip {
-            let mut encoder = GzEncoder::new(file, level);
-            encoder.write_all(header)?;
-            encoder.write_all(bytes)?;
-            encoder.finish().map(|_| ())
-        } else {
-            file.write_all(header)?;
-            file.write_all(bytes)
-        }
-    })?;
-    Ok(())
+    let Some(level) = gzip else {
+        out.write_all(header)?;
+        return out.write_all(bytes);
+    };
+    let mut encoder = GzEncoder::new(out, level);
+    encoder.write_all(header)?;
+    encoder.write_all(bytes)?;
+    encoder.finish().map(|_| ())
 }
 
 /// Whether `path` is to be gzipped, from its name.

@@ -13,8 +13,10 @@ use crate::volume::label_map::whole_labels;
 use crate::{Affine, Error, Geometry, HeaderNote, LabelTable, Result, Volume};
 
 mod segments;
+mod write;
 
 pub(crate) use segments::Segmentation;
+pub use write::nrrd_bytes;
 
 /// Longest header that is read: a hundred segments with all that 3D Slicer says of each.
 const LARGEST_HEADER: usize = 1 << 20;
