@@ -11,6 +11,7 @@ mod cross_validate;
 mod cuda_env;
 mod dependencies;
 mod kernels;
+mod page;
 mod peers;
 mod run;
 mod settings;
@@ -94,6 +95,8 @@ enum Task {
     },
     /// Compile every kernel of the GPU for the GPUs it should run on; no GPU is needed.
     Kernels(kernels::KernelsArgs),
+    /// Build the page of ild-serve, which the next build of it holds (Node.js; docs/serve.md).
+    Page,
 }
 
 #[derive(Args)]
@@ -123,6 +126,7 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Task::CudaEnv(args) => return cuda_env::cuda_env(args),
         Task::GpuCheck { rest } => return cargo::gpu_check(rest),
         Task::Kernels(args) => return kernels::kernels(args),
+        Task::Page => return page::page(),
         Task::Pipeline(args) => ("pipeline", args),
         Task::Preprocess(args) => ("preprocess", args),
         Task::Train(args) => ("train", args),

@@ -61,8 +61,8 @@ pub async fn read(mut form: Multipart, names: &[&str], folder: &Path) -> Answer<
             read.params = serde_json::from_str(&text(field).await?)
                 .map_err(|error| Problem::bad(format!("expected JSON as `params`: {error}")))?;
         } else {
-            // Fields of newer clients that mean nothing here.
-            text(field).await?;
+            // Fields of other models and newer clients: they mean nothing here.
+            skip(field).await?;
         }
     }
 }
@@ -76,6 +76,11 @@ async fn text(mut field: Field<'_>) -> Answer<String> {
         bytes.extend_from_slice(&piece);
     }
     String::from_utf8(bytes).map_err(|_| Problem::bad("expected text in UTF-8"))
+}
+
+async fn skip(mut field: Field<'_>) -> Answer<()> {
+    while field.chunk().await.map_err(wrong)?.is_some() {}
+    Ok(())
 }
 
 /// The file has its name only when all of it has come.

@@ -20,7 +20,7 @@ pub struct Draft {
     pub history: History,
     /// The grid of the CT.
     geometry: Geometry,
-    /// The revision that was accepted last, if any was.
+    /// The revision that was accepted, or begun with; none where an unfinished mask was found.
     pub accepted: Option<u64>,
     /// The revision on the disk.
     saved: u64,
@@ -43,7 +43,7 @@ impl Draft {
     #[must_use]
     pub fn new(history: History, geometry: &Geometry) -> Self {
         let saved = history.revision();
-        Self { history, geometry: geometry.clone(), accepted: None, saved }
+        Self { history, geometry: geometry.clone(), accepted: Some(saved), saved }
     }
 
     /// The mask on the CT's grid.
@@ -55,7 +55,7 @@ impl Draft {
     /// Whether it was changed since it was accepted, or since it was begun.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        self.history.revision() != self.accepted.unwrap_or(0)
+        Some(self.history.revision()) != self.accepted
     }
 }
 
@@ -106,8 +106,9 @@ impl Drafts {
             History::new(scan.grid().shape_zyx)
         };
         let mut draft = Draft::new(history, scan.grid());
-        // No revision of this server: it counts as changed.
-        draft.accepted = is_left.then_some(u64::MAX);
+        if is_left {
+            draft.accepted = None;
+        }
         ild_cli::inputs::forget_all();
         draft.saved = draft.history.revision();
         let mut all = self.all();

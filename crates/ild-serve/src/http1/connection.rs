@@ -114,13 +114,12 @@ impl Connection {
         let whole = async {
             loop {
                 match head::parse(&self.read).map_err(End::Refused)? {
+                    Some((_, length)) if length > LONGEST_HEAD => return Err(too_long()),
                     Some((head, length)) => {
                         self.read.drain(..length);
                         return Ok(head);
                     }
-                    None if self.read.len() > LONGEST_HEAD => {
-                        return Err(End::Refused("the head of the request is too long"));
-                    }
+                    None if self.read.len() > LONGEST_HEAD => return Err(too_long()),
                     None => self.fill(STALLED).await?,
                 }
             }
@@ -243,6 +242,10 @@ impl Connection {
         })
         .await;
     }
+}
+
+fn too_long() -> End {
+    End::Refused("the head of the request is too long")
 }
 
 /// The reply of a handler that panicked.

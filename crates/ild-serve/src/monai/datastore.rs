@@ -157,8 +157,8 @@ pub async fn save(
         };
         let accepted = Accepted { case: &id, map: map?, who: &who, made: vec![made] };
         all.labels.accept(accepted, table, all.models.engine())?;
-        // The page begins from what was accepted.
-        all.drafts.forget(&id)
+        // The page begins from what was accepted, unless somebody is at work there.
+        if all.drafts.is_left(&id) { Ok(()) } else { all.drafts.forget(&id) }
     });
     done.await.map_err(|error| Problem::failed(error.to_string()))??;
     app.journal.say(format!("a mask was sent: {}", study.id));

@@ -8,16 +8,11 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::json::Json;
-use crate::page::Caller;
 use crate::studies::SentInfo;
 use crate::upload;
 
 /// Takes the CT: one `.nii`, `.nii.gz` or `.nrrd`, or the slices of a DICOM series.
-pub async fn create(
-    State(app): State<Arc<App>>,
-    _: Caller,
-    form: Multipart,
-) -> Answer<Json<Value>> {
+pub async fn create(State(app): State<Arc<App>>, form: Multipart) -> Answer<Json<Value>> {
     let (id, folder) = app.sent.begin()?;
     // Taken away with everything in it where the CT is refused.
     let passing = upload::Passing(folder.clone());

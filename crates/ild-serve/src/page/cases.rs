@@ -117,7 +117,7 @@ pub async fn ct(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer<i
 /// What the page knows already.
 #[derive(Deserialize)]
 pub struct Known {
-    revision: Option<u64>,
+    revision: Option<i64>,
 }
 
 /// How a mask stands; all of its slices when it is not what the page knows.
@@ -129,7 +129,8 @@ pub async fn state(
 ) -> Answer<Json<Value>> {
     let (id, case, draft) = working(&app, &id).await?;
     let draft = held(&draft);
-    let same = known.revision == Some(draft.history.revision());
+    let same =
+        known.revision.is_some_and(|known| u64::try_from(known) == Ok(draft.history.revision()));
     let depth = case.scan().grid().shape_zyx[0];
     let view = View::of(&app, (&id, &case), &caller, &draft, 0..if same { 0 } else { depth });
     Ok(Json(json!({ "all": !same, "view": view, "accepted": accepted_at(&app, &id) })))

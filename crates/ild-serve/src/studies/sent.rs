@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ild_infer::CaseFile;
 use serde::Serialize;
@@ -13,6 +14,9 @@ use crate::error::{Answer, Problem};
 
 /// Most of them at once.
 const MOST: usize = 32;
+
+/// What lies there longer without a session belongs to no upload any more.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(3600);
 
 /// CTs by the name of their session.
 pub struct Sent {
@@ -132,6 +136,21 @@ impl Sent {
         }
         drop(open);
         old.iter().for_each(|id| take_away(&self.folder.join(id)));
+        self.sweep();
+    }
+
+    /// Takes away what uploads left that broke off.
+    fn sweep(&self) {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let open = self.held();
+        let stray = entries.filter(|entry| {
+            let named = entry.file_name().to_str().is_some_and(|id| open.contains_key(id));
+            let changed = entry.metadata().and_then(|meta| meta.modified());
+            !named && changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LONGEST_UPLOAD))
+        });
+        let stray: Vec<PathBuf> = stray.map(|entry| entry.path()).collect();
+        drop(open);
+        stray.iter().for_each(|path| take_away(path));
     }
 }
 
