@@ -19,7 +19,7 @@ use crate::suggest::closest;
 /// The stages that `cargo xtask` chains: each has a table.
 const STAGES: &str = include_str!("../../../xtask/pipeline/stages.toml");
 /// Tables of sub-commands that are no stage, and of what all stages share.
-const OTHER_TABLES: [&str; 9] = [
+const OTHER_TABLES: [&str; 10] = [
     "pipeline",
     "phantom",
     "info",
@@ -29,6 +29,7 @@ const OTHER_TABLES: [&str; 9] = [
     "compare",
     "quantify",
     "gpu-check",
+    "serve",
 ];
 
 /// The command line with the config file's table put before the flags that the user typed.
