@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
   ild-train --config work_dir/ild-20260101-0900/config.toml --resume work_dir/ild-20260101-0900
 
 In the run folder: best, latest and initial .safetensors (weights), state.safetensors (to resume), history.csv,
-steps.csv, loss.png, data_sanitycheck.png, tensorboard/, config.toml.
+steps.csv, loss.png, training.html (look at it while it trains), data_sanitycheck.png, tensorboard/, config.toml.
 Ctrl-C and SIGTERM save the state first; going on from it gives the numbers of an uninterrupted run.";
 
 fn main() -> std::process::ExitCode {
