@@ -26,7 +26,7 @@ import time
 
 from alternate import LAUNCH, MIB, arguments, available
 
-SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "xtask/pipeline/sample.toml"
+SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "crates/ild/pipeline/sample.toml"
 # nnU-Net's contenders: the number of their data set, and whether it holds what is known to be healthy.
 PEERS = {"nnU-Net": (1, False), "nnU-Net+healthy": (2, True)}
 IGNORE = 6

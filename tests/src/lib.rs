@@ -14,6 +14,13 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Where cargo leaves the programs: above the folder of the tests.
+#[must_use]
+pub fn programs() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    test.parent().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
+}
+
 /// Runs `cargo xtask` with these words.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use ild_tests::{column_by_class, mean_volume_dice, xtask};
+use ild_tests::{column_by_class, mean_volume_dice, programs, workspace, xtask};
 
 /// CSV values are written with full precision; what is left is the order of a sum.
 const SAME_NUMBER: f64 = 1e-9;
@@ -97,4 +98,31 @@ fn a_misspelt_setting_stops_everything_before_the_first_stage() {
     assert_eq!(done.status.code(), Some(2), "{said}");
     assert!(said.contains("--epochs"), "{said}");
     assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn programs_alone_in_a_folder_need_no_clone_and_a_clone_goes_on_with_their_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ild", "ild-phantom", "ild-preprocess"] {
+        let to = folder.path().join(name);
+        let from = programs().join(name);
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+    }
+    let tiny = workspace().join("tests/tiny.toml");
+    let tiny = tiny.to_str().unwrap();
+    let words = ["preprocess", "--config", tiny, "--set", "phantom.cases=3"];
+    let mut ild = Command::new(folder.path().join("ild"));
+    let done = ild.args(words).env_remove("CARGO").current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(stages_that_ran(&said), 3, "{said}");
+    let output = folder.path().join("runs/tiny");
+    assert!(output.join("npy/dataset.json").is_file());
+
+    // By another name: paths are flags, so those that are absolute now are other settings.
+    let absolute = format!("pipeline.output={}", output.display());
+    let run = |more: &str| xtask(&[&words[..], &["--set", &absolute, "--set", more]].concat());
+    let done = run("npz-to-npy.workers=1").unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "what `ild` has written is not foreign to xtask: {said}");
 }

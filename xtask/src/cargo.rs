@@ -24,12 +24,7 @@ fn cargo(args: &[&str], rest: &[String]) -> anyhow::Result<()> {
 /// Builds the programs and says in which folder they are: beside this one.
 pub fn build_programs() -> anyhow::Result<PathBuf> {
     cargo(&["build", "--quiet", "--release", "--workspace", "--bins", "--exclude", "xtask"], &[])?;
-    beside_this_one()
-}
-
-fn beside_this_one() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    Ok(here.parent().context("a program without a folder")?.to_path_buf())
+    ild::folder_of_this_program()
 }
 
 /// Unit tests, integration tests and the examples in the docs; then how many of them did nothing,
@@ -89,7 +84,7 @@ pub fn build_programs_and_examples() -> anyhow::Result<PathBuf> {
         ],
         &[],
     )?;
-    beside_this_one()
+    ild::folder_of_this_program()
 }
 
 /// Builds and runs `gpu-check` with CUDA.

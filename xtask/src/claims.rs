@@ -1,4 +1,5 @@
-//! What the docs claim about the workspace and what can rot: the table of crates, and every path.
+//! What the docs claim about the workspace and what can rot: the table of crates, every path, and
+//! the image of job files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,15 +7,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::dependencies::{Package, metadata};
-use crate::stage::files_below;
+use ild::files_below;
 
 const TABLE: &str = "docs/architecture.md";
 
 /// Folders of the workspace that the docs point into.
-const FOLDERS: [&str; 5] = ["crates/", "xtask/", "tests/", "docs/", "data-samples/"];
+const FOLDERS: [&str; 6] = ["crates/", "xtask/", "tests/", "docs/", "data-samples/", "containers/"];
+/// Pages beside those in `docs`.
+const PAGES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+
+/// What `containers/` makes.
+const IMAGES: [&str; 2] = [
+    concat!("ild:", env!("CARGO_PKG_VERSION")),
+    concat!("ild:", env!("CARGO_PKG_VERSION"), "-cuda"),
+];
 
 /// Fails on a crate whose row says other programs or other crates than its `Cargo.toml`, and on a
-/// path that is not there.
+/// path that is not there, and on a job file with another image than `containers` makes.
 pub fn check() -> anyhow::Result<()> {
     let text = std::fs::read_to_string(TABLE).context(TABLE)?;
     let packages = metadata()?.packages;
@@ -27,9 +36,13 @@ pub fn check() -> anyhow::Result<()> {
         bail!("{TABLE}: there is a row for `{name}`, and no such crate");
     }
     let (mut paths, mut missing) = (0, BTreeSet::new());
-    let pages = files_below(Path::new("docs")).into_iter().chain([PathBuf::from("README.md")]);
+    let pages = files_below(Path::new("docs")).into_iter().chain(PAGES.map(PathBuf::from));
     for page in pages.filter(|page| page.extension().is_some_and(|end| end == "md")) {
-        for path in paths_in(&std::fs::read_to_string(&page)?) {
+        let text = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+        if let Some(image) = images_in(&text).find(|image| !IMAGES.contains(image)) {
+            bail!("{}: expected the image {IMAGES:?}, found {image}", page.display());
+        }
+        for path in paths_in(&text) {
             paths += 1;
             if !Path::new(&path).exists() {
                 missing.insert(format!("{}: {path}", page.display()));
@@ -55,7 +68,8 @@ fn check_row(package: &Package, text: &str) -> anyhow::Result<()> {
     };
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
     let programs = package.programs();
-    let uses: BTreeSet<String> = package.uses().filter(|name| name.starts_with("ild-")).collect();
+    let uses: BTreeSet<String> =
+        package.uses().filter(|name| name == "ild" || name.starts_with("ild-")).collect();
     for (what, place, expected) in [("program", 2, programs), ("uses", 4, uses)] {
         let found = words(cells.get(place).copied().unwrap_or_default());
         if found != expected {
@@ -66,6 +80,12 @@ fn check_row(package: &Package, text: &str) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What job files of Kubernetes run in.
+fn images_in(text: &str) -> impl Iterator<Item = &str> {
+    let images = text.lines().filter_map(|line| line.trim_start().strip_prefix("image: "));
+    images.filter_map(|rest| rest.split_whitespace().next())
 }
 
 /// What stands between backticks.
@@ -99,6 +119,12 @@ mod tests {
             paths_in(text),
             ["crates/ild-ops/kernels", "crates/ild-io/src/lib.rs", "docs/x"]
         );
+    }
+
+    #[test]
+    fn images_are_those_of_job_files() {
+        let text = "containers:\n  - name: a\n    image: ild:1.2.3 # here\nan image: of a lung\n";
+        assert_eq!(images_in(text).collect::<Vec<_>>(), ["ild:1.2.3"]);
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub fn metadata() -> anyhow::Result<Metadata> {
 fn names(folder: &Path, places: &[&str]) -> anyhow::Result<BTreeSet<String>> {
     let mut texts = Vec::new();
     for place in places {
-        for file in crate::stage::files_below(&folder.join(place)) {
+        for file in ild::files_below(&folder.join(place)) {
             if file.extension().is_none_or(|extension| extension != "rs") {
                 continue;
             }

@@ -16,8 +16,8 @@ use toml::{Table, Value};
 use crate::FileError;
 use crate::suggest::closest;
 
-/// The stages that `cargo xtask` chains: each has a table.
-const STAGES: &str = include_str!("../../../xtask/pipeline/stages.toml");
+/// The stages that `ild` chains: each has a table.
+const STAGES: &str = include_str!("../../ild/pipeline/stages.toml");
 /// Tables of sub-commands that are no stage, and of what all stages share.
 const OTHER_TABLES: [&str; 10] = [
     "pipeline",
@@ -25,6 +25,7 @@ const OTHER_TABLES: [&str; 10] = [
     "info",
     "convert",
     "inspect",
+    "machine",
     "segment",
     "compare",
     "quantify",

@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::report::may_report;
 use crate::{Common, MARK, Mark, Refusal};
-use crate::{allocator, config, inputs, interrupt, limits, log, outputs};
+use crate::{allocator, config, help_files, inputs, interrupt, limits, log, outputs};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,15 @@ fn start<C: Parser>(
     limits::say_what_the_system_refuses();
     let version = command.get_version().unwrap_or_default().to_owned();
     outputs::of_program(command.get_name());
+    if let Some(folder) = std::env::var_os(help_files::HELP_FILES) {
+        return match help_files::write(command, folder.as_ref()) {
+            Ok(()) => code(Exit::Ok),
+            Err(error) => {
+                print_error(&error);
+                code(Exit::Failed)
+            }
+        };
+    }
     let cli = match command
         .try_get_matches_from(args)
         .and_then(|matches| C::from_arg_matches(&matches))

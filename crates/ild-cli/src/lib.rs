@@ -37,6 +37,7 @@ mod config;
 mod error;
 mod exit;
 mod files;
+mod help_files;
 mod interrupt;
 mod limits;
 mod log;
@@ -56,6 +57,7 @@ pub use files::{
     FolderLock, MARK, Mark, Stamp, content_of, content_of_bytes, done, inputs, outputs,
     sweep_temporary, write_atomic, write_atomic_unsynced, write_bytes_atomic, write_json_atomic,
 };
+pub use help_files::HELP_FILES;
 pub use interrupt::{interrupted, stop_if_interrupted};
 pub use output::{complain, printable, say};
 pub use progress::progress_bar;

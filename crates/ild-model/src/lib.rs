@@ -72,6 +72,7 @@ mod image;
 mod input;
 mod layers;
 pub mod lesion_head;
+pub mod machine;
 pub mod memory;
 mod sam2;
 pub mod segment;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use candle_core::Device;
 use clap::{Args, Parser, Subcommand};
 use ild_cli::{Common, RunReport, Usage, table};
+use ild_model::machine::{Cost, Machine};
 use ild_model::segment::{checked_box, read_slice, segment};
 use ild_model::{Likeness, Precision, Sam2, Sam2Config, Weights, open_device, weights::inspect};
 use serde::Serialize;
@@ -24,6 +26,7 @@ enum Command {
     Inspect(Inspect),
     Convert(Convert),
     Segment(Segment),
+    Machine(MachineFlags),
 }
 
 /// Says what a checkpoint holds: tensors, sizes, which model it is, what is missing or unused.
@@ -97,6 +100,22 @@ struct Segment {
     output: PathBuf,
 }
 
+/// Says what models compute with on this machine and, with --model, measures what a size takes.
+#[derive(Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(
+    after_help = "Examples:\n  ild-model machine\n  ild-model machine --model t --precision f16"
+)]
+struct MachineFlags {
+    /// Segment one slice with random weights of this size: `t`, `s`, `b+`, `l`, `nano`, `t512` or a
+    /// TOML file.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// What its image encoder computes in.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+}
+
 fn main() -> ExitCode {
     ild_cli::main(|cli: &Cli| &cli.common, run, ild_model::Error::rejects)
 }
@@ -107,6 +126,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inspect(flags) => run_inspect(flags, &mut report)?,
         Command::Convert(flags) => run_convert(flags, &mut report)?,
         Command::Segment(flags) => run_segment(flags, &cli.common, &mut report)?,
+        Command::Machine(flags) => run_machine(flags, &cli.common, &mut report)?,
     }
     Ok(report.write(cli.common.report.as_deref())?)
 }
@@ -117,6 +137,41 @@ fn config_of(model: &str) -> anyhow::Result<Sam2Config> {
         Err(error @ ild_model::Error::UnknownModel(_)) => Err(Usage(error.to_string()).into()),
         other => Ok(other?),
     }
+}
+
+/// The device a flag names; one that is not there is wrong usage.
+fn device_of(common: &Common) -> anyhow::Result<Device> {
+    match open_device(common.device) {
+        Err(error @ ild_model::Error::Device { .. }) => Err(Usage(error.to_string()).into()),
+        other => Ok(other?),
+    }
+}
+
+fn run_machine(
+    flags: &MachineFlags,
+    common: &Common,
+    report: &mut RunReport,
+) -> anyhow::Result<()> {
+    let config = flags.model.as_deref().map(config_of).transpose()?;
+    let device = device_of(common)?;
+    let machine = Machine::of(&device);
+    let mut found = table(["", "here"]);
+    found.add_row(["instruction set", machine.instruction_set]);
+    found.add_row(["tensors", machine.device]);
+    found.add_row(["built for GPUs", if machine.built_with_cuda { "yes" } else { "no" }]);
+    found.add_row(["precisions", &machine.precisions.join(", ")]);
+    if let Some(config) = config {
+        let cost = Cost::measure(&config, &device, flags.precision, common.seed)?;
+        let gib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 30));
+        found.add_row(["weights, million", &format!("{:.1}", cost.weights as f64 / 1e6)]);
+        found.add_row(["seconds per slice", &format!("{:.2}", cost.seconds_per_slice)]);
+        let peak = cost.peak_memory_bytes.map_or("not known".to_owned(), gib);
+        found.add_row(["peak memory, GiB", &peak]);
+        report.set("cost", cost);
+    }
+    report.set("machine", machine);
+    report.set("settings", flags);
+    Ok(ild_cli::say(found)?)
 }
 
 fn run_inspect(flags: &Inspect, report: &mut RunReport) -> anyhow::Result<()> {
@@ -169,10 +224,7 @@ fn run_segment(flags: &Segment, common: &Common, report: &mut RunReport) -> anyh
     let rgb = read_slice(&flags.image)?;
     let (height, width, _) = rgb.dim();
     let drawn = checked_box(pixels, height, width)?;
-    let device = match open_device(common.device) {
-        Err(error @ ild_model::Error::Device { .. }) => return Err(Usage(error.to_string()).into()),
-        other => other?,
-    };
+    let device = device_of(common)?;
     let weights = Weights::read(&flags.checkpoint)?;
     weights.require_finite(&flags.checkpoint)?;
     let (mut model, loaded) = Sam2::load(&config, &weights, &device)?;

@@ -164,6 +164,16 @@ fn detect() -> Level {
     Level::Baseline
 }
 
+/// The name of the instruction set that kernels run in here.
+#[must_use]
+pub fn instruction_set() -> &'static str {
+    match *LEVEL {
+        Level::Avx512 => "AVX-512",
+        Level::Avx2 => "AVX2",
+        Level::Baseline => "baseline",
+    }
+}
+
 /// Runs a kernel with the best instruction set here.
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match *LEVEL {

@@ -55,6 +55,7 @@ mod window_block;
 pub use adamw::AdamWStep;
 pub use frozen::{Frozen, Norm};
 pub use gemm::PackedWeight;
+pub use isa::instruction_set;
 use node::on_cpu;
 pub use precision::Precision;
 pub use recompute::{Aside, recomputed};

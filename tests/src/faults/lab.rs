@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::programs;
+
 /// A SAM 2 of 64² pixels.
 const MINI: &str = "image_size = 64\nembed_dim = 8\nnum_heads = 1\nstages = [1, 1, 1, 1]\nwindow_spec = [4, 4, 4, 4]\n\
     global_att_blocks = []\nwindow_pos_embed_bkg_spatial_size = [4, 4]\nd_model = 32\nmlp_dim = 32\n";
@@ -197,10 +199,4 @@ pub fn finished(output: &Output, code: i32) -> Result<String> {
     let said = format!("{out}{err}");
     ensure!(output.status.code() == Some(code), "expected {code}, found {}: {said}", output.status);
     Ok(said)
-}
-
-/// Where cargo leaves the programs: above the folder of the tests.
-fn programs() -> PathBuf {
-    let test = std::env::current_exe().unwrap_or_default();
-    test.parent().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
 }

@@ -42,7 +42,13 @@ pub(super) fn program() -> Option<&'static str> {
 
 /// Says in whose name files are written.
 pub(crate) fn of_program(name: &str) {
-    let _ = PROGRAM.set(name.replace(char::is_whitespace, "-"));
+    let name = name.replace(char::is_whitespace, "-");
+    let _ = PROGRAM.set(one_name(&name).to_owned());
+}
+
+/// One program that is called by two names, `ild` and `cargo xtask`, goes on with its own files.
+fn one_name(name: &str) -> &str {
+    if name == "cargo-xtask" { "ild" } else { name }
 }
 
 /// Does `work` in the name of `kind`: run records and marks belong to no one program.
@@ -131,7 +137,7 @@ pub fn is_list(path: &Path) -> bool {
 #[must_use]
 pub fn is_ours(path: &Path) -> bool {
     let writer = writer();
-    tells_of(path, |by| by == writer)
+    tells_of(path, |by| one_name(by) == writer)
 }
 
 /// Whether some ild program wrote the file at `path` as it is now.

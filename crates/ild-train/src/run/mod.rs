@@ -284,5 +284,8 @@ fn dry_run(common: &Common, args: &TrainArgs) -> Result<()> {
     });
     table.add_row(["peak memory, GiB".to_owned(), memory]);
     ild_cli::say(table)?;
-    Ok(())
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    report.set("seconds_per_step", cost.step.as_secs_f64());
+    report.set("peak_memory_bytes", cost.peak_memory_bytes);
+    Ok(report.write(common.report.as_deref())?)
 }

@@ -6,30 +6,38 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use ild_cli::{Common, FolderLock, Interrupted, Usage, flags_of_table};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::settings::{SHARED, Settings};
 use crate::stage::{self, Stage};
 use crate::stamp::{self, Stamp};
-use crate::{cargo, child};
+use crate::{beside, child};
+
+/// What all stages of a call have in common.
+pub struct Call<'a> {
+    pub common: &'a Common,
+    /// Folder of the stages' programs.
+    pub programs: PathBuf,
+    /// Only print what would run.
+    pub dry_run: bool,
+}
 
 /// Runs `task`: checks every stage's settings first, then runs what is not done yet, then prints
 /// the table.
-pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> anyhow::Result<()> {
+pub fn run(task: &str, settings: &Settings, call: &Call) -> anyhow::Result<()> {
     let stages = stage::with_settings(task, settings)?;
     let (stages, left_out) = stage::possible(stages, |table, key| settings.text(table, key));
     left_out.iter().for_each(|why| tracing::warn!("{why}"));
     let stages = stage::needed(stages, &stage::with_settings("pipeline", settings)?);
-    let programs = cargo::build_programs()?;
     let folder = PathBuf::from(settings.output());
 
     let mut plans = Vec::new();
     for (stage, table) in stages {
-        let plan = Plan::new(stage, table, settings, common, &programs)?;
+        let plan = Plan::new(stage, table, settings, call)?;
         plan.check()?;
         plans.push(plan);
     }
-    if dry_run {
+    if call.dry_run {
         for plan in &plans {
             ild_cli::say(plan.line())?;
         }
@@ -53,7 +61,7 @@ pub fn run(task: &str, settings: &Settings, common: &Common, dry_run: bool) -> a
             plan.stage.table,
             plan.stage.says
         );
-        let outcome = plan.run(&folder, common.force)?;
+        let outcome = plan.run(&folder, call.common.force)?;
         ran += usize::from(outcome.is_some());
         let (state, seconds) = outcome
             .map_or(("already done", String::new()), |seconds| ("done", format!("{seconds:.1}")));
@@ -102,8 +110,7 @@ impl Plan {
         stage: Stage,
         table: Table,
         settings: &Settings,
-        common: &Common,
-        programs: &Path,
+        Call { common, programs, .. }: &Call,
     ) -> anyhow::Result<Self> {
         let (name, sub) = stage.command.split_first().context("a stage without a program")?;
         let mut shared = settings.table(SHARED);
@@ -120,7 +127,9 @@ impl Plan {
         )];
         common_flags.extend(common.quiet.then(|| "--quiet".to_owned()));
         common_flags.extend((0..common.verbose).map(|_| "--verbose".to_owned()));
-        let program = programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        let device = table.get("device").or_else(|| shared.get("device")).and_then(Value::as_str);
+        let device = device.and_then(|device| device.parse().ok()).unwrap_or_default();
+        let program = beside::program(programs, name, device);
         Ok(Self {
             writes: stage.writes(&table),
             stage,
@@ -142,6 +151,14 @@ impl Plan {
     /// Lets the program read its flags and stop there, so that a slip in the last stage is found
     /// before the first one runs.
     fn check(&self) -> anyhow::Result<()> {
+        if !self.program.is_file() {
+            bail!(
+                "{}: expected the program of stage {}, found none; keep the programs of an archive \
+                 together in one folder",
+                self.program.display(),
+                self.stage.table
+            );
+        }
         let output = Command::new(&self.program)
             .args(&self.flags)
             .env(ild_cli::ONLY_PARSE, "1")
@@ -202,7 +219,7 @@ impl Plan {
     }
 }
 
-/// The common flags that change results, when the user typed them after `cargo xtask`.
+/// The common flags that change results, when the user typed them.
 fn typed(common: &Common) -> Table {
     let mut table = Table::new();
     if let Some(workers) = common.workers {

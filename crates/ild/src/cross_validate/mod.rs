@@ -1,4 +1,4 @@
-//! `cargo xtask cross-validate`: every patient predicted once, by weights that never saw them.
+//! `cross-validate`: every patient predicted once, by weights that never saw them.
 //!
 //! ```text
 //! OUTPUT/data, OUTPUT/npz/fold_K/…     made once
@@ -17,13 +17,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ild_cli::{Common, Usage};
+use ild_cli::Usage;
 
-use crate::run;
+use crate::run::{Call, run};
 use crate::settings::Settings;
+use crate::task::RunArgs;
 use fold::Folds;
 
-/// Flags of `cargo xtask cross-validate`.
+/// Flags of `cross-validate`.
 #[derive(Args)]
 pub struct CrossArgs {
     /// Into how many parts the patients are divided. Each is the test once; the next one chooses the
@@ -34,38 +35,35 @@ pub struct CrossArgs {
     /// by side. The same command without it does what is left.
     #[arg(long, value_name = "K")]
     fold: Option<u16>,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Runs what is not done yet of all folds, or of one, and evaluates them together.
-pub fn cross_validate(
-    args: &CrossArgs,
-    settings: &Settings,
-    common: &Common,
-    dry_run: bool,
-) -> anyhow::Result<()> {
+pub fn cross_validate(args: &CrossArgs, settings: &Settings, call: &Call) -> anyhow::Result<()> {
     let folds = Folds::new(settings, args.folds)?;
     if let Some(fold) = args.fold.filter(|fold| *fold >= args.folds) {
         bail!(Usage(format!("--fold {fold}: expected 0 to {}", args.folds - 1)));
     }
     let output = PathBuf::from(settings.output());
     {
-        let _alone = (!dry_run).then(|| alone(&output)).transpose()?;
-        run::run("cross-prepare", folds.whole(), common, dry_run)?;
+        let _alone = (!call.dry_run).then(|| alone(&output)).transpose()?;
+        run("cross-prepare", folds.whole(), call)?;
     }
     let wanted: Vec<u16> = args.fold.map_or_else(|| (0..args.folds).collect(), |fold| vec![fold]);
     for &fold in &wanted {
         ild_cli::stop_if_interrupted()?;
         tracing::info!("fold {fold} of 0 to {}", args.folds - 1);
-        run::run("cross-fold", &folds.settings_of(fold)?, common, dry_run)?;
+        run("cross-fold", &folds.settings_of(fold)?, call)?;
     }
-    if dry_run {
+    if call.dry_run {
         return Ok(());
     }
     if args.fold.is_some() {
         return say_what_is_left(&folds);
     }
     gather::gather(&folds)?;
-    run::run("evaluate", &folds.settings_of_all(), common, false)?;
+    run("evaluate", &folds.settings_of_all(), call)?;
     spread::report(&folds)
 }
 

@@ -50,9 +50,7 @@ impl Folds {
             }
         }
         for name in LEFT_OUT.into_iter().filter(|name| own(settings, &sample, name)) {
-            tracing::warn!(
-                "{name} is left out: it belongs to a single split (cargo xtask pipeline)"
-            );
+            tracing::warn!("{name} is left out: it belongs to a single split (`pipeline`)");
         }
         let mut whole = settings.clone();
         for (table, key) in DECIDED.into_iter().filter_map(|name| name.split_once('.')) {
