@@ -19,7 +19,7 @@ use crate::suggest::closest;
 /// The stages that `ild` chains: each has a table.
 const STAGES: &str = include_str!("../../ild/pipeline/stages.toml");
 /// Tables of sub-commands that are no stage, and of what all stages share.
-const OTHER_TABLES: [&str; 10] = [
+const OTHER_TABLES: [&str; 11] = [
     "pipeline",
     "phantom",
     "info",

@@ -16,7 +16,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Crates whose programs are for this clone only.
 const HERE_ONLY: [&str; 2] = ["xtask", "ild-gpu-check"];
 /// Crates that compute on tensors, and so with a GPU.
-const ON_GPUS: [&str; 4] = ["ild-model", "ild-train", "ild-infer", "ild-gpu-check"];
+const ON_GPUS: [&str; 5] = ["ild-model", "ild-train", "ild-infer", "ild-serve", "ild-gpu-check"];
 
 /// What was compiled.
 pub struct Built {
