@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use ild_tests::faults::{
     Ending, Lab, PROGRAMS, Program, finished, kill_after, limited_to_blocks, limited_to_memory,
-    moments, results, strays, without_threads,
+    moments, results, results_of_run, strays, without_threads,
 };
 
 /// Every so many moments of a program's writing it is killed in the short form.
@@ -88,6 +88,93 @@ fn edit(path: &Path) {
     let mut text = fs::read(path).unwrap();
     text.push(b'\n');
     fs::write(path, text).unwrap();
+}
+
+/// The run in `folder` is that of an undisturbed `whole`, once nothing of a killed one is left.
+fn pipeline_comes_right(lab: &Lab, folder: &str, whole: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let output = lab.pipeline(folder)?.output()?;
+        // A stage that lost its parent saves its work first, and holds its folder until then.
+        let said = format!("{output:?}");
+        let busy = said.contains("another process") || said.contains("another run");
+        if busy && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        finished(&output, 0)?;
+        break;
+    }
+    let (expected, found) = (results_of_run(whole), results_of_run(&lab.path(folder)));
+    ensure!(!expected.is_empty() && expected.keys().eq(found.keys()), "other files than expected");
+    for (path, bytes) in &expected {
+        ensure!(found[path] == *bytes, "{} differs", path.display());
+    }
+    let left = strays(&lab.path(folder));
+    ensure!(left == 0, "{left} temporary files are left");
+    let again = finished(&lab.pipeline(folder)?.output()?, 0)?;
+    ensure!(again.contains("Nothing to do"), "{again}");
+    Ok(())
+}
+
+/// Kills `ild` at moments of its own writing, and at any time, with a stage at work.
+fn killed_pipelines(lab: &Lab, first: u64, step: u64, at_random: u32) -> Result<u64> {
+    let whole = lab.path("run-whole");
+    let start = Instant::now();
+    if !whole.exists() {
+        finished(&lab.pipeline("run-whole")?.output()?, 0)?;
+    }
+    let undisturbed = start.elapsed().max(Duration::from_secs(2));
+    let fresh = || {
+        let _ = fs::remove_dir_all(lab.path("run"));
+        let mut command = lab.pipeline("run").unwrap();
+        command.env("ILD_KILL_PROGRAM", "ild");
+        command
+    };
+    let mut killed = moments(fresh, first, step, |moment| {
+        let right = pipeline_comes_right(lab, "run", &whole);
+        right.map_err(|e| e.context(format!("moment {moment}")))
+    })?;
+    for i in 1..=at_random {
+        let _ = fs::remove_dir_all(lab.path("run"));
+        let after = undisturbed.mul_f64(f64::from(i) / f64::from(at_random + 1));
+        let ending = kill_after(&mut lab.pipeline("run")?, after)?;
+        killed += u64::from(ending == Ending::Killed);
+        pipeline_comes_right(lab, "run", &whole)?;
+    }
+    Ok(killed)
+}
+
+#[test]
+fn a_killed_pipeline_ends_with_the_same_bytes() {
+    let lab = Lab::new().unwrap();
+    let killed = killed_pipelines(&lab, 3, 13, 2).unwrap();
+    println!("the pipeline was killed {killed} times");
+    assert!(killed >= 3);
+}
+
+#[test]
+fn an_edited_table_of_a_late_stage_is_seen_by_the_pipeline() {
+    let lab = Lab::new().unwrap();
+    let mine = lab.path("mine.json");
+    let table = fs::read_to_string(lab.path("data/labels.json")).unwrap();
+    fs::write(&mine, &table).unwrap();
+    let run = || {
+        let mut command = lab.pipeline("run").unwrap();
+        for stage in ["infer", "evaluate"] {
+            command.arg("--set").arg(format!("{stage}.labels={}", mine.display()));
+        }
+        finished(&command.output().unwrap(), 0).unwrap()
+    };
+    run();
+    assert!(run().contains("Nothing to do"));
+    // The colour of a class: another picture and another report, the same names.
+    let other = table.replacen("241", "240", 1);
+    assert_ne!(other, table);
+    fs::write(&mine, other).unwrap();
+    let said = run();
+    assert!(!said.contains("Nothing to do") && said.contains("infer"), "{said}");
+    assert!(run().contains("Nothing to do"));
 }
 
 #[test]
@@ -350,5 +437,8 @@ fn soak() {
         }
         rounds += 1;
     }
-    println!("{at_moments} kills at moments of writing, {at_random} at random, all came right");
+    let of_pipeline = killed_pipelines(&lab, 1, 3, 5).unwrap();
+    println!(
+        "{at_moments} kills at moments of writing, {at_random} at random, {of_pipeline} of the pipeline, all came right"
+    );
 }
