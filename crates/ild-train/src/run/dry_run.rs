@@ -22,7 +22,7 @@ pub struct DryRun {
 }
 
 /// Validation runs on a copy of the weights, made from another: with them, the estimate meets what
-/// runs of SAM 2 tiny take at 1024² within 1 % (3.08 GiB for one slice a step, 5.5 for two).
+/// runs of SAM 2 tiny take at 1024² within 2 % (docs/real-ct.md).
 const COPIES: u64 = 2;
 
 impl Trainer {
