@@ -45,7 +45,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Every file that is not hidden.
-fn copy_below(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub fn copy_below(from: &Path, to: &Path) -> anyhow::Result<()> {
     for file in ild::files_below(from) {
         if !name_of(&file).starts_with('.') {
             copy(&file, &to.join(file.strip_prefix(from)?))?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use ild_cli::Usage;
 
-use super::DistArgs;
+use super::{DistArgs, archive};
 use crate::dependencies::{Package, metadata};
 
 /// What compiles and links for an older system, and packs wheels.
@@ -79,7 +79,10 @@ fn collect(folder: &Path, ours: impl Fn(&Package) -> bool) -> anyhow::Result<Bui
     for package in metadata()?.packages.into_iter().filter(ours) {
         for name in package.programs() {
             let program = folder.join(name);
-            let status = Command::new(&program).env(ild_cli::HELP_FILES, help.path()).status();
+            let own = tempfile::tempdir()?;
+            let status = Command::new(&program).env(ild_cli::HELP_FILES, own.path()).status();
+            // `ild-train` is a program and what `ild train` would be called: cargo lists `ild` first.
+            archive::copy_below(own.path(), help.path())?;
             // A program for a GPU does not start without a driver; its manual is in the other archive.
             if !status.is_ok_and(|status| status.success()) {
                 ild_cli::complain(format_args!(
