@@ -24,11 +24,12 @@ impl Settings {
     pub fn load(file: Option<&Path>, sets: &[String]) -> anyhow::Result<Self> {
         let mut settings = Self { tables: toml::from_str(SAMPLE)? };
         if let Some(file) = file {
-            let text = std::fs::read_to_string(file).with_context(|| {
-                Usage(format!("{}: expected a readable TOML file", file.display()))
-            })?;
-            let tables: Table = toml::from_str(&text)
-                .with_context(|| Usage(format!("{}: expected TOML", file.display())))?;
+            let refuse = |wish: &str, error: &dyn std::fmt::Display| {
+                Usage(format!("{}: expected {wish}, found: {error}", file.display()))
+            };
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| refuse("a readable TOML file", &error))?;
+            let tables: Table = toml::from_str(&text).map_err(|error| refuse("TOML", &error))?;
             for (name, value) in tables {
                 let Value::Table(table) = value else {
                     bail!(Usage(format!(
