@@ -5,7 +5,7 @@
 //! settings            flags → folders, and whether they are safe
 //! app                 what all requests share; the routes
 //! safety              who may ask: names of this server, pages elsewhere, the secret
-//! http1               requests on a socket
+//! connections         requests on a socket
 //! monai               MONAI Label's protocol
 //! page                the page, and what it asks for
 //! upload              files that clients send
@@ -26,9 +26,9 @@
 
 mod app;
 mod clock;
+mod connections;
 mod draft;
 mod error;
-mod http1;
 mod jobs;
 mod journal;
 mod json;

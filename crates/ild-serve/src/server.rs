@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::settings::Settings;
-use crate::{http1, page};
+use crate::{connections, page};
 
 /// A server that listens.
 pub struct Server {
@@ -51,7 +51,7 @@ impl Server {
     /// Answers until `stop` says so; then every unfinished mask is on the disk.
     pub async fn serve(self, stop: impl Fn() -> bool) {
         tokio::spawn(Arc::clone(&self.app).keep());
-        http1::serve(self.listener, self.app.router(), stop).await;
+        connections::serve(self.listener, self.app.router(), stop).await;
         self.app.save_drafts();
     }
 }

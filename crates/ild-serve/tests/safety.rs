@@ -77,7 +77,7 @@ fn what_is_no_request_is_refused_and_the_server_goes_on() {
         "\u{16}\u{3}\u{1} tls".to_owned(),
         "GET / HTTP/1.1\r\n\r\n".to_owned(),
         format!(
-            "POST /info/ HTTP/1.1\r\n{host}\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            "POST /info/ HTTP/1.1\r\n{host}\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"
         ),
         format!("POST /info/ HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
         format!("GET /{} HTTP/1.1\r\n{host}\r\n\r\n", "a".repeat(40_000)),
@@ -86,6 +86,14 @@ fn what_is_no_request_is_refused_and_the_server_goes_on() {
         let status = text.split(' ').nth(1).unwrap_or_default();
         assert!(status.starts_with('4'), "{} → {text}", &wrong[..wrong.len().min(60)]);
     }
+    // Two lengths: chunks are what counts (RFC 9112, 6.3), and nothing that follows is a request.
+    let twofold = format!(
+        "POST /activelearning/first HTTP/1.1\r\n{host}\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\n{{}}\r\n0\r\n\r\nGET /auth/ HTTP/1.1\r\n{host}\r\n\r\n"
+    );
+    let text = raw(&server, twofold.as_bytes());
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+    assert!(text.contains("connection: close"), "{text}");
     for (path, body, status) in [
         ("/page/case/a/prompt", "{", 400),
         ("/page/case/a/prompt", "[]", 400),
