@@ -127,13 +127,14 @@ impl App {
         }
     }
 
-    /// Puts every unfinished mask on the disk.
+    /// Puts every unfinished mask on the disk; those of cases that nobody works on are there only.
     pub fn save_drafts(&self) {
         for id in self.drafts.unsaved() {
             if let Err(problem) = self.drafts.save(&id) {
                 self.journal.say(format!("an unfinished mask is not saved: {}", problem.detail));
             }
         }
+        self.drafts.let_go(|id| self.models.is_open(id));
     }
 
     /// The bound on uploads, bytes.

@@ -150,4 +150,30 @@ mod tests {
         }
         assert_ne!(together[0], together[1]);
     }
+
+    #[test]
+    fn a_box_without_corrections_is_the_box_and_a_correction_changes_it() {
+        let config = Sam2Config::from_name_or_file("nano").unwrap();
+        let (model, _) =
+            Sam2::load(&config, &Weights::random(&config, 1).unwrap(), &candle_core::Device::Cpu)
+                .unwrap();
+        assert!(config.drawn_prompts, "the corners are drawn, too");
+        let slice = Array3::from_shape_fn((40, 50, 3), |(y, x, _)| (y * 5 + x) as u8);
+        let input = image_to_input(slice.view(), config.image_size).into_raw_vec_and_offset().0;
+        let side = config.image_size;
+        let input = Tensor::from_vec(input, (1, 3, side, side), model.device()).unwrap();
+        let features = model.encode_image(&input).unwrap();
+        let size = SliceSize { height: 40, width: 50 };
+        let answer = |prompt: InputPrompt| {
+            decode(&model, &features, &[prompt], size).unwrap().remove(0).probability
+        };
+        let b = InputBox::new([30.0, 40.0, 150.0, 180.0]);
+        let outside = (ild_model::InputPoint { x: 100.0, y: 100.0 }, false);
+        let alone = answer(InputPrompt::Box(b));
+        let apart = |other: Array2<f32>| {
+            alone.iter().zip(&other).map(|(p, q)| (p - q).abs()).fold(0.0, f32::max)
+        };
+        assert!(apart(answer(InputPrompt::BoxAndPoints(b, vec![]))) < TOLERANCE);
+        assert!(apart(answer(InputPrompt::BoxAndPoints(b, vec![outside]))) > 1e-3);
+    }
 }

@@ -180,6 +180,19 @@ impl Drafts {
         Ok(ild_cli::outputs::remove_folder(path.parent().unwrap_or(&self.folder))?)
     }
 
+    /// Lets go of drafts that are safe on the disk and that nobody works on; their steps go with them.
+    pub fn let_go(&self, is_open: impl Fn(&str) -> bool) {
+        self.all().retain(|id, draft| {
+            // Clones are handed out under the same lock.
+            let in_use = Arc::strong_count(draft) > 1 || is_open(id);
+            let is_safe = || {
+                let draft = held(draft);
+                draft.saved == draft.history.revision()
+            };
+            in_use || !is_safe()
+        });
+    }
+
     /// Cases whose draft is not on the disk as it is.
     #[must_use]
     pub fn unsaved(&self) -> Vec<String> {
@@ -203,4 +216,59 @@ fn beside(mask: &Path) -> Option<Beside> {
     let case = bare_case(name, &[]);
     let bytes = std::fs::read(mask.with_file_name(format!("{case}.json"))).ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use ild_io::{Affine, Volume, Voxels};
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::draft::Runs;
+
+    fn scan() -> Scan {
+        let grid = Geometry::new([2, 3, 4], Affine::from_spacing_xyz_mm([1.0, 1.0, 2.0]));
+        let ct = Volume { voxels: Voxels::I16(Array3::zeros((2, 3, 4))), geometry: grid };
+        Scan::of_ct("a", ct, ild_preprocess::Windowing::default(), &LabelTable::default())
+    }
+
+    fn draw(draft: &Mutex<Draft>, label: u8) {
+        let made = Made {
+            when: String::new(),
+            who: String::new(),
+            how: "paint".to_owned(),
+            label: None,
+            prompt: serde_json::Value::Null,
+        };
+        let slice = Runs::of(Array2::from_elem((3, 4), label).view());
+        held(draft).history.change(made, None, [(1, slice)]);
+    }
+
+    #[test]
+    fn a_draft_that_nobody_works_on_waits_on_the_disk_and_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let drafts = Drafts::new(&folder.path().join("drafts"));
+        let accepted = folder.path().join("a.nii.gz");
+        let open = || drafts.open("a", &scan(), &LabelTable::default(), &accepted).unwrap();
+        draw(&open(), 5);
+        drafts.let_go(|_| false);
+        assert!(drafts.get("a").is_some(), "it is nowhere else");
+        drafts.save("a").unwrap();
+        drafts.let_go(|_| true);
+        assert!(drafts.get("a").is_some(), "its case is open");
+        let at_work = open();
+        drafts.let_go(|_| false);
+        assert!(drafts.get("a").is_some(), "somebody holds it");
+        let before = held(&at_work).history.revision();
+        drop(at_work);
+        drafts.let_go(|_| false);
+        assert!(drafts.get("a").is_none() && drafts.is_left("a"));
+        let back = open();
+        assert_eq!(held(&back).history.counts()[5], 12);
+        assert_ne!(held(&back).history.revision(), before, "a page that knows the old one is told");
+        assert!(held(&back).is_changed());
+        let revision = held(&back).history.revision();
+        drafts.accepted("a", revision).unwrap();
+        assert!(!held(&back).is_changed() && !folder.path().join("drafts/a").exists());
+    }
 }

@@ -151,6 +151,12 @@ impl Models {
         opened.await?
     }
 
+    /// Whether the CT of a study is in memory.
+    #[must_use]
+    pub fn is_open(&self, id: &str) -> bool {
+        self.cases.holds(id)
+    }
+
     /// Forgets the CT of a study, for instance of a session that has ended.
     pub fn close(&self, id: &str) {
         self.cases.close(id);

@@ -116,6 +116,10 @@ impl OpenCases {
         }
     }
 
+    pub fn holds(&self, id: &str) -> bool {
+        self.held().iter().any(|(other, _)| other == id)
+    }
+
     pub fn close(&self, id: &str) {
         self.held().retain(|(other, _)| other != id);
     }
