@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct CaseFile {
     /// Name without suffixes.
     pub id: String,
-    /// The NPZ or NIfTI file, or the DICOM folder.
+    /// The NPZ or NIfTI file, or the folder or zip archive of DICOM.
     pub path: PathBuf,
 }
 
@@ -28,8 +28,8 @@ impl CaseFile {
     /// Whether it is a DICOM series.
     #[must_use]
     pub fn is_dicom(&self) -> bool {
-        let named = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dcm"));
-        named || self.path.is_dir()
+        let end = self.path.extension().map(|end| end.to_ascii_lowercase());
+        self.path.is_dir() || end.is_some_and(|end| end == "dcm" || end == "zip")
     }
 
     /// The files that are read of it; of a DICOM folder those of one series, as `series` says.
@@ -52,7 +52,7 @@ impl CaseFile {
         if id == name {
             return Err(Error::refused(
                 path,
-                "an .npz, .nii.gz, .nii or .dcm file, or a folder",
+                "an .npz, .nii.gz, .nii, .dcm or .zip file, or a folder",
                 format!("`{name}`"),
                 "convert it with `ild-io convert`",
             ));
@@ -86,6 +86,7 @@ pub fn find_cases(input: &Path, suffix: &str) -> Result<Vec<CaseFile>> {
         return Ok(vec![CaseFile::named(input, suffix)?]);
     }
     let wanted = Wanted {
+        dicom: cohort::Dicom::No,
         suffix: Some(suffix),
         but_not: None,
         npz: true,

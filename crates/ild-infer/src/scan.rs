@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ild_io::cohort::{LabelNames, read_mask};
 use ild_io::{
-    Case, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt, read_dicom_ct,
-    read_npz, read_volume,
+    Case, DicomOptions, Geometry, Images, LabelTable, Placement, Volume, hounsfield_doubt,
+    read_dicom_ct, read_npz, read_volume,
 };
 use ild_model::SliceSize;
 use ild_preprocess::{Windowing, stretch_slices, value_range, window_slices};
@@ -93,20 +93,20 @@ impl Scan {
         Self::from_ct(id, read_volume(path)?, path, truth, windowing, table)
     }
 
-    /// Reads a CT from a DICOM folder; of several series the one that `series` names by UID or number,
-    /// else the one that [`read_dicom_ct`] chooses. `truth` is a label map on the same grid.
+    /// Reads a CT from a DICOM folder or archive, with [`read_dicom_ct`]'s `options`. `truth` is a label
+    /// map on the same grid.
     ///
     /// # Errors
     /// What the readers refuse, and labels on another grid.
     pub fn from_dicom(
         id: &str,
         path: &Path,
-        series: Option<&str>,
+        options: DicomOptions,
         truth: Option<&Path>,
         windowing: Windowing,
         table: &LabelTable,
     ) -> Result<Self> {
-        let (ct, facts) = read_dicom_ct(path, series)?;
+        let (ct, facts) = read_dicom_ct(path, options)?;
         let mut scan = Self::from_ct(id, ct, path, truth, windowing, table)?;
         scan.notes.extend(facts.notes);
         Ok(scan)

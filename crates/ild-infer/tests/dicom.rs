@@ -1,111 +1,119 @@
 //! A hospital's series in, a DICOM Segmentation of it out.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use ild_io::cohort::read_mask;
-use ild_io::{LabelMap, LabelTable, Voxels, read_dicom_ct, read_label_map, write_label_map};
-use ild_test_support::shared;
+use ild_io::{
+    DicomOptions, LabelMap, LabelTable, SourceSeries, read_dicom_ct, read_label_map,
+    write_label_map, write_volume,
+};
+use ild_test_support::dicom::{Series, zip};
+use tempfile::TempDir;
 
-const SERIES: &str = "data/cip/Testing/Data/Input/ct-64Dicom";
-const CASE: &str = "ct-64Dicom";
+/// A series in `ct/case`, and ground truth on its grid in `gt`; the work goes to `out`.
+struct Work(TempDir);
 
-fn run(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ild-infer"));
-    let output = command.current_dir(folder).args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code(), said + &String::from_utf8_lossy(&output.stderr))
+impl Work {
+    fn of(series: &Series) -> Self {
+        let work = Self(tempfile::tempdir().unwrap());
+        series.save(&work.at("ct/case"));
+        let options = DicomOptions { upright: true, series: None };
+        let grid = SourceSeries::read(&work.at("ct/case"), options).unwrap().geometry;
+        let [z, y, x] = grid.shape_zyx;
+        let mut labels = ndarray::Array3::zeros((z, y, x));
+        labels.slice_mut(ndarray::s![1..3, y / 3..y / 2, x / 4..x / 3]).fill(2);
+        labels.slice_mut(ndarray::s![2..4, y / 2..y / 2 + 6, x / 2..x / 2 + 9]).fill(5);
+        std::fs::create_dir(work.at("gt")).unwrap();
+        write_label_map(&work.at("gt/case.nii.gz"), &LabelMap { labels, geometry: grid }).unwrap();
+        work
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Fills the boxes of the ground truth and saves them as a Segmentation.
+    fn run(&self, input: &str, more: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ild-infer"));
+        command.current_dir(self.0.path()).args(["--input", input, "--output", "out"]);
+        command.args(["--prompt", "gt", "--gt-path", "gt", "--baseline", "box-fill"]);
+        let output = command.arg("--save-dicom-seg").args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said + &String::from_utf8_lossy(&output.stderr))
+    }
+
+    fn seg(&self) -> PathBuf {
+        self.at("out/dicom-seg/case.dcm")
+    }
+
+    /// The label map and the Segmentation hold the same voxels of labels 2 and 5.
+    fn check(&self) {
+        let nifti = read_label_map(&self.at("out/case.nii.gz")).unwrap();
+        assert_eq!(nifti.ids(), [2, 5]);
+        let back = read_mask(&self.seg(), &LabelTable::default()).unwrap();
+        let back = back.on_grid_of(&self.seg(), "segmentation", "CT", &nifti.geometry).unwrap();
+        assert_eq!(back.labels, nifti.labels);
+    }
 }
 
-/// Ground truth on the grid of the series: what is dense in the upper part of the picture.
-fn truth(series: &Path, path: &Path) {
-    let (volume, _) = read_dicom_ct(series, None).unwrap();
-    let Voxels::I16(hu) = &volume.voxels else { panic!("{}", volume.voxels.type_name()) };
-    let mut labels = hu.mapv(|_| 0u8);
-    let (z, y, x) = labels.dim();
-    labels.slice_mut(ndarray::s![z / 3..z / 2, y / 3..y / 2, x / 4..x / 3]).fill(2);
-    labels.slice_mut(ndarray::s![z / 2..z / 2 + 5, y / 2..y / 2 + 6, x / 2..x / 2 + 9]).fill(5);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write_label_map(path, &LabelMap { labels, geometry: volume.geometry }).unwrap();
+fn chest() -> Series {
+    let hu = |[x, y, z]: [f64; 3]| -900.0 + (3.0 * x + 5.0 * y + 7.0 * z).rem_euclid(900.0);
+    Series { slices: 6, rows: 48, columns: 40, hu, ..Series::default() }
 }
 
 #[test]
 fn a_series_becomes_a_segmentation_of_itself() {
-    let Some(series) = shared(SERIES) else { return };
-    let work = tempfile::tempdir().unwrap();
-    let at = |name: &str| work.path().join(name);
-    truth(&series, &at(&format!("gt/{CASE}.nii.gz")));
-    let input = series.to_str().unwrap();
-    let args = [
-        "--input",
-        input,
-        "--output",
-        "out",
-        "--prompt",
-        "gt",
-        "--gt-path",
-        "gt",
-        "--baseline",
-        "box-fill",
-        "--save-dicom-seg",
-    ];
-    let (code, said) = run(work.path(), &args);
+    let work = Work::of(&chest());
+    let (code, said) = work.run("ct/case", &[]);
     assert_eq!(code, Some(0), "{said}");
-    let (seg, nifti) =
-        (at(&format!("out/dicom-seg/{CASE}.dcm")), at(&format!("out/{CASE}.nii.gz")));
-    let table = LabelTable::default();
-    let nifti = read_label_map(&nifti).unwrap();
-    assert_eq!(nifti.ids(), [2, 5]);
-    let back = read_mask(&seg, &table).unwrap();
-    let back = back.on_grid_of(&seg, "segmentation", "CT", &nifti.geometry).unwrap();
-    assert_eq!(back.labels, nifti.labels);
-    let (code, said) = run(work.path(), &args);
+    work.check();
+    let (code, said) = work.run("ct/case", &[]);
     assert!(code == Some(0) && said.contains("finished before"), "{said}");
 }
 
 #[test]
+fn a_zipped_series_is_segmented_where_it_lies() {
+    let work = Work::of(&chest());
+    zip(&work.at("ct"), &work.at("case.zip"), true);
+    let before: Vec<_> =
+        std::fs::read_dir(work.0.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    let (code, said) = work.run("case.zip", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    work.check();
+    let after = std::fs::read_dir(work.0.path()).unwrap().count();
+    assert_eq!(after, before.len() + 1, "nothing but `out` was made");
+    let (code, said) = work.run("case.zip", &[]);
+    assert!(code == Some(0) && said.contains("finished before"), "{said}");
+}
+
+#[test]
+fn a_tilted_series_is_segmented_on_request() {
+    let (sin, cos) = 12f64.to_radians().sin_cos();
+    let work = Work::of(&Series {
+        orientation: [1.0, 0.0, 0.0, 0.0, cos, sin],
+        lean_mm: [0.0, 2.5 * sin * cos, 2.5 * sin * sin],
+        ..chest()
+    });
+    let (code, said) = work.run("ct/case", &[]);
+    assert!(code == Some(3) && said.contains("--upright"), "{said}");
+    let (code, said) = work.run("ct/case", &["--upright"]);
+    assert!(code == Some(0) && said.contains("tilted by 12.0°"), "{said}");
+    assert!(work.seg().is_file());
+}
+
+#[test]
 fn a_result_that_belongs_to_no_series_becomes_none() {
-    let Some(series) = shared(SERIES) else { return };
-    let work = tempfile::tempdir().unwrap();
-    truth(&series, &work.path().join("gt/a.nii.gz"));
-    truth(&series, &work.path().join("ct/a_0000.nii.gz"));
-    let args = [
-        "--input",
-        "ct",
-        "--output",
-        "out",
-        "--prompt",
-        "gt",
-        "--gt-path",
-        "gt",
-        "--baseline",
-        "box-fill",
-        "--save-dicom-seg",
-    ];
-    let (code, said) = run(work.path(), &args);
+    let work = Work::of(&chest());
+    let (volume, _) = read_dicom_ct(&work.at("ct/case"), DicomOptions::default()).unwrap();
+    write_volume(&work.at("case_0000.nii.gz"), &volume).unwrap();
+    let (code, said) = work.run("case_0000.nii.gz", &[]);
     assert!(code == Some(3) && said.contains("--like SERIES"), "{said}");
 }
 
 #[test]
 fn a_series_that_is_not_there_is_refused_with_those_that_are() {
-    let Some(series) = shared(SERIES) else { return };
-    let work = tempfile::tempdir().unwrap();
-    truth(&series, &work.path().join(format!("gt/{CASE}.nii.gz")));
-    let input = series.to_str().unwrap();
-    let args = [
-        "--input",
-        input,
-        "--output",
-        "out",
-        "--prompt",
-        "gt",
-        "--gt-path",
-        "gt",
-        "--baseline",
-        "box-fill",
-        "--series",
-        "777",
-    ];
-    let (code, said) = run(work.path(), &args);
-    assert!(code == Some(3) && said.contains("`777`") && said.contains("79 files"), "{said}");
+    let work = Work::of(&chest());
+    let (code, said) = work.run("ct/case", &["--series", "777"]);
+    assert!(code == Some(3) && said.contains("`777`") && said.contains("6 slices"), "{said}");
 }

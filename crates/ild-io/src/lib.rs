@@ -18,13 +18,17 @@ mod volume;
 
 pub use error::{Error, OtherGrid, Result};
 pub use files::convert::{Converted, convert};
+pub use files::dicom_file::{instance_uid, is_dicom as is_dicom_file};
+pub use files::dicom_out::SourceSeries;
 pub use files::dicom_seg::{
-    SegAlgorithm, SegFrames, SegMaker, SegOutput, SegSettings, SegType, SourceSeries,
+    SegAlgorithm, SegFrames, SegMaker, SegOutput, SegReference, SegSettings, SegType,
     convert_from_seg, convert_to_seg, write_dicom_seg,
 };
 pub use files::dicom_series::{SeriesFacts, read_dicom_series, read_series_files};
+pub use files::dicom_sr::{MeasuredGroup, Measurement, Quantity, SrReport, SrSite, write_dicom_sr};
 pub use files::dicom_study::{
-    Chosen, DicomCase, DicomStudy, Plane, SeriesEntry, dicom_cases, dicom_ct_files, read_dicom_ct,
+    Chosen, DicomCase, DicomOptions, DicomStudy, Plane, SeriesEntry, dicom_cases, dicom_ct_files,
+    read_dicom_ct,
 };
 pub use files::format::Format;
 pub use files::input::read_text;

@@ -21,6 +21,8 @@ struct Cli {
 enum Command {
     Info(commands::info::Args),
     Convert(commands::convert::Args),
+    Pull(commands::pull::Args),
+    Push(commands::push::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,7 +31,9 @@ fn main() -> ExitCode {
         |cli| match &cli.command {
             Command::Info(args) => commands::info::run(args, &cli.common),
             Command::Convert(args) => commands::convert::run(args, &cli.common),
+            Command::Pull(args) => commands::pull::run(args, &cli.common),
+            Command::Push(args) => commands::push::run(args, &cli.common),
         },
-        ild_io::Error::rejects,
+        |error| ild_io::Error::rejects(error) || ild_dicomweb::Error::rejects(error),
     )
 }

@@ -70,7 +70,7 @@ fn series(of: &Series) -> (TempDir, LabelMap) {
 
 fn write(folder: &Path, map: &LabelMap, kind: SegType) -> (PathBuf, Vec<String>) {
     let path = folder.join("seg").join("a.dcm");
-    let source = SourceSeries::read(folder, None).unwrap();
+    let source = SourceSeries::read(folder, Default::default()).unwrap();
     let (table, maker) = (table(), maker());
     let settings = settings(kind, &table, &maker);
     let notes = write_dicom_seg(&path, map.clone(), Path::new("mask"), &source, settings).unwrap();
@@ -156,7 +156,7 @@ fn only_frames_that_hold_something_are_written_unless_asked() {
     map.labels.slice_mut(s![3, 1..3, 1..3]).fill(1);
     map.labels.slice_mut(s![2, 4, 4]).fill(9);
     let frames = |kind, which| {
-        let source = SourceSeries::read(folder.path(), None).unwrap();
+        let source = SourceSeries::read(folder.path(), Default::default()).unwrap();
         let path = folder.path().join("seg").join("a.dcm");
         let (table, maker) = (table(), maker());
         let settings = SegSettings { frames: which, ..settings(kind, &table, &maker) };
@@ -193,7 +193,7 @@ fn names_colours_and_codes_come_back() {
 #[test]
 fn a_class_without_a_term_gets_the_generic_one_and_is_named() {
     let (folder, map) = series(&Series::default());
-    let source = SourceSeries::read(folder.path(), None).unwrap();
+    let source = SourceSeries::read(folder.path(), Default::default()).unwrap();
     let path = folder.path().join("seg").join("a.dcm");
     let (empty, maker) = (LabelTable::new(Default::default()), maker());
     let settings = settings(SegType::Binary, &empty, &maker);
@@ -240,7 +240,7 @@ fn patient_study_and_frame_of_reference_are_those_of_the_series() {
 fn who_made_it_is_said_in_each_segment() {
     let (folder, map) = series(&Series::default());
     for (kind, term) in [("automatic", "AUTOMATIC"), ("drawn", "SEMIAUTOMATIC")] {
-        let source = SourceSeries::read(folder.path(), None).unwrap();
+        let source = SourceSeries::read(folder.path(), Default::default()).unwrap();
         let path = folder.path().join("seg").join("a.dcm");
         let (table, maker) = (table(), SegMaker::program("ild-infer 0.1.0", kind, "words", None));
         let settings = settings(SegType::Binary, &table, &maker);
@@ -273,7 +273,7 @@ fn the_same_mask_of_the_same_series_has_the_same_identifiers() {
 fn what_cannot_be_written_is_refused() {
     let (folder, map) = series(&Series::default());
     let (table, maker) = (table(), maker());
-    let source = SourceSeries::read(folder.path(), None).unwrap();
+    let source = SourceSeries::read(folder.path(), Default::default()).unwrap();
     let refusal = |map: LabelMap| {
         let settings = settings(SegType::Binary, &table, &maker);
         let path = folder.path().join("seg.dcm");
@@ -306,7 +306,7 @@ fn a_series_that_cannot_be_referred_to_is_refused() {
             }
             save_as(&path, common::dicom::Slice(object), common::dicom::EXPLICIT_LITTLE_ENDIAN);
         }
-        let error = SourceSeries::read(folder.path(), None).unwrap_err();
+        let error = SourceSeries::read(folder.path(), Default::default()).unwrap_err();
         assert!(error.is_rejection() && error.to_string().contains(words), "{error}");
     }
 }

@@ -78,7 +78,7 @@ struct Made {
 /// The labels of `map`, which lie on the grid of the series in the order of its pixels.
 fn made(series: &Path, labels: Array3<u8>, kind: SegType) -> Made {
     let folder = tempfile::tempdir().unwrap();
-    let source = SourceSeries::read(series, None).unwrap();
+    let source = SourceSeries::read(series, Default::default()).unwrap();
     let map = LabelMap { labels, geometry: source.geometry.clone() };
     let table = LabelTable::default();
     let maker =
@@ -141,7 +141,7 @@ fn of_real_series(kind: SegType, check: impl Fn(&Made)) {
         "data/covid_slices",
     ] {
         let Some(series) = shared(path) else { continue };
-        let (volume, _) = read_dicom_ct(&series, None).unwrap();
+        let (volume, _) = read_dicom_ct(&series, Default::default()).unwrap();
         let class = |hu: f64| match hu as i32 {
             -800..=-500 => 1,
             -300..=-100 => 2,

@@ -37,9 +37,10 @@ pub use overlap::pair_scan::PairScan;
 pub use overlap::taken_for::{TakenFor, added_up};
 pub use presence::calibration::{Calibration, CalibrationBin, PresenceStatement};
 pub use quantify::{
-    ClassChange, ClassError, ClassVolume, Lung, LungChange, LungFacts, Progression, Quantification,
-    QuantifyInput, QuantifySettings, RIM_MM, RegionCounts, RegionVolumes, SideRule, VolumeErrors,
-    printed_progression, printed_quantification, write_progression, write_quantification,
+    ClassChange, ClassError, ClassVolume, DicomSr, Lung, LungChange, LungFacts, Progression,
+    Quantification, QuantifyInput, QuantifySettings, RIM_MM, RegionCounts, RegionVolumes, SideRule,
+    VolumeErrors, printed_progression, printed_quantification, write_progression,
+    write_quantification,
 };
 pub use statistics::bootstrap::{Bootstrap, PATIENTS_FOR_A_CLAIM};
 pub use statistics::paired::{Paired, paired, paired_over_classes};

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, FolderLock, Rejected, RunReport};
 use ild_metrics::{
-    CompareSettings, Compared, EvaluateSettings, Evaluation, Progression, Provenance,
+    CompareSettings, Compared, DicomSr, EvaluateSettings, Evaluation, Progression, Provenance,
     Quantification, QuantifyInput, QuantifySettings, VolumeErrors, may_write_evaluation, printed,
     printed_progression, printed_quantification, write_evaluation, write_progression,
     write_quantification,
@@ -27,6 +27,7 @@ const EXAMPLES: &str = "Examples:
   ild-metrics evaluate --pred mine --gt labelsTs --output out --baseline 'before training=untrained,box filled in=boxes'
   ild-metrics compare out-a out-b
   ild-metrics quantify runs/sample/infer/case-001.nii.gz --ct case-001_0000.nii.gz --output case-001-volumes
+  ild-metrics quantify case-001.seg.dcm --ct STUDY --output case-001-volumes --save-dicom-sr
   ild-metrics quantify 2024.nii.gz 2026.nii.gz --ct 2024-ct --followup-ct 2026-ct --output progression";
 
 #[derive(Subcommand)]
@@ -91,6 +92,7 @@ fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> 
     if let Some(followup) = settings.of_followup() {
         return progression(settings, &followup, common, report);
     }
+    let dicom_sr = settings.save_dicom_sr.then(|| DicomSr::read(settings)).transpose()?;
     let input = QuantifyInput::read(settings)?;
     for path in settings.files() {
         report.input(path)?;
@@ -98,6 +100,11 @@ fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> 
     let found = Quantification::new(&input.case, &input.map, &input.table, input.lung.as_ref());
     if let Some(folder) = &settings.output {
         for path in write_quantification(&found, &input, settings, folder)? {
+            report.output(&path);
+        }
+        if let Some(dicom_sr) = &dicom_sr {
+            let path = folder.join("measurements.dcm");
+            dicom_sr.write(&path, &found, &input.table)?;
             report.output(&path);
         }
     }

@@ -34,7 +34,7 @@ fn a_segmentation_scores_as_the_label_map_it_was_made_of() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     made::name_labels(at);
-    let source = SourceSeries::read(&series, None).unwrap();
+    let source = SourceSeries::read(&series, Default::default()).unwrap();
     let map =
         LabelMap { labels: lesions(source.geometry.shape_zyx), geometry: source.geometry.clone() };
     let (table, maker) = (LabelTable::default(), SegMaker::unknown(SegAlgorithm::Automatic));
@@ -54,15 +54,15 @@ fn a_segmentation_scores_as_the_label_map_it_was_made_of() {
     write_label_map(&at.join("pred/a.nii.gz"), &moved).unwrap();
     let dcm = at.join("seg/a.dcm");
     write_dicom_seg(&dcm, moved, Path::new("mask"), &source, settings).unwrap();
-    let mean = |name: &str, more: &[&str]| {
+    let mean = |name: &str| {
         let args = ["evaluate", "--pred", name, "--gt", "gt", "--output", "out", "--force"];
-        let (code, text) = run(at, &[&args[..], more].concat());
+        let (code, text) = run(at, &args);
         assert_eq!(code, Some(0), "{text}");
         json_of(&at.join("out/summary.json"))["foreground_mean"]["Dice"].as_f64().unwrap()
     };
-    let expected = mean("pred", &[]);
+    let expected = mean("pred");
     assert!(expected > 0.5 && expected < 1.0);
-    assert_eq!(mean("seg", &["--pred-name-suffix", ".dcm"]), expected);
+    assert_eq!(mean("seg"), expected);
     let series = series.to_str().unwrap();
     let (code, text) = run(at, &["quantify", "seg/a.dcm", "--ct", series, "--output", "volumes"]);
     assert_eq!(code, Some(0), "{text}");

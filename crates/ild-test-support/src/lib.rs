@@ -4,6 +4,7 @@
 //! the error output, past the test runner's capture, and in the file that `cargo xtask test` reads
 //! to count such tests at its end.
 
+pub mod dicom;
 mod seg_nrrd;
 
 use std::fmt::Display;

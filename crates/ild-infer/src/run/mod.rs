@@ -261,7 +261,7 @@ fn source_series(case: &CaseFile, flags: &Settings) -> Result<Option<SourceSerie
             "give the DICOM folder, or `ild-io convert RESULT.nii.gz --like SERIES RESULT.dcm` afterwards",
         ));
     }
-    Ok(Some(SourceSeries::read(&case.path, flags.series.as_deref())?))
+    Ok(Some(SourceSeries::read(&case.path, flags.dicom())?))
 }
 
 /// Refuses a table that calls a class otherwise than the weights, which find and name classes by

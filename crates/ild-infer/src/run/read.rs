@@ -35,8 +35,8 @@ impl Context<'_> {
         let table = self.table_of(truth.as_deref())?;
         let truth = truth.as_deref();
         let scan = if case.is_dicom() {
-            let series = self.settings.flags.series.as_deref();
-            Scan::from_dicom(&case.id, path, series, truth, windowing, &table)?
+            let options = self.settings.flags.dicom();
+            Scan::from_dicom(&case.id, path, options, truth, windowing, &table)?
         } else {
             Scan::from_nifti(&case.id, path, truth, windowing, &table)?
         };

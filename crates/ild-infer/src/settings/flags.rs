@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ild_io::SegType;
+use ild_io::{DicomOptions, SegType};
 use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
@@ -20,7 +20,8 @@ use crate::propagate::{GapRule, Propagation};
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// What to segment: an NPZ of `ild-preprocess`, a CT (.nii.gz, .nii), a folder of either, or DICOM:
-    /// the folder of a series or a study, a DICOMDIR, or a folder with one such folder per case.
+    /// the folder or zip archive of a series or a study, a DICOMDIR, or a folder with one of these per
+    /// case.
     #[arg(long, value_name = "DIR|CASE.npz|CT.nii.gz")]
     pub input: PathBuf,
     /// DICOM input: the series, by SeriesInstanceUID or SeriesNumber [default: the axial original CT
@@ -28,6 +29,11 @@ pub struct Settings {
     #[arg(long, value_name = "UID|NUMBER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
+    /// DICOM input of a tilted gantry: shift each slice in its own plane to a right-angled grid; such
+    /// series are refused otherwise.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub upright: bool,
     /// Weights: fine-tuned (.safetensors of ild-train, .pth of the older scripts) or vanilla SAM 2
     /// (.pt). Several, with commas between, answer together: the mean of their probabilities counts.
     #[arg(long, value_name = "FILE[,FILE…]", required_unless_present = "baseline")]
@@ -197,6 +203,14 @@ pub enum AutoMask {
     Decoder,
     /// The decoder where it draws what the head found, else the head.
     Both,
+}
+
+impl Settings {
+    /// Which CT of a DICOM folder is read, and how.
+    #[must_use]
+    pub fn dicom(&self) -> DicomOptions<'_> {
+        DicomOptions { series: self.series.as_deref(), upright: self.upright }
+    }
 }
 
 /// The default is in no record: results of earlier versions stay the same.

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use ild_cli::Refusal;
 
 use super::listing::{is_hidden, list};
-use crate::Result;
+use crate::files::dicom_study;
+use crate::{Format, Result};
 
 /// How many file names a refusal shows.
 const SHOWN_NAMES: usize = 3;
 
 /// Endings of files that hold a scan, a mask or a stack, longest first.
-const ENDINGS: [&str; 8] =
-    [".seg.nrrd", ".seg.dcm", ".nii.gz", ".nrrd", ".nii", ".npz", ".hdr", ".dcm"];
+const ENDINGS: [&str; 9] =
+    [".seg.nrrd", ".seg.dcm", ".nii.gz", ".nrrd", ".nii", ".npz", ".hdr", ".dcm", ".zip"];
+/// What a DICOM Segmentation of a case is called.
+const SEGMENTATIONS: [&str; 2] = [".seg.dcm", ".dcm"];
 
 /// What counts as the file of a case.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,8 @@ pub struct Wanted<'a> {
     pub but_not: Option<&'a str>,
     /// `<case>.npz` counts.
     pub npz: bool,
+    /// Which DICOM counts.
+    pub dicom: Dicom,
     /// Where to look.
     pub depth: Depth,
     /// What to do with a case that has an NPZ and a volume side by side.
@@ -41,6 +46,17 @@ pub enum Depth {
     BelowIfNoneHere,
     /// In the folder and in the folders directly in it.
     HereAndBelow,
+}
+
+/// Which DICOM is the file of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dicom {
+    /// None.
+    No,
+    /// A folder or a zip archive of it, called `<case>` or, with nnU-Net's channel, `<case>_0000`.
+    Series,
+    /// A Segmentation called `<case>.dcm` or `<case>.seg.dcm`.
+    Segmentation,
 }
 
 /// An NPZ and a volume of one case in one folder.
@@ -75,8 +91,13 @@ impl Files {
         if !self.cases.is_empty() || !self.unnameable.is_empty() {
             return Ok(self);
         }
-        let endings: Vec<&str> =
-            wanted.npz.then_some(".npz").into_iter().chain(wanted.suffix).collect();
+        let dicom = match wanted.dicom {
+            Dicom::No => None,
+            Dicom::Series => Some(" (or folders or zips of DICOM)"),
+            Dicom::Segmentation => Some(".dcm"),
+        };
+        let npz = wanted.npz.then_some(".npz");
+        let endings: Vec<&str> = npz.into_iter().chain(wanted.suffix).chain(dicom).collect();
         let here = list(folder)?;
         let names: Vec<_> = here
             .iter()
@@ -126,7 +147,8 @@ fn add(found: &mut Files, paths: &[PathBuf], folder: &Path, wanted: &Wanted) -> 
             continue;
         };
         // Whatever has a case's name is one; a reader refuses what is no file, in words.
-        let Some(case) = case_of(text, wanted) else { continue };
+        let dicom = || case_of_dicom(path, text, wanted);
+        let Some(case) = case_of(text, wanted).or_else(dicom) else { continue };
         if is_for_looking(path, text) {
             continue;
         }
@@ -154,6 +176,24 @@ fn case_of<'a>(name: &'a str, wanted: &Wanted) -> Option<&'a str> {
     let volume = wanted.suffix.filter(|_| !is_other);
     let npz = if wanted.npz { name.strip_suffix(".npz") } else { None };
     npz.or_else(|| without(name, volume?)).filter(|case| !case.is_empty())
+}
+
+/// The same of DICOM, which is recognised by what it is: folders have any name.
+fn case_of_dicom<'a>(path: &Path, name: &'a str, wanted: &Wanted) -> Option<&'a str> {
+    match wanted.dicom {
+        Dicom::No => None,
+        Dicom::Segmentation => {
+            let case = SEGMENTATIONS.iter().find_map(|end| name.strip_suffix(end))?;
+            Format::of(path).is_ok_and(|format| format == Format::DicomSeg).then_some(case)
+        }
+        Dicom::Series => {
+            let folder = path.is_dir().then_some(name).or_else(|| name.strip_suffix(".zip"))?;
+            let channel = wanted.suffix.map(|suffix| suffix.split('.').next().unwrap_or_default());
+            let case = channel.and_then(|channel| folder.strip_suffix(channel)).unwrap_or(folder);
+            dicom_study::holds_dicom(path).then_some(case)
+        }
+    }
+    .filter(|case| !case.is_empty())
 }
 
 fn without<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
@@ -204,6 +244,7 @@ mod tests {
             suffix: Some(suffix),
             but_not: None,
             npz: true,
+            dicom: Dicom::No,
             depth: Depth::BelowIfNoneHere,
             twice: Twice::Refused,
         }

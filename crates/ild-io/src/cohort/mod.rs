@@ -19,7 +19,7 @@ mod names;
 mod patients;
 mod sidecar;
 
-pub use cases::{Depth, Files, Twice, Wanted, bare_case, case_files};
+pub use cases::{Depth, Dicom, Files, Twice, Wanted, bare_case, case_files};
 pub use label_names::{LabelNames, read_mask};
 pub use listing::list;
 pub use names::{Beside, alike, shown};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ild_cli::{Common, RunReport, Usage};
 use ild_io::{
-    Converted, Format, SegAlgorithm, SegFrames, SegOutput, SegType, SourceSeries, convert,
-    convert_from_seg, convert_to_seg,
+    Converted, DicomOptions, Format, SegAlgorithm, SegFrames, SegOutput, SegType, SourceSeries,
+    convert, convert_from_seg, convert_to_seg,
 };
 
 /// Make a NIfTI file of a DICOM folder, an NRRD or an NPZ, pack and unpack one; make a DICOM
@@ -23,7 +23,7 @@ use ild_io::{
   ild-io convert out/case01.nii.gz --like dicom/series-3 case01.seg.dcm
   ild-io convert case01.seg.dcm --like dicom/series-3 case01.nii.gz")]
 pub struct Args {
-    /// DICOM folder or Segmentation, NIfTI (.nii, .nii.gz, .hdr), NRRD, or NPZ of a case.
+    /// DICOM folder, zip archive of one, or Segmentation, NIfTI (.nii, .nii.gz, .hdr), NRRD, or NPZ of a case.
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// File to make: .nii or .nii.gz, or .dcm for a DICOM Segmentation.
@@ -36,6 +36,11 @@ pub struct Args {
     /// axial CT, with a kernel of the lung before others].
     #[arg(long, value_name = "UID|NUMBER")]
     series: Option<String>,
+    /// Shift the slices of a tilted gantry, each in its own plane, to a right-angled grid; the mask of
+    /// such a CT goes back to the slices with the same flag.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    upright: bool,
     /// How pixels of a Segmentation say what they are of: a bit for each segment, or a number for
     /// each voxel (smaller; recent viewers only).
     #[arg(long, value_enum, default_value = "binary", value_name = "TYPE")]
@@ -72,7 +77,8 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
 
 impl Args {
     fn convert(&self, force: bool) -> anyhow::Result<Converted> {
-        let like = |path: &PathBuf| SourceSeries::read(path, self.series.as_deref());
+        let dicom = DicomOptions { series: self.series.as_deref(), upright: self.upright };
+        let like = |path: &PathBuf| SourceSeries::read(path, dicom);
         if is_dicom_name(&self.output) {
             let Some(series) = &self.like else {
                 return Err(Usage(
@@ -93,7 +99,7 @@ impl Args {
             }
             return Ok(convert_from_seg(&self.input, &like(series)?, &self.output, force)?);
         }
-        Ok(convert(&self.input, &self.output, self.series.as_deref(), force)?)
+        Ok(convert(&self.input, &self.output, dicom, force)?)
     }
 
     fn segmentation(&self) -> SegOutput {

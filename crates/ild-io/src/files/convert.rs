@@ -11,7 +11,7 @@ use crate::files::input::Input;
 use crate::files::nifti::{VOLUME_LEVEL, is_gzip_name, read_unchecked};
 use crate::files::{dicom_seg, dicom_study, nrrd};
 use crate::{
-    Error, Format, Images, LabelMap, LabelTable, Result, SliceStack, Volume, Voxels,
+    DicomOptions, Error, Format, Images, LabelMap, LabelTable, Result, SliceStack, Volume, Voxels,
     read_label_map_as_stored, read_npz, write_label_map, write_volume,
 };
 
@@ -26,8 +26,8 @@ pub struct Converted {
 
 /// Converts `input` to the NIfTI file `output` (`.nii` or `.nii.gz`).
 ///
-/// - DICOM: one volume in HU (of several series the one that `series` names, else the one that
-///   [`crate::read_dicom_ct`] chooses), or the segments of a Segmentation on the slices that it
+/// - DICOM: one volume in HU (of several series the one that [`crate::read_dicom_ct`] reads with
+///   these `options`), or the segments of a Segmentation on the slices that it
 ///   spans. NRRD: one volume, or the segments of a `.seg.nrrd` as one label map.
 /// - NIfTI: the same bytes, compressed or not; `.hdr`/`.img` pairs and NIfTI-2 become one NIfTI-1
 ///   file.
@@ -44,7 +44,7 @@ pub struct Converted {
 pub fn convert(
     input: &Path,
     output: &Path,
-    series: Option<&str>,
+    options: DicomOptions,
     force: bool,
 ) -> Result<Converted> {
     is_gzip_name(output)?;
@@ -66,7 +66,7 @@ pub fn convert(
         (_, Some(stack)) => npz(&stack, plan)?,
         (Format::Nrrd, _) => of_nrrd(input, output)?,
         (Format::Dicom, _) => {
-            let (volume, facts) = dicom_study::read_as_stored(input, series)?;
+            let (volume, facts) = dicom_study::read_as_stored(input, options)?;
             write_volume(output, &volume)?;
             facts.notes
         }

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::Result;
+use crate::files::dicom_file::{holds_dicom, is_dicom};
 use crate::files::input::unreadable;
-use crate::files::{dicom_seg, dicom_series, nrrd};
+use crate::files::{dicom_seg, nrrd};
 
 /// Kinds of files that this crate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Format {
     Npz,
     /// One array of numpy.
     Npy,
-    /// A folder of DICOM slices, or one slice.
+    /// A folder or a zip archive of DICOM slices, or one file of them.
     Dicom,
     /// A DICOM Segmentation: a label map on slices of a series.
     DicomSeg,
@@ -45,11 +46,12 @@ impl Format {
             .and_then(|file| file.take(8).read_to_end(&mut start))
             .map_err(unreadable(path))?;
         Ok(match &start[..] {
+            [b'P', b'K', 3, ..] if holds_dicom(path) => Self::Dicom,
             [b'P', b'K', 3 | 5, ..] => Self::Npz,
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
             start if start.starts_with(nrrd::MAGIC) => Self::Nrrd,
-            _ if dicom_series::is_dicom(path) && dicom_seg::is_seg(path) => Self::DicomSeg,
-            _ if dicom_series::is_dicom(path) => Self::Dicom,
+            _ if is_dicom(path) && dicom_seg::is_seg(path) => Self::DicomSeg,
+            _ if is_dicom(path) => Self::Dicom,
             _ => Self::Nifti,
         })
     }

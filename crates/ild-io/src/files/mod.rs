@@ -1,8 +1,11 @@
 //! The formats: one file or folder each, opened by the same guards.
 
 pub(crate) mod convert;
+pub(crate) mod dicom_file;
+pub(crate) mod dicom_out;
 pub(crate) mod dicom_seg;
 pub(crate) mod dicom_series;
+pub(crate) mod dicom_sr;
 pub(crate) mod dicom_study;
 pub(crate) mod format;
 pub(crate) mod gzip;

@@ -13,7 +13,7 @@ use crate::cohort::LabelNames;
 use crate::files::dicom_series::SeriesFacts;
 use crate::files::nifti::read_unchecked;
 use crate::files::{dicom_seg, dicom_study, nrrd};
-use crate::{Affine, Format, Result, Volume, Voxels, Window};
+use crate::{Affine, DicomOptions, Format, Result, Volume, Voxels, Window};
 
 pub use values::{LabelCount, ValueRange};
 
@@ -122,7 +122,8 @@ fn of_nrrd(path: &Path) -> Result<FileInfo> {
 }
 
 fn dicom(path: &Path) -> Result<FileInfo> {
-    let (volume, facts) = dicom_study::read_as_stored(path, None)?;
+    let (volume, facts) =
+        dicom_study::read_as_stored(path, DicomOptions { upright: true, series: None })?;
     let mut info = of_volume(&volume);
     info.format = format!("DICOM {} series", facts.modality);
     info.warnings.splice(0..0, facts.notes.iter().cloned());

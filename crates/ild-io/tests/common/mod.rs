@@ -1,7 +1,7 @@
 //! What several test files build.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod dicom;
+pub use ild_test_support::dicom;
 
 use std::path::{Path, PathBuf};
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ild_io::cohort::{self, Depth, Twice, Wanted};
+use ild_io::cohort::{self, Depth, Dicom, Twice, Wanted};
 
 use crate::Result;
 
 /// Case → file.
 pub type CaseFiles = BTreeMap<String, PathBuf>;
 
-/// The cases in `folder`, by name: every `.npz` and every file that ends in `suffix`; when the
+/// The cases in `folder`, by name: every `.npz`, every DICOM Segmentation and every file that ends in `suffix`; when the
 /// folder itself holds none, those in the folders directly in it. Of a case in both formats the
 /// volume is taken.
 ///
@@ -20,6 +20,7 @@ pub type CaseFiles = BTreeMap<String, PathBuf>;
 pub fn case_files(folder: &Path, suffix: &str) -> Result<CaseFiles> {
     let wanted = Wanted {
         suffix: Some(suffix),
+        dicom: Dicom::Segmentation,
         but_not: None,
         npz: true,
         depth: Depth::BelowIfNoneHere,

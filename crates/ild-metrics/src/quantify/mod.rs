@@ -3,6 +3,7 @@
 //!
 //! For research: a description of a mask, not a finding.
 
+mod dicom_sr;
 mod error_of_volume;
 mod output;
 mod progression;
@@ -18,6 +19,7 @@ use ild_io::{HeaderNote, LabelMap, LabelTable, Volume, read_label_map, read_volu
 use ndarray::Array3;
 use serde::Serialize;
 
+pub use dicom_sr::DicomSr;
 pub use error_of_volume::{ClassError, VolumeErrors};
 pub use output::{printed_quantification, write_quantification};
 pub use progression::{ClassChange, LungChange, Progression};

@@ -35,6 +35,20 @@ impl Quantification {
     fn rows(&self) -> impl Iterator<Item = &ClassVolume> {
         self.classes.iter().chain([&self.total])
     }
+
+    /// What must not be overlooked, one sentence each.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let problems = self.lung.iter().flat_map(|lung| &lung.problems);
+        let mut out: Vec<String> =
+            problems.map(|problem| format!("The lung mask may be wrong: {problem}.")).collect();
+        if let Some(outside) = self.total.outside_lung_ml.filter(|ml| *ml > 0.0) {
+            out.push(format!("{outside:.2} mL of the lesions lie outside the lung mask and are in no share; either mask may be at fault."));
+        }
+        if self.total.volume_ml == 0.0 {
+            out.push("The mask is empty.".into());
+        }
+        out
+    }
 }
 
 /// Writes `quantification.json`, `quantification.csv` and `report.html` into `folder`; returns
@@ -150,7 +164,7 @@ fn page(
         subtitle: "Volumes of a label map; for research use".into(),
         lead: lead(found),
         tiles: tiles(found, input),
-        notices: notices(found),
+        notices: found.notices(),
         tables,
         overview_title: "Classes beside each other".into(),
         overview: chart.inline_svg()?,
@@ -217,22 +231,6 @@ fn tiles(found: &Quantification, input: &QuantifyInput) -> Vec<Tile> {
         }
     };
     found.classes.iter().filter(|row| row.volume_ml > 0.0).map(tile).collect()
-}
-
-fn notices(found: &Quantification) -> Vec<String> {
-    let mut out: Vec<String> = found
-        .lung
-        .iter()
-        .flat_map(|lung| &lung.problems)
-        .map(|problem| format!("The lung mask may be wrong: {problem}."))
-        .collect();
-    if let Some(outside) = found.total.outside_lung_ml.filter(|ml| *ml > 0.0) {
-        out.push(format!("{outside:.2} mL of the lesions lie outside the lung mask and are in no share; either mask may be at fault."));
-    }
-    if found.total.volume_ml == 0.0 {
-        out.push("The mask is empty.".into());
-    }
-    out
 }
 
 fn meaning(found: &Quantification) -> Vec<String> {

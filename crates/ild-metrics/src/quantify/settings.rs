@@ -45,6 +45,11 @@ pub struct QuantifySettings {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
+    /// Also write the numbers as a DICOM Structured Report, `measurements.dcm`, which carries patient and
+    /// study of the CT; --ct has to be DICOM.
+    #[arg(long, requires = "output", requires = "ct", conflicts_with = "followup")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub save_dicom_sr: bool,
     /// JSON with the names of the labels, nnU-Net's dataset.json too [default: those that ild-infer
     /// wrote beside the mask, else labels.json or dataset.json beside or above it, else none].
     #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ use crate::{Error, Result};
 /// Name → file, for `folder/*.npz` and `folder/*/*.npz`.
 pub(crate) fn find_npz(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let wanted = Wanted {
+        dicom: ild_io::cohort::Dicom::No,
         suffix: None,
         but_not: None,
         npz: true,

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ild_cli::Refusal;
-use ild_io::cohort::{Beside, Depth, Files, Twice, Wanted, bare_case, case_files, list, shown};
+use ild_io::cohort::{
+    Beside, Depth, Dicom, Files, Twice, Wanted, bare_case, case_files, list, shown,
+};
 
 use crate::{Error, Result};
 
@@ -14,9 +16,9 @@ pub struct Sources {
     pub image_dir: PathBuf,
     /// Folder of label files.
     pub label_dir: PathBuf,
-    /// A CT file is `<case><suffix>`.
+    /// A CT file is `<case><suffix>`, a folder or zip of DICOM `<case>`.
     pub image_suffix: String,
-    /// A label file is `<case><suffix>`.
+    /// A label file is `<case><suffix>`, a DICOM Segmentation `<case>.dcm`.
     pub label_suffix: String,
 }
 
@@ -25,10 +27,25 @@ pub struct Sources {
 pub struct Pair {
     /// Name without suffix.
     pub case: String,
-    /// The CT.
+    /// The CT: a file, or a folder or zip archive of DICOM.
     pub image: PathBuf,
     /// Its labels.
     pub label: PathBuf,
+}
+
+impl Pair {
+    /// The files that are read of it: label and CT, of a DICOM folder those of the series.
+    ///
+    /// # Errors
+    /// When no series can be chosen.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = vec![self.label.clone()];
+        match self.image.is_dir() {
+            true => files.extend(ild_io::dicom_ct_files(&self.image, None)?),
+            false => files.push(self.image.clone()),
+        }
+        Ok(files)
+    }
 }
 
 /// Everything found.
@@ -51,12 +68,13 @@ pub struct Pairs {
 /// for and what is there), and a CT and a label that are called alike but not the same.
 pub fn find_pairs(sources: &Sources) -> Result<Pairs> {
     let mut found = Pairs::default();
-    let images = sources.files(&sources.image_dir, &sources.image_suffix, None)?;
+    let images = sources.files(&sources.image_dir, &sources.image_suffix, None, Dicom::Series)?;
     // In a shared folder `case_0000.nii.gz` ends like a label file too.
     let same_folder =
         sources.image_dir == sources.label_dir && sources.image_suffix != sources.label_suffix;
     let not = same_folder.then_some(sources.image_suffix.as_str());
-    let mut labels = sources.files(&sources.label_dir, &sources.label_suffix, not)?;
+    let (folder, suffix) = (&sources.label_dir, &sources.label_suffix);
+    let mut labels = sources.files(folder, suffix, not, Dicom::Segmentation)?;
     found.unnameable.extend(images.unnameable.into_iter().chain(labels.unnameable));
     for (case, image) in images.cases {
         match labels.cases.remove(&case) {
@@ -75,11 +93,18 @@ pub fn find_pairs(sources: &Sources) -> Result<Pairs> {
 }
 
 impl Sources {
-    fn files(&self, folder: &Path, suffix: &str, but_not: Option<&str>) -> Result<Files> {
+    fn files(
+        &self,
+        folder: &Path,
+        suffix: &str,
+        but_not: Option<&str>,
+        dicom: Dicom,
+    ) -> Result<Files> {
         let wanted = Wanted {
             suffix: Some(suffix),
             but_not,
             npz: false,
+            dicom,
             depth: Depth::Here,
             twice: Twice::Refused,
         };

@@ -2,7 +2,7 @@
 //! test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ild_io::cohort::{CasePatients, LabelNames, Patients};
@@ -200,7 +200,9 @@ impl NiiToNpz {
             Some(names) => json!({ "names": names, "settings": settings }),
             None => settings.clone(),
         };
-        let key = Key::new(&settings, &[&pair.label, &pair.image]);
+        let files = pair.files().map_err(not_done)?;
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let key = Key::new(&settings, &files);
         let finished =
             if self.force { None } else { output.records.finished::<CaseFacts>(&pair.case, &key) };
         if let Some(record) = finished {

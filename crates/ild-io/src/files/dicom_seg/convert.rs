@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    SegAlgorithm, SegFrames, SegMaker, SegSettings, SegType, SourceSeries, read, write_dicom_seg,
-};
+use super::{SegAlgorithm, SegFrames, SegMaker, SegSettings, SegType, read, write_dicom_seg};
 use crate::cohort::LabelNames;
 use crate::files::convert::{names_for, refuse_existing, write_names};
-use crate::{Converted, LabelMap, Result, read_label_map, write_label_map};
+use crate::{Converted, LabelMap, Result, SourceSeries, read_label_map, write_label_map};
 
 /// What is asked of a Segmentation that a label map becomes.
 #[derive(Clone, Debug, Default)]

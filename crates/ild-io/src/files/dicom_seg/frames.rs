@@ -1,14 +1,13 @@
 //! Frames: which slices they are of, and how each says so (PS3.3 C.7.6.16, C.7.6.17).
 
-use dicom_core::VR;
+use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::codes::term;
-use super::item::Item;
 use super::segments::Segment;
-use super::source::{SourceSeries, SourceSlice};
+use crate::SourceSeries;
+use crate::files::dicom_out::{Element, Item, SourceSlice, decimal, term};
 
 const SEGMENTATION: [&str; 3] = ["113076", "DCM", "Segmentation"];
 const SOURCE_IMAGE: [&str; 3] = ["121322", "DCM", "Source image for image processing operation"];
@@ -67,12 +66,6 @@ pub(super) fn shared(series: &SourceSeries) -> Item {
         .sequence(tags::PIXEL_MEASURES_SEQUENCE, vec![measures])
 }
 
-/// A number in the 16 characters of VR DS.
-pub(super) fn decimal(value: f64) -> String {
-    let exact = value.to_string();
-    if exact.len() <= 16 { exact } else { format!("{value:.10}").chars().take(16).collect() }
-}
-
 /// The item of a frame in PerFrameFunctionalGroupsSequence; `index` are its DimensionIndexValues,
 /// `segment` is left out of a label map, whose pixels say it.
 pub(super) fn frame(slice: &SourceSlice, index: &[u32], segment: Option<&Segment>) -> Item {
@@ -80,6 +73,7 @@ pub(super) fn frame(slice: &SourceSlice, index: &[u32], segment: Option<&Segment
         .text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &slice.class)
         .text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &slice.instance)
         .text(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES")
+        .with(slice.frame.map(frame_number))
         .code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, &term(SOURCE_IMAGE));
     let derivation = Item::new()
         .sequence(tags::SOURCE_IMAGE_SEQUENCE, vec![reference])
@@ -103,6 +97,12 @@ pub(super) fn frame(slice: &SourceSlice, index: &[u32], segment: Option<&Segment
     }
 }
 
+/// Which frame of its instance a source is.
+fn frame_number(frame: u32) -> Element {
+    let value = PrimitiveValue::from(frame.to_string());
+    DataElement::new(tags::REFERENCED_FRAME_NUMBER, VR::IS, value)
+}
+
 /// DimensionIndexSequence: what the index values of a frame count.
 pub(super) fn dimensions(organization: &str, by_segment: bool) -> Vec<Item> {
     let segment =
@@ -118,17 +118,4 @@ pub(super) fn dimensions(organization: &str, by_segment: bool) -> Vec<Item> {
             .text(tags::DIMENSION_DESCRIPTION_LABEL, VR::LO, words)
     };
     dimensions.into_iter().flatten().map(item).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_fits_into_sixteen_characters() {
-        for mm in [5.0, 0.625, 1.0 / 3.0, 123.456_789_012_345_67, 2.499_999_999_999_9] {
-            let text = decimal(mm);
-            assert!(text.len() <= 16 && (text.parse::<f64>().unwrap() - mm).abs() < 1e-8, "{text}");
-        }
-    }
 }

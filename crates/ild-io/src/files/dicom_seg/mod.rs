@@ -4,40 +4,35 @@
 //! dimensions).
 //!
 //! ```text
-//! source          the series that is segmented: grid, UIDs of the slices, patient and study
 //! maker           who made the mask
-//! segments        label table → segments; codes (terms), colour (CIELab)
+//! segments        label table → segments; colour (CIELab)
 //! frames          which slices become frames, and what each says of itself
-//! bits, item, uid pixels of one bit; data sets; identifiers made of the content
+//! bits            pixels of one bit
 //! write           all of that in one object
 //! read, planes    back: segments and frames → one label map on the slices that the file spans
 //! convert         the commands
+//! reference       a Segmentation as another object refers to it
 //! ```
 
 mod bits;
-mod codes;
 mod colour;
 pub(crate) mod convert;
 mod frames;
-mod item;
 mod maker;
 mod planes;
 mod read;
+mod reference;
 mod segments;
-mod source;
-mod uid;
 mod write;
 
 use dicom_dictionary_std::{tags, uids};
 
-use crate::files::dicom_series::check_lengths;
-
-pub(crate) type Element = dicom_object::mem::InMemElement;
+use crate::files::dicom_file::DicomFile;
 
 pub use convert::{SegOutput, convert_from_seg, convert_to_seg};
 pub use maker::{SegAlgorithm, SegMaker};
 pub(crate) use read::{label_names, read_segmentation};
-pub use source::SourceSeries;
+pub use reference::SegReference;
 pub use write::{SegSettings, write_dicom_seg};
 
 /// How the pixels of a Segmentation say what they are of (SegmentationType).
@@ -76,11 +71,9 @@ impl SegType {
 /// nothing.
 pub(crate) fn is_seg(path: &std::path::Path) -> bool {
     let classes = [uids::SEGMENTATION_STORAGE, uids::LABEL_MAP_SEGMENTATION_STORAGE];
-    let meta =
-        || dicom_object::OpenFileOptions::new().read_until(tags::SOP_CLASS_UID).open_file(path);
-    check_lengths(path).is_ok()
-        && meta().is_ok_and(|object| {
-            let class = object.meta().media_storage_sop_class_uid();
-            classes.contains(&class.trim_end_matches('\0'))
-        })
+    let object = DicomFile::checked(path).and_then(|file| file.until(tags::SOP_CLASS_UID));
+    object.is_ok_and(|object| {
+        let class = object.meta().media_storage_sop_class_uid();
+        classes.contains(&class.trim_end_matches('\0'))
+    })
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dicom_dictionary_std::tags;
-use dicom_object::{InMemDicomObject, OpenFileOptions, Tag, open_file};
+use dicom_object::{InMemDicomObject, Tag};
 use ndarray::{Array3, Axis};
 
 use super::bits::packed_bytes;
-use super::codes::is_generic;
 use super::colour::to_rgb;
 use super::planes::{Places, Planes};
+use crate::files::dicom_file::DicomFile;
+use crate::files::dicom_out::is_generic;
 use crate::files::dicom_series::values::{all_text, number, numbers, text, whole};
-use crate::files::dicom_series::{check_lengths, damaged};
 use crate::files::input::check_promise;
 use crate::files::label_file::Names;
 use crate::{CodedTerm, Error, LabelMap, LabelTable, Result};
@@ -26,10 +26,8 @@ const SAME_DIRECTION: f64 = 1e-3;
 
 /// What the labels of the Segmentation at `path` are called; pixels are not looked at.
 pub(crate) fn label_names(path: &Path) -> Result<LabelTable> {
-    check_lengths(path)?;
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path);
-    let object = object.map_err(|error| damaged(path, &error))?;
-    names(path, &object)
+    let object = DicomFile::checked(path)?.until(tags::PIXEL_DATA)?;
+    label_names_of(path, &object)
 }
 
 /// Reads the frames into one map of segment numbers, on the slices from the first to the last frame.
@@ -38,8 +36,7 @@ pub(crate) fn label_names(path: &Path) -> Result<LabelTable> {
 /// Refuses segments that overlap, fractions, pixels in a compression, frames that lie on no grid, and
 /// files that promise more than they hold.
 pub(crate) fn read_segmentation(path: &Path) -> Result<LabelMap> {
-    check_lengths(path)?;
-    let object = open_file(path).map_err(|error| damaged(path, &error))?;
+    let object = DicomFile::checked(path)?.whole()?;
     let syntax = object.meta().transfer_syntax().trim_end_matches('\0').to_owned();
     if !NATIVE.contains(&syntax.as_str()) {
         return Err(Error::rejected(
@@ -49,7 +46,7 @@ pub(crate) fn read_segmentation(path: &Path) -> Result<LabelMap> {
             "decompress the file first, e.g. with `gdcmconv --raw` or `dcmdrle`",
         ));
     }
-    names(path, &object)?;
+    label_names_of(path, &object)?;
     let frames = Frames::of(path, &object)?;
     let Planes { geometry, slice_of } = frames.places.planes(path)?;
     let [z, y, x] = geometry.shape_zyx;
@@ -76,7 +73,7 @@ fn item(object: &InMemDicomObject, tag: Tag) -> Option<&InMemDicomObject> {
 }
 
 /// Names, colours and codes of the segments, under their numbers.
-fn names(path: &Path, object: &InMemDicomObject) -> Result<LabelTable> {
+pub(super) fn label_names_of(path: &Path, object: &InMemDicomObject) -> Result<LabelTable> {
     let mut names = Names::new(path, "segments with names of their own");
     for segment in items(object, tags::SEGMENT_SEQUENCE) {
         let Some(number) = whole(segment, tags::SEGMENT_NUMBER) else {

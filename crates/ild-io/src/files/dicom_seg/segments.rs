@@ -5,15 +5,11 @@ use std::path::Path;
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
-use super::codes::{Meaning, term};
 use super::colour::to_lab;
-use super::item::Item;
 use super::maker::{SegAlgorithm, SegMaker};
-use super::uid::Content;
+use crate::files::dicom_out::{Content, Item, Meaning, long_text, term};
 use crate::{Error, Label, Result};
 
-/// Longest text of VR LO, in characters.
-const LONGEST_TEXT: usize = 64;
 const ARTIFICIAL_INTELLIGENCE: [&str; 3] = ["123110", "DCM", "Artificial Intelligence"];
 const BACKGROUND: [&str; 3] = ["125040", "DCM", "Background"];
 
@@ -39,7 +35,7 @@ pub(super) fn of_labels(
     let mut segments: Vec<Segment> = Vec::new();
     for (number, &id) in (1..).zip(ids) {
         let mut label = label(id);
-        let name = text(&label.name);
+        let name = long_text(&label.name);
         if name != label.name {
             notes.push(format!("`{}` is called `{name}`: DICOM has 64 characters", label.name));
             label.name = name;
@@ -67,17 +63,6 @@ pub(super) fn of_labels(
         ));
     }
     Ok((segments, notes))
-}
-
-/// A text as VR LO takes it.
-pub(super) fn text(text: &str) -> String {
-    text.chars()
-        .map(|c| if c == '\\' { '/' } else { c })
-        .filter(|c| !c.is_control())
-        .take(LONGEST_TEXT)
-        .collect::<String>()
-        .trim()
-        .to_owned()
 }
 
 impl Segment {
@@ -114,8 +99,8 @@ fn described(number: u16, name: &str, maker: &SegMaker) -> Item {
     }
     let algorithm = Item::new()
         .code(tags::ALGORITHM_FAMILY_CODE_SEQUENCE, &term(ARTIFICIAL_INTELLIGENCE))
-        .text(tags::ALGORITHM_NAME, VR::LO, text(&maker.name))
-        .text(tags::ALGORITHM_VERSION, VR::LO, text(&maker.version));
-    item.text(tags::SEGMENT_ALGORITHM_NAME, VR::LO, text(&maker.name))
+        .text(tags::ALGORITHM_NAME, VR::LO, long_text(&maker.name))
+        .text(tags::ALGORITHM_VERSION, VR::LO, long_text(&maker.version));
+    item.text(tags::SEGMENT_ALGORITHM_NAME, VR::LO, long_text(&maker.name))
         .sequence(tags::SEGMENTATION_ALGORITHM_IDENTIFICATION_SEQUENCE, vec![algorithm])
 }

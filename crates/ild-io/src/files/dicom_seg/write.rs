@@ -1,29 +1,21 @@
 //! The Segmentation object itself (PS3.3 A.51), put together and written.
 
-use std::io;
 use std::path::Path;
 
 use dicom_core::{VR, chrono::Local};
 use dicom_dictionary_std::{tags, uids};
-use dicom_object::FileMetaTableBuilder;
 use ndarray::ArrayView3;
 
 use super::bits::{Frame, pack};
 use super::frames::{self, Held};
-use super::item::Item;
 use super::maker::SegMaker;
 use super::segments::{self, Segment};
-use super::source::SourceSeries;
-use super::uid::Content;
 use super::{SegFrames, SegType};
-use crate::{Error, Label, LabelMap, LabelTable, Result};
+use crate::files::dicom_out::{Content, Item, Kind, long_text, write};
+use crate::{Error, Label, LabelMap, LabelTable, Result, SourceSeries};
 
-/// Numbers of our series lie this far above the number of the series they belong to.
-const SERIES_NUMBER_ABOVE: u32 = 100;
 /// What an element of pixels can say it holds (PS3.5 7.1.1).
 const LARGEST_PIXEL_BYTES: usize = 0xffff_fffe;
-/// Of a program there is no serial number.
-const NO_SERIAL_NUMBER: &str = "none";
 
 /// How a label map becomes a Segmentation.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +48,9 @@ pub fn write_dicom_seg(
     settings: SegSettings,
 ) -> Result<Vec<String>> {
     let map = map.on_grid_of(mask, "mask", "series", &series.geometry)?;
-    let labels = map.labels.as_standard_layout();
+    let leaning = series.tilt.as_ref().map(|tilt| tilt.leaning(map.labels.view()));
+    let labels = leaning.unwrap_or(map.labels);
+    let labels = labels.as_standard_layout();
     let held = Held::of(labels.view());
     let classes = |id: &u8| settings.table.is_class(*id);
     let ids: Vec<u8> = held.ids().into_iter().filter(classes).collect();
@@ -115,14 +109,10 @@ impl Object<'_> {
         let item = self.patient_study_series(&content, class);
         let item = self.image(item, pixels.frames.len());
         let item = self.organisation(item, &content);
-        let object = item
+        let item = item
             .sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, pixels.frames)
-            .bytes(tags::PIXEL_DATA, pixels.bytes)
-            .0
-            .with_meta(FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN))
-            .map_err(ild_cli::FileError::at(path, "written"))?;
-        ild_cli::write_atomic(path, |file| object.write_all(file).map_err(io::Error::other))?;
-        Ok(())
+            .bytes(tags::PIXEL_DATA, pixels.bytes);
+        write(path, item)
     }
 
     /// Bits of each segment on its slices, segment by segment.
@@ -182,24 +172,17 @@ impl Object<'_> {
 
     /// Patient, study, series, equipment, SOP common, frame of reference.
     fn patient_study_series(&self, content: &Content, class: &str) -> Item {
-        let series = self.series;
-        let [program, version] = self.settings.writer;
-        let number = series.number.unwrap_or(0).saturating_add(SERIES_NUMBER_ABOVE);
-        Item::new()
-            .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
-            .with(series.patient_and_study.iter().cloned())
-            .text(tags::SOP_CLASS_UID, VR::UI, class)
-            .text(tags::SOP_INSTANCE_UID, VR::UI, content.uid("instance"))
-            .text(tags::MODALITY, VR::CS, "SEG")
-            .text(tags::SERIES_INSTANCE_UID, VR::UI, content.uid("series"))
-            .text(tags::SERIES_NUMBER, VR::IS, number.to_string())
-            .text(tags::SERIES_DESCRIPTION, VR::LO, "ild segmentation, research use")
-            .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, &series.frame_of_reference)
-            .text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, &series.position_reference)
-            .text(tags::MANUFACTURER, VR::LO, "ild")
-            .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, program)
-            .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, NO_SERIAL_NUMBER)
-            .text(tags::SOFTWARE_VERSIONS, VR::LO, version)
+        let kind = Kind {
+            class,
+            modality: "SEG",
+            description: "ild segmentation, research use",
+            number: 0,
+            writer: self.settings.writer,
+        };
+        self.series
+            .head(content, kind)
+            .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, &self.series.frame_of_reference)
+            .text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, &self.series.position_reference)
     }
 
     /// General image, image pixel, multi-frame and segmentation image.
@@ -210,16 +193,15 @@ impl Object<'_> {
         let bits: u16 = if self.settings.kind == SegType::Binary { 1 } else { 8 };
         let description = match maker.stamp.as_str() {
             "" => "research use".to_owned(),
-            stamp => segments::text(&format!("research use; {stamp}")),
+            stamp => long_text(&format!("research use; {stamp}")),
         };
         let item = item
             .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY")
-            .text(tags::INSTANCE_NUMBER, VR::IS, "1")
             .text(tags::CONTENT_DATE, VR::DA, now.format("%Y%m%d").to_string())
             .text(tags::CONTENT_TIME, VR::TM, now.format("%H%M%S").to_string())
             .text(tags::CONTENT_LABEL, VR::CS, "ILD")
             .text(tags::CONTENT_DESCRIPTION, VR::LO, description)
-            .text(tags::CONTENT_CREATOR_NAME, VR::PN, segments::text(&maker.name))
+            .text(tags::CONTENT_CREATOR_NAME, VR::PN, long_text(&maker.name))
             .text(tags::NUMBER_OF_FRAMES, VR::IS, frames.to_string())
             .words(tags::SAMPLES_PER_PIXEL, &[1])
             .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
@@ -248,18 +230,9 @@ impl Object<'_> {
         let binary = self.settings.kind == SegType::Binary;
         let mut described = if binary { vec![] } else { vec![segments::background(maker)] };
         described.extend(self.segments.iter().map(|segment| segment.item(maker, content)));
-        let instance = |slice: &super::source::SourceSlice| {
-            Item::new().text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &slice.class).text(
-                tags::REFERENCED_SOP_INSTANCE_UID,
-                VR::UI,
-                &slice.instance,
-            )
-        };
-        let referenced =
-            Item::new().text(tags::SERIES_INSTANCE_UID, VR::UI, &self.series.uid).sequence(
-                tags::REFERENCED_INSTANCE_SEQUENCE,
-                self.series.slices.iter().map(instance).collect(),
-            );
+        let referenced = Item::new()
+            .text(tags::SERIES_INSTANCE_UID, VR::UI, &self.series.uid)
+            .sequence(tags::REFERENCED_INSTANCE_SEQUENCE, self.series.instances());
         let organization = content.uid("dimensions");
         let by = Item::new().text(tags::DIMENSION_ORGANIZATION_UID, VR::UI, &organization);
         let item = item

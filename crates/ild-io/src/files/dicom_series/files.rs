@@ -1,26 +1,18 @@
 //! Which files of a folder are the slices.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::SliceHeader;
 use super::header::Content;
+use crate::files::dicom_file;
 use crate::files::input::unreadable;
 use crate::{Error, Result};
 
 /// How many file names a message shows.
 const SHOWN_NAMES: usize = 3;
-
-/// Whether a file has DICOM's magic behind its preamble.
-pub(crate) fn is_dicom(path: &Path) -> bool {
-    let mut start = [0u8; 132];
-    fs::metadata(path).is_ok_and(|meta| meta.is_file())
-        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
-        && start.ends_with(b"DICM")
-}
 
 /// Headers of all image slices in `path`, and notes about files that are none.
 pub(super) fn headers(path: &Path) -> Result<(Vec<SliceHeader>, Vec<String>)> {
@@ -39,7 +31,7 @@ pub(super) fn headers_of(
     let (mut slices, mut others) = (Vec::new(), Vec::new());
     for (content, file) in read.into_iter().zip(files) {
         match content {
-            Content::Slice(slice) => slices.push(*slice),
+            Content::Slices(of_file) => slices.extend(of_file),
             Content::Other(what) => others.push(format!("{} ({what})", name(file))),
         }
     }
@@ -67,6 +59,10 @@ pub(super) fn headers_of(
 
 /// Files directly in `path` (or `path` itself) and the names of folders in it, both sorted.
 fn list(path: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
+    if dicom_file::is_archive(path) {
+        dicom_file::note(path);
+        return Ok((dicom_file::files_in_archive(path)?, Vec::new()));
+    }
     if !fs::metadata(path).map_err(unreadable(path))?.is_dir() {
         return Ok((vec![path.to_owned()], Vec::new()));
     }
@@ -82,7 +78,7 @@ fn list(path: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     }
     files.sort();
     folders.sort();
-    files.iter().for_each(|file| ild_cli::inputs::note(file));
+    files.iter().for_each(|file| dicom_file::note(file));
     Ok((files, folders))
 }
 

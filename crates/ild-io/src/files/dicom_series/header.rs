@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use dicom_object::InMemDicomObject;
 
+use super::frames;
 use super::identity::Identity;
 use super::values::*;
-use super::{is_dicom, lengths};
+use crate::files::dicom_file::{DicomFile, is_dicom};
 use crate::{Error, Result};
 
-/// Storage classes that are slices of a volume but whose frames lie in one file.
-const ENHANCED: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.4.1"];
 /// Storage classes of pictures that were not acquired begin so.
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 /// And of segmentations, whatever kind.
@@ -22,8 +21,8 @@ const LARGEST_SIDE: u32 = 16384;
 
 /// What a file in a series folder is.
 pub(super) enum Content {
-    /// An image slice.
-    Slice(Box<SliceHeader>),
+    /// Image slices: one, or the frames of a multi-frame object.
+    Slices(Vec<SliceHeader>),
     /// Something else, in a word.
     Other(String),
 }
@@ -32,6 +31,8 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 pub(super) struct SliceHeader {
     pub path: PathBuf,
+    /// Which frame of the file it is, from 0; `None` where the file is the slice.
+    pub frame: Option<u32>,
     pub identity: Identity,
     pub modality: String,
     pub description: String,
@@ -66,37 +67,30 @@ impl Content {
         if !is_dicom(path) {
             return Ok(Self::Other("not DICOM".to_owned()));
         }
-        lengths::check(path)?;
-        let object = OpenFileOptions::new()
-            .read_until(PIXEL_DATA)
-            .open_file(path)
-            .map_err(|error| damaged(path, &error))?;
-        if text(&object, SOP_CLASS_UID).is_some_and(|uid| ENHANCED.contains(&uid.as_str())) {
-            return Err(Error::rejected(
-                path,
-                "one slice per file",
-                "an enhanced multi-frame object",
-                "split it into single-frame files first",
-            ));
-        }
+        let object = DicomFile::checked(path)?.until(PIXEL_DATA)?;
         if let Some(what) = other_series(&object) {
             return Ok(Self::Other(what.to_owned()));
         }
-        match (whole(&object, ROWS), whole(&object, COLUMNS)) {
-            (Some(rows), Some(columns)) => {
-                slice(path, &object, rows, columns).map(|slice| Self::Slice(Box::new(slice)))
-            }
-            _ => Ok(Self::Other(format!(
+        if whole(&object, ROWS).is_none() || whole(&object, COLUMNS).is_none() {
+            return Ok(Self::Other(format!(
                 "no image: {}",
                 text(&object, MODALITY).unwrap_or_else(|| "DICOMDIR or report".to_owned())
-            ))),
+            )));
         }
+        let syntax = object.meta().transfer_syntax.trim_end_matches('\0').to_owned();
+        let object = object.into_inner();
+        let several = frames::is_enhanced(&object);
+        let images = (0..).zip(frames::images(path, object)?);
+        let slices = images.map(|(frame, image)| {
+            Ok(SliceHeader { frame: several.then_some(frame), ..slice(path, &image, &syntax)? })
+        });
+        slices.collect::<Result<_>>().map(Self::Slices)
     }
 }
 
 /// Images that are made beside a series and are no slices of it: dose pages and screen shots
 /// (secondary captures), and the radiograph on which the scan was planned.
-fn other_series(object: &DefaultDicomObject) -> Option<&'static str> {
+fn other_series(object: &InMemDicomObject) -> Option<&'static str> {
     let class = text(object, SOP_CLASS_UID).unwrap_or_default();
     if class.starts_with(SEGMENTATION) {
         return Some("a segmentation, another series");
@@ -111,26 +105,13 @@ fn other_series(object: &DefaultDicomObject) -> Option<&'static str> {
 }
 
 /// PixelPaddingValue, alone or up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2).
-fn padding(object: &DefaultDicomObject) -> Option<[u16; 2]> {
+fn padding(object: &InMemDicomObject) -> Option<[u16; 2]> {
     let first = word(object, PIXEL_PADDING_VALUE)?;
     Some([first, word(object, PIXEL_PADDING_RANGE_LIMIT).unwrap_or(first)])
 }
 
-/// A file that the DICOM parser gave up on, with the innermost cause.
-pub(in crate::files) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    Error::rejected(
-        path,
-        "a readable DICOM file",
-        innermost.to_string(),
-        "the file is damaged or cut short: copy it again",
-    )
-}
-
-fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> Result<SliceHeader> {
+fn slice(path: &Path, object: &InMemDicomObject, transfer_syntax: &str) -> Result<SliceHeader> {
+    let [rows, columns] = [ROWS, COLUMNS].map(|tag| whole(object, tag).unwrap_or(0));
     let need = |name: &str, found: &str| {
         Error::rejected(path, name, found, "export the original, axial images of the series")
     };
@@ -141,7 +122,8 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
     let samples = whole(object, SAMPLES_PER_PIXEL).unwrap_or(1);
     let photometric = text(object, PHOTOMETRIC).unwrap_or_default();
     if frames != 1.0 {
-        return Err(need("one slice per file", &format!("{frames} frames")));
+        let found = format!("{frames} frames without places of their own");
+        return Err(need("one slice per file", &found));
     }
     if samples != 1 || photometric != "MONOCHROME2" {
         return Err(need("one MONOCHROME2 value per pixel", &format!("{samples} × {photometric}")));
@@ -169,10 +151,11 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
     }
     Ok(SliceHeader {
         path: path.to_owned(),
+        frame: None,
         identity: Identity::of(object),
         description: text(object, SERIES_DESCRIPTION).unwrap_or_default(),
         kernel: text(object, CONVOLUTION_KERNEL).unwrap_or_default(),
-        transfer_syntax: object.meta().transfer_syntax.trim_end_matches('\0').to_owned(),
+        transfer_syntax: transfer_syntax.to_owned(),
         thickness_mm: number(object, SLICE_THICKNESS).filter(|mm| *mm > 0.0),
         between_slices_mm: number(object, SPACING_BETWEEN_SLICES)
             .map(f64::abs)
@@ -200,7 +183,7 @@ fn slice(path: &Path, object: &DefaultDicomObject, rows: u32, columns: u32) -> R
 
 /// Slope and intercept to Hounsfield units; a CT without them is refused, because 0 and −1024 are
 /// equally plausible.
-fn rescale(path: &Path, object: &DefaultDicomObject, modality: &str) -> Result<(f64, f64)> {
+fn rescale(path: &Path, object: &InMemDicomObject, modality: &str) -> Result<(f64, f64)> {
     match (number(object, RESCALE_SLOPE), number(object, RESCALE_INTERCEPT)) {
         (Some(slope), Some(intercept)) if slope != 0.0 => Ok((slope, intercept)),
         (None, None) if modality != "CT" => Ok((1.0, 0.0)),

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dicom_object::{DefaultDicomObject, Tag};
+use dicom_object::{InMemDicomObject, Tag};
 
 use super::SliceHeader;
 use super::values::{SERIES_DESCRIPTION, all_text};
@@ -80,7 +80,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn of(object: &DefaultDicomObject) -> Self {
+    pub(super) fn of(object: &InMemDicomObject) -> Self {
         Self {
             constant: CONSTANT.map(|attribute| value(object, attribute.tag)),
             along: ALONG.map(|attribute| value(object, attribute.tag)),
@@ -89,7 +89,7 @@ impl Identity {
 }
 
 /// Numbers written in two ways (`5`, `5.0`) are one value.
-fn value(object: &DefaultDicomObject, tag: Tag) -> Option<String> {
+fn value(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     let text = all_text(object, tag)?;
     let number = text.parse::<f64>().ok().filter(|v| v.is_finite());
     let whole = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! A folder of DICOM slices as one volume.
+//! DICOM slices of a folder, an archive or a multi-frame file as one volume.
 //!
 //! Standard: PS3.3 C.7.6.2 (Image Plane), C.7.6.3 (Image Pixel), C.8.2.1 (CT Image). Files are
 //! sorted by position, never by instance number or name; DICOM's LPS becomes RAS in [`stack`] and
@@ -6,24 +6,24 @@
 
 mod caught;
 mod files;
+pub(in crate::files) mod frames;
 mod header;
 mod identity;
-mod lengths;
+mod padding;
 mod pixels;
 mod rle;
 mod stack;
+mod upright;
 pub(in crate::files) mod values;
 
 use std::path::{Path, PathBuf};
 
 use crate::{Geometry, Result, Volume};
 
-pub(crate) use files::is_dicom;
 use header::SliceHeader;
-pub(in crate::files) use header::damaged;
-pub(in crate::files) use lengths::check as check_lengths;
 use pixels::Decoded;
 pub(in crate::files) use stack::{Axes, grid};
+pub(in crate::files) use upright::Tilt;
 
 /// What a series says about itself besides voxels; nothing that identifies the patient.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -44,7 +44,7 @@ pub struct SeriesFacts {
     pub notes: Vec<String>,
 }
 
-/// Reads the one series in `path`, a folder or a single DICOM file.
+/// Reads the one series in `path`, a folder, a zip archive or a single DICOM file.
 ///
 /// Voxels are `i16` when slope, intercept and the values allow it, else `i32`, or `f32` when the
 /// rescaling is fractional.
@@ -53,30 +53,35 @@ pub struct SeriesFacts {
 /// Rejects a folder without DICOM images or with several series or stacks, slices of different size
 /// or orientation, missing, doubled, unevenly spaced or drifting slices, a tilted gantry, a CT
 /// without rescale slope and intercept or in another quantity than Hounsfield units, colour,
-/// multi-frame files, and compressions that cannot be decoded.
+/// frames without places, and compressions that cannot be decoded.
 pub fn read_dicom_series(path: &Path) -> Result<(Volume, SeriesFacts)> {
-    let (headers, notes) = files::headers(path)?;
-    read(path, headers, notes)
+    read(path, files::headers(path)?, false)
 }
 
 /// [`read_dicom_series`] of these files, for instance one series of several in a folder; `path` is
-/// what messages name.
+/// what messages name. With `upright`, slices of a tilted gantry are shifted to a right-angled grid.
 ///
 /// # Errors
 /// As [`read_dicom_series`].
-pub fn read_series_files(path: &Path, files: &[PathBuf]) -> Result<(Volume, SeriesFacts)> {
-    let (headers, notes) = files::headers_of(path, files, &[])?;
-    read(path, headers, notes)
+pub fn read_series_files(
+    path: &Path,
+    files: &[PathBuf],
+    upright: bool,
+) -> Result<(Volume, SeriesFacts)> {
+    read(path, files::headers_of(path, files, &[])?, upright)
 }
 
 fn read(
     path: &Path,
-    headers: Vec<SliceHeader>,
-    mut notes: Vec<String>,
+    (headers, mut notes): (Vec<SliceHeader>, Vec<String>),
+    upright: bool,
 ) -> Result<(Volume, SeriesFacts)> {
-    let stack = stack::order(path, headers)?;
-    let Decoded { voxels, padded } = pixels::decode(path, &stack.slices)?;
+    let stack = stack::order(path, headers, upright)?;
+    let Decoded { mut voxels, padded } = pixels::decode(path, &stack.slices)?;
     let first = &stack.slices[0];
+    if let Some(tilt) = &stack.tilt {
+        voxels = tilt.upright(&voxels, f64::from(pixels::padding_becomes(first)));
+    }
     notes.extend(stack.notes);
     notes.extend(pixels::padding_note(first, padded));
     if first.modality == "CT" && !["HU", ""].contains(&first.rescale_type.as_str()) {
@@ -96,24 +101,34 @@ fn read(
 
 /// The slices of a series in space, without their pixels.
 pub(in crate::files) struct Ordered {
-    pub files: Vec<PathBuf>,
+    /// File and frame of each.
+    pub slices: Vec<(PathBuf, Option<u32>)>,
     pub geometry: Geometry,
+    pub tilt: Option<Tilt>,
     pub notes: Vec<String>,
 }
 
 /// The slices of the one series in `path`, in order.
 pub(in crate::files) fn ordered(path: &Path) -> Result<Ordered> {
-    in_order(path, files::headers(path)?)
+    in_order(path, files::headers(path)?, false)
 }
 
-/// The same of these files.
-pub(in crate::files) fn ordered_files(path: &Path, files: &[PathBuf]) -> Result<Ordered> {
-    in_order(path, files::headers_of(path, files, &[])?)
+/// The same of these files; `upright` as in [`read_series_files`].
+pub(in crate::files) fn ordered_files(
+    path: &Path,
+    files: &[PathBuf],
+    upright: bool,
+) -> Result<Ordered> {
+    in_order(path, files::headers_of(path, files, &[])?, upright)
 }
 
-fn in_order(path: &Path, (headers, mut notes): (Vec<SliceHeader>, Vec<String>)) -> Result<Ordered> {
-    let stack = stack::order(path, headers)?;
+fn in_order(
+    path: &Path,
+    (headers, mut notes): (Vec<SliceHeader>, Vec<String>),
+    upright: bool,
+) -> Result<Ordered> {
+    let stack = stack::order(path, headers, upright)?;
     notes.extend(stack.notes);
-    let files = stack.slices.into_iter().map(|slice| slice.path).collect();
-    Ok(Ordered { files, geometry: stack.geometry, notes })
+    let slices = stack.slices.into_iter().map(|slice| (slice.path, slice.frame)).collect();
+    Ok(Ordered { slices, geometry: stack.geometry, tilt: stack.tilt, notes })
 }

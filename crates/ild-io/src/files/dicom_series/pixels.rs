@@ -1,34 +1,34 @@
 //! Stored pixels of every slice, decoded and rescaled.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dicom_object::open_file;
+use dicom_core::PrimitiveValue;
+use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::PixelDecoder;
 use ndarray::{Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::caught::caught;
-use super::header::damaged;
+use super::padding::Padding;
+use super::values::PIXEL_DATA;
 use super::{SliceHeader, rle};
+use crate::files::dicom_file::{DicomFile, damaged};
 use crate::files::input::check_promise;
 use crate::{Error, Result, Voxels};
 
 /// Transfer syntaxes that are common but not decoded here.
-const NOT_DECODED: [(&str, &str); 6] = [
+const NOT_DECODED: [(&str, &str); 4] = [
     ("1.2.840.10008.1.2.4.80", "JPEG-LS lossless"),
     ("1.2.840.10008.1.2.4.81", "JPEG-LS near-lossless"),
     ("1.2.840.10008.1.2.4.110", "JPEG XL lossless"),
     ("1.2.840.10008.1.2.4.112", "JPEG XL"),
-    ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 lossless"),
-    ("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000"),
 ];
 
 /// Hounsfield units of air, which pixels outside the reconstruction become.
 const AIR_HU: i32 = -1000;
-
-/// Padding within these is left as it is: it looks like the air that it stands for.
-const PLAUSIBLE_AIR_HU: std::ops::RangeInclusive<f64> = -1100.0..=-900.0;
 
 /// Rescaled values, and how many of them are padding.
 pub(super) struct Decoded {
@@ -43,15 +43,13 @@ pub(super) fn padding_note(first: &SliceHeader, padded: u64) -> Option<String> {
 }
 
 /// In a CT air; elsewhere nothing.
-fn padding_becomes(slice: &SliceHeader) -> i32 {
+pub(super) fn padding_becomes(slice: &SliceHeader) -> i32 {
     if slice.modality == "CT" { AIR_HU } else { 0 }
 }
 
 /// Decodes all slices, in parallel.
 pub(super) fn decode(path: &Path, slices: &[SliceHeader]) -> Result<Decoded> {
     let shape = (slices.len(), slices[0].rows, slices[0].columns);
-    // Held twice for a moment as 32-bit values; files of a series are at most a little smaller than
-    // their pixels.
     check_promise(path, shape.0 as u64 * shape.1 as u64 * shape.2 as u64 * 4, u64::MAX, "voxels")?;
     let whole = slices.iter().all(|s| {
         s.slope.fract() == 0.0
@@ -60,124 +58,188 @@ pub(super) fn decode(path: &Path, slices: &[SliceHeader]) -> Result<Decoded> {
             && s.intercept.abs() < 1e6
     });
     if !whole {
-        let scaled = |slice: &SliceHeader, value: Option<i32>| match value {
-            Some(value) => (f64::from(value) * slice.slope + slice.intercept) as f32,
-            None => padding_becomes(slice) as f32,
-        };
-        let (values, padded) = fill(slices, shape, scaled)?;
+        let scaled =
+            |slice: &SliceHeader, v: i32| (f64::from(v) * slice.slope + slice.intercept) as f32;
+        let (values, padded) = fill(slices, shape, scaled, |v| v as f32)?;
         return Ok(Decoded { voxels: Voxels::F32(values), padded });
     }
-    let scaled = |slice: &SliceHeader, value: Option<i32>| match value {
-        Some(value) => value * slice.slope as i32 + slice.intercept as i32,
-        None => padding_becomes(slice),
+    let scaled = |slice: &SliceHeader, v: i32| v * slice.slope as i32 + slice.intercept as i32;
+    // Nearly every CT fits into 16 bits; what does not is decoded again rather than held twice.
+    let beyond = AtomicBool::new(false);
+    let narrow = |slice: &SliceHeader, v: i32| {
+        let v = scaled(slice, v);
+        if i16::try_from(v).is_err() {
+            beyond.store(true, Ordering::Relaxed);
+        }
+        v as i16
     };
-    let (values, padded) = fill(slices, shape, scaled)?;
-    let fits = values.iter().all(|&v| i16::try_from(v).is_ok());
-    let voxels = if fits { Voxels::I16(values.mapv(|v| v as i16)) } else { Voxels::I32(values) };
-    Ok(Decoded { voxels, padded })
+    let (values, padded) = fill(slices, shape, narrow, |v| v as i16)?;
+    if !beyond.load(Ordering::Relaxed) {
+        return Ok(Decoded { voxels: Voxels::I16(values), padded });
+    }
+    drop(values);
+    let (values, padded) = fill(slices, shape, scaled, |v| v)?;
+    Ok(Decoded { voxels: Voxels::I32(values), padded })
 }
 
+/// One slice and where its values go.
+struct Job<'a, T> {
+    slice: &'a SliceHeader,
+    plane: ArrayViewMut2<'a, T>,
+}
+
+/// `scaled` makes a voxel of a stored value, `padding` of what stands for none.
 fn fill<T: Clone + Default + Send + Sync>(
     slices: &[SliceHeader],
     shape: (usize, usize, usize),
-    scaled: impl Fn(&SliceHeader, Option<i32>) -> T + Sync,
+    scaled: impl Fn(&SliceHeader, i32) -> T + Sync,
+    padding: impl Fn(i32) -> T + Sync,
 ) -> Result<(Array3<T>, u64)> {
     let padded = AtomicU64::new(0);
     let mut out = Array3::from_elem(shape, T::default());
-    let planes: Vec<ArrayViewMut2<T>> = out.axis_iter_mut(Axis(0)).collect();
-    slices.par_iter().zip(planes).try_for_each(|(slice, mut plane)| -> Result<()> {
-        let stored = stored_values(slice)?;
-        let none = stored.iter().filter(|value| value.is_none()).count();
-        padded.fetch_add(none as u64, Ordering::Relaxed);
-        plane.iter_mut().zip(stored).for_each(|(out, value)| *out = scaled(slice, value));
-        Ok(())
+    // A multi-frame file is opened once.
+    let mut files: BTreeMap<&Path, Vec<Job<T>>> = BTreeMap::new();
+    for (slice, plane) in slices.iter().zip(out.axis_iter_mut(Axis(0))) {
+        files.entry(&slice.path).or_default().push(Job { slice, plane });
+    }
+    files.into_par_iter().try_for_each(|(path, jobs)| -> Result<()> {
+        let stored = Stored::open(path, jobs[0].slice)?;
+        jobs.into_par_iter().try_for_each(|Job { slice, mut plane }| {
+            let pixels = stored.of(slice)?;
+            let value = |word| value(slice, word);
+            let none = Padding::of(slice, value);
+            let air = padding(padding_becomes(slice));
+            let mut count = 0;
+            for (i, out) in plane.iter_mut().enumerate() {
+                let word = pixels.word(i);
+                let v = value(word);
+                *out = if none.is(word, v) {
+                    count += 1;
+                    air.clone()
+                } else {
+                    scaled(slice, v)
+                };
+            }
+            padded.fetch_add(count, Ordering::Relaxed);
+            Ok(())
+        })
     })?;
     Ok((out, padded.into_inner()))
 }
 
-/// The slice's values before rescaling, row by row; `None` for padding.
-fn stored_values(slice: &SliceHeader) -> Result<Vec<Option<i32>>> {
-    let path = &slice.path;
-    if let Some((_, name)) = NOT_DECODED.iter().find(|(uid, _)| *uid == slice.transfer_syntax) {
-        return Err(Error::rejected(
-            path,
-            "pixels uncompressed or in JPEG, JPEG lossless, JPEG 2000 or RLE",
-            format!("{name} ({})", slice.transfer_syntax),
-            "decompress the series first, e.g. with `gdcmconv --raw` or `dcmdjpls`",
-        ));
-    }
-    let object = open_file(path).map_err(|error| damaged(path, &error))?;
-    rle::check(slice, &object)?;
-    let decoded = caught(|| object.decode_pixel_data()).ok_or_else(|| {
-        Error::rejected(
-            path,
-            "pixels",
-            "pixels that their decoder gave up on",
-            "the file is damaged or cut short: copy it again",
-        )
-    })?;
-    let decoded = decoded.map_err(|error| damaged(path, &error))?;
-    let (bytes, count) = (decoded.data(), slice.rows * slice.columns);
-    let found = |what: String| {
-        Error::rejected(
-            path,
-            format!("{} × {} pixels", slice.rows, slice.columns),
-            what,
-            "the file is damaged or cut short: copy it again",
-        )
-    };
-    // A padding byte makes odd lengths even.
-    let bytes_per_pixel = slice.bits_allocated as usize / 8;
-    if bytes.len() < count * bytes_per_pixel || bytes.len() > count * bytes_per_pixel + 1 {
-        return Err(found(format!("{} bytes of {}-bit pixels", bytes.len(), slice.bits_allocated)));
-    }
-    let raw = |i: usize| match bytes_per_pixel {
-        1 => u32::from(bytes[i]),
-        _ => u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])),
-    };
-    // Bits above the high bit and below the lowest one may hold overlays.
-    let up = 31 - slice.high_bit;
-    let down = 32 - slice.bits_stored;
-    let value = |raw: u32| {
-        if slice.signed { ((raw << up) as i32) >> down } else { ((raw << up) >> down) as i32 }
-    };
-    let padding = Padding::of(slice, value);
-    let pixel = |i: usize| Some(value(raw(i))).filter(|&v| !padding.is(raw(i), v));
-    Ok((0..count).map(pixel).collect())
+/// The number that a stored word means: bits above the high bit and below the lowest one may hold
+/// overlays.
+fn value(slice: &SliceHeader, word: u32) -> i32 {
+    let (up, down) = (31 - slice.high_bit, 32 - slice.bits_stored);
+    if slice.signed { ((word << up) as i32) >> down } else { ((word << up) >> down) as i32 }
 }
 
-/// Which stored pixels stand for no measurement.
-enum Padding {
-    /// None, or what they say is air anyway.
-    Nothing,
-    /// These values.
-    Values([i32; 2]),
-    /// These words: the header writes the padding with more bits than a pixel's value has.
-    Words([u32; 2]),
+/// A file with its pixels as they are stored.
+struct Stored {
+    object: DefaultDicomObject,
+    /// As they are; `None` where they are in a compression.
+    native: Option<Native>,
 }
 
-impl Padding {
-    fn of(slice: &SliceHeader, value: impl Fn(u32) -> i32) -> Self {
-        let Some(words) = slice.padding.map(|ends| ends.map(u32::from)) else {
-            return Self::Nothing;
-        };
-        let ends = words.map(value);
-        let sorted = |[a, b]: [i32; 2]| [a.min(b), a.max(b)];
-        let hu = ends.map(|v| f64::from(v) * slice.slope + slice.intercept);
-        if slice.modality == "CT" && hu.iter().all(|hu| PLAUSIBLE_AIR_HU.contains(hu)) {
-            Self::Nothing
-        } else if ends.map(|v| v as u32 & 0xffff) == words {
-            Self::Values(sorted(ends))
-        } else {
-            Self::Words([words[0].min(words[1]), words[0].max(words[1])])
-        }
-    }
+enum Native {
+    Words(Vec<u16>),
+    Bytes(Vec<u8>),
+}
 
-    fn is(&self, word: u32, value: i32) -> bool {
+/// The stored words of one slice, row by row.
+enum Pixels<'a> {
+    Words(&'a [u16]),
+    /// Of one byte, or of two in little-endian order.
+    Bytes(Cow<'a, [u8]>, usize),
+}
+
+impl Pixels<'_> {
+    fn word(&self, i: usize) -> u32 {
         match self {
-            Self::Nothing => false,
-            Self::Values([first, last]) => (*first..=*last).contains(&value),
-            Self::Words([first, last]) => (*first..=*last).contains(&word),
+            Self::Words(words) => u32::from(words[i]),
+            Self::Bytes(bytes, 1) => u32::from(bytes[i]),
+            Self::Bytes(bytes, _) => {
+                u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
+            }
         }
+    }
+}
+
+impl Stored {
+    fn open(path: &Path, slice: &SliceHeader) -> Result<Self> {
+        if let Some((_, name)) = NOT_DECODED.iter().find(|(uid, _)| *uid == slice.transfer_syntax) {
+            return Err(Error::rejected(
+                path,
+                "pixels uncompressed, deflated or in JPEG, JPEG lossless, JPEG 2000 or RLE",
+                format!("{name} ({})", slice.transfer_syntax),
+                "decompress the series first, e.g. with `gdcmconv --raw` or `dcmdjpls`",
+            ));
+        }
+        let mut object = DicomFile::open(path)?.whole()?;
+        rle::check(slice, &object)?;
+        let raw =
+            object.get(PIXEL_DATA).is_some_and(|element| element.value().primitive().is_some());
+        let element = if raw { object.take_element(PIXEL_DATA).ok() } else { None };
+        let native = element.and_then(|element| match element.into_value().into_primitive()? {
+            PrimitiveValue::U16(words) if slice.bits_allocated == 16 => {
+                Some(Native::Words(words.into_vec()))
+            }
+            PrimitiveValue::U8(bytes) => Some(Native::Bytes(bytes.into_vec())),
+            other => Some(Native::Bytes(other.to_bytes().into_owned())),
+        });
+        Ok(Self { object, native })
+    }
+
+    fn of(&self, slice: &SliceHeader) -> Result<Pixels<'_>> {
+        let count = slice.rows * slice.columns;
+        let width = slice.bits_allocated as usize / 8;
+        let frame = slice.frame.unwrap_or(0) as usize;
+        let short = |found: usize| {
+            Error::rejected(
+                &slice.path,
+                format!("{} × {} pixels", slice.rows, slice.columns),
+                format!("{found} bytes of {}-bit pixels", slice.bits_allocated),
+                "the file is damaged or cut short: copy it again",
+            )
+        };
+        // A padding byte makes odd lengths even.
+        let fits = |bytes: usize| slice.frame.is_some() || bytes <= count * width + 1;
+        match &self.native {
+            Some(Native::Words(words)) => {
+                let of_frame = words.get(frame * count..(frame + 1) * count);
+                let found = of_frame.filter(|_| fits(2 * words.len()));
+                found.map(Pixels::Words).ok_or_else(|| short(2 * words.len()))
+            }
+            Some(Native::Bytes(bytes)) => {
+                let size = count * width;
+                let of_frame = bytes.get(frame * size..(frame + 1) * size);
+                let found = of_frame.filter(|_| fits(bytes.len()));
+                let pixels = found.map(|bytes| Pixels::Bytes(Cow::Borrowed(bytes), width));
+                pixels.ok_or_else(|| short(bytes.len()))
+            }
+            None => {
+                let bytes = self.decoded(slice)?;
+                if bytes.len() < count * width || bytes.len() > count * width + 1 {
+                    return Err(short(bytes.len()));
+                }
+                Ok(Pixels::Bytes(Cow::Owned(bytes), width))
+            }
+        }
+    }
+
+    fn decoded(&self, slice: &SliceHeader) -> Result<Vec<u8>> {
+        let decoded = caught(|| match slice.frame {
+            Some(frame) => self.object.decode_pixel_data_frame(frame),
+            None => self.object.decode_pixel_data(),
+        });
+        let decoded = decoded.ok_or_else(|| {
+            Error::rejected(
+                &slice.path,
+                "pixels",
+                "pixels that their decoder gave up on",
+                "the file is damaged or cut short: copy it again",
+            )
+        })?;
+        Ok(decoded.map_err(|error| damaged(&slice.path, &error))?.data().to_vec())
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::SliceHeader;
 use super::identity::{one_series, one_stack};
+use super::upright::Tilt;
 use crate::{Affine, Error, Geometry, Result};
 
 /// Direction cosines are written with at least three decimals, which turns a direction by this much.
@@ -30,12 +31,17 @@ const BESIDE_MM: f64 = 0.1;
 /// Slices in order, and where their volume lies.
 pub(super) struct Stack {
     pub slices: Vec<SliceHeader>,
+    /// Right-angled; of a tilted gantry the one that its slices are shifted to.
     pub geometry: Geometry,
+    /// How the slices are shifted, where the gantry was tilted.
+    pub tilt: Option<Tilt>,
     pub notes: Vec<String>,
 }
 
 /// Sorts the slices along their normal and checks that they make one volume.
-pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>) -> Result<Stack> {
+///
+/// Slices of a tilted gantry do only when they may be shifted (`upright`).
+pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>, upright: bool) -> Result<Stack> {
     one_series(path, &slices)?;
     let first = slices[0].clone();
     for slice in &slices[1..] {
@@ -48,12 +54,25 @@ pub(super) fn order(path: &Path, mut slices: Vec<SliceHeader>) -> Result<Stack> 
     one_stack(path, &slices, &depths)?;
     even_steps(path, &slices, &depths)?;
     no_drift(path, &slices, &depths)?;
-    straight(path, &slices, &depths, axes.normal)?;
-    let (step, notes) = step_mm(&slices, &depths);
+    let sideways = straight(path, &slices, &depths, axes.normal, upright)?;
+    let (step, mut notes) = step_mm(&slices, &depths);
     let (lowest, n) = (&slices[0], slices.len());
-    let shape = [n, lowest.rows, lowest.columns];
-    let geometry = grid(&axes, lowest.position, lowest.pixel_spacing_mm, step, shape);
-    Ok(Stack { slices, geometry, notes })
+    let mut shape = [n, lowest.rows, lowest.columns];
+    let mut origin = lowest.position;
+    let tilt = sideways.map(|sideways| {
+        let along =
+            [axes.row, axes.column].map(|axis| sideways.iter().map(|s| dot(*s, axis)).collect());
+        let tilt = Tilt::new(along, lowest.pixel_spacing_mm, depths[n - 1] - depths[0]);
+        let first_mm = tilt.first_mm();
+        origin = std::array::from_fn(|i| {
+            origin[i] + first_mm[0] * axes.row[i] + first_mm[1] * axes.column[i]
+        });
+        shape = tilt.shape(shape);
+        notes.push(tilt.note());
+        tilt
+    });
+    let geometry = grid(&axes, origin, lowest.pixel_spacing_mm, step, shape);
+    Ok(Stack { slices, geometry, tilt, notes })
 }
 
 /// Directions of length 1, perpendicular to each other, LPS. Headers round them.
@@ -100,7 +119,8 @@ impl Axes {
 
 impl SliceHeader {
     pub(super) fn name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+        self.frame.map_or(file.to_string(), |frame| format!("frame {} of {file}", frame + 1))
     }
 }
 
@@ -214,8 +234,14 @@ fn no_drift(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()> {
 }
 
 /// Positions on one line along the normal; a tilted gantry moves each slice sideways, which no
-/// right-angled grid can hold.
-fn straight(path: &Path, slices: &[SliceHeader], depths: &[f64], normal: [f64; 3]) -> Result<()> {
+/// right-angled grid can hold. How far each is moved, LPS mm, when that is so and `allowed`.
+fn straight(
+    path: &Path,
+    slices: &[SliceHeader],
+    depths: &[f64],
+    normal: [f64; 3],
+    allowed: bool,
+) -> Result<Option<Vec<[f64; 3]>>> {
     let origin = slices[0].position;
     let sideways = |i: usize| -> [f64; 3] {
         let depth = depths[i] - depths[0];
@@ -231,19 +257,23 @@ fn straight(path: &Path, slices: &[SliceHeader], depths: &[f64], normal: [f64; 3
         length(std::array::from_fn(|axis| at[axis] - share * tilt[axis]))
     };
     let worst = (0..slices.len()).max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or(0);
-    let (slice, mm, why) = if length(tilt) > BESIDE_MM.max(SAME_DIRECTION * height) {
-        (last, length(tilt), " (a tilted gantry?)")
-    } else if beside(worst) > BESIDE_MM {
-        (worst, beside(worst), "")
-    } else {
-        return Ok(());
+    let refuse = |slice: usize, mm: f64, why: &str, next: &str| {
+        let found = format!("{} displaced sideways by {mm:.2} mm{why}", slices[slice].name());
+        Err(Error::rejected(path, "slices above each other", found, next))
     };
-    Err(Error::rejected(
-        path,
-        "slices above each other",
-        format!("{} displaced sideways by {mm:.2} mm{why}", slices[slice].name()),
-        "resample the series to a right-angled grid first",
-    ))
+    let leaning = length(tilt) > BESIDE_MM.max(SAME_DIRECTION * height);
+    if beside(worst) > BESIDE_MM {
+        let next = "resample the series to a right-angled grid first";
+        return refuse(worst, beside(worst), if leaning { ", and not evenly" } else { "" }, next);
+    }
+    if leaning && !allowed {
+        let degrees = length(tilt).atan2(height).to_degrees();
+        let why = format!(" (a tilted gantry?), {degrees:.1}° off the normal");
+        let next = "--upright shifts each slice in its own plane to a right-angled grid (`ild-io \
+                    convert`, `ild-infer`)";
+        return refuse(last, length(tilt), &why, next);
+    }
+    Ok(leaning.then(|| (0..slices.len()).map(sideways).collect()))
 }
 
 /// Distance between slices: of the positions, or for a single slice what the header says.

@@ -96,7 +96,7 @@ impl SeriesEntry {
             !self.image_type.starts_with("ORIGINAL"),
             thickness,
             !is_lung(&self.kernel),
-            Reverse(self.files.len()),
+            Reverse(self.slices),
         )
     }
 
@@ -111,10 +111,8 @@ impl SeriesEntry {
         let kind = if kind.is_empty() { kind } else { format!(", {kind}") };
         let plane = format!("{:?}", self.plane).to_lowercase();
         format!(
-            "series {number} `{}` ({} {plane}{thickness}{kernel}{kind}, {} files)",
-            self.description,
-            self.modality,
-            self.files.len()
+            "series {number} `{}` ({} {plane}{thickness}{kernel}{kind}, {} slices)",
+            self.description, self.modality, self.slices
         )
     }
 }
@@ -141,6 +139,7 @@ mod tests {
             thickness_mm: Some(thickness_mm),
             image_type: "ORIGINAL\\PRIMARY\\AXIAL".to_owned(),
             plane,
+            slices: 2,
             files: vec!["a".into(), "b".into()],
         }
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::tags;
-use dicom_object::OpenFileOptions;
 use rayon::prelude::*;
 
 use crate::Result;
 use crate::cohort::list;
+use crate::files::dicom_file::{self, DicomFile, is_dicom};
+use crate::files::dicom_series::frames;
 use crate::files::dicom_series::values::{all_text, number, numbers, text, whole};
-use crate::files::dicom_series::{check_lengths, is_dicom};
 
 /// Media have patients, studies, series and a folder above.
 const DEEPEST: usize = 6;
@@ -54,6 +54,8 @@ pub struct SeriesEntry {
     pub image_type: String,
     /// Which way its slices lie.
     pub plane: Plane,
+    /// How many slices it has: files, or the frames in them.
+    pub slices: usize,
     /// Its files, sorted by name.
     pub files: Vec<PathBuf>,
 }
@@ -68,13 +70,17 @@ pub struct DicomStudy {
 }
 
 impl DicomStudy {
-    /// Reads the headers of the DICOM files in `path`, or, when there is none in it, of those below.
+    /// Reads the headers of the DICOM files in the folder `path`, or, when there is none in it, of those
+    /// below; in a zip archive, of all.
     ///
     /// # Errors
     /// When a folder cannot be listed. A file that cannot be read as DICOM belongs to no series.
     pub fn scan(path: &Path) -> Result<Self> {
         let mut files = Vec::new();
-        dicom_files(path, 0, &mut files)?;
+        match dicom_file::is_archive(path) {
+            true => files = dicom_file::files_in_archive(path)?,
+            false => dicom_files(path, 0, &mut files)?,
+        }
         let headers: Vec<Option<SeriesEntry>> = files.par_iter().map(|file| entry(file)).collect();
         let mut series: BTreeMap<(Option<u32>, String, String), SeriesEntry> = BTreeMap::new();
         for header in headers.into_iter().flatten() {
@@ -82,7 +88,10 @@ impl DicomStudy {
             let named = if header.uid.is_empty() { &header.description } else { &header.uid };
             let key = (header.number, header.study.clone(), named.clone());
             match series.get_mut(&key) {
-                Some(known) => known.files.extend(header.files),
+                Some(known) => {
+                    known.slices += header.slices;
+                    known.files.extend(header.files);
+                }
                 None => drop(series.insert(key, header)),
             }
         }
@@ -104,17 +113,28 @@ fn dicom_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<
     Ok(())
 }
 
+/// Whether there is a DICOM file in `folder` or below.
+pub(super) fn holds_dicom(folder: &Path, depth: usize) -> bool {
+    let here = list(folder).unwrap_or_default();
+    let mut files = here.iter().filter(|path| !is_hidden(path));
+    let mut below = here.iter().filter(|path| path.is_dir() && !is_hidden(path));
+    files.any(|path| is_dicom(path))
+        || depth < DEEPEST && below.any(|folder| holds_dicom(folder, depth + 1))
+}
+
 pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// A series of one file; `None` for a file that is of none.
 fn entry(path: &Path) -> Option<SeriesEntry> {
-    ild_cli::inputs::note(path);
-    if super::is_directory(path) || check_lengths(path).is_err() {
+    dicom_file::note(path);
+    if super::is_directory(path) {
         return None;
     }
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path).ok()?;
+    let object = DicomFile::checked(path).and_then(|file| file.until(tags::PIXEL_DATA)).ok()?;
+    let slices = frames::count(&object);
+    let object = frames::first(&object);
     let said = |tag| text(&object, tag).unwrap_or_default();
     // Reports and the directory of a medium have no picture.
     whole(&object, tags::ROWS)?;
@@ -130,6 +150,7 @@ fn entry(path: &Path) -> Option<SeriesEntry> {
         plane: numbers(&object, tags::IMAGE_ORIENTATION_PATIENT)
             .filter(|_| numbers::<3>(&object, tags::IMAGE_POSITION_PATIENT).is_some())
             .map_or(Plane::Unknown, plane),
+        slices,
         files: vec![path.to_owned()],
     })
 }

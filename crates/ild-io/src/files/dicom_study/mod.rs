@@ -12,7 +12,8 @@ mod listing;
 
 use std::path::{Path, PathBuf};
 
-use crate::files::dicom_series::{self, is_dicom};
+use crate::files::dicom_file::{self, is_archive, is_dicom};
+use crate::files::dicom_series;
 use crate::{Error, Result, SeriesFacts, Volume, read_series_files};
 
 pub use choice::Chosen;
@@ -21,34 +22,45 @@ pub use listing::{DicomStudy, Plane, SeriesEntry};
 /// The file that lists what is on a medium; its folder is meant.
 const DIRECTORY: &str = "DICOMDIR";
 
-/// Reads the CT at `path`, a DICOM folder (the files in it, else those below it) or one slice: the
-/// series `wanted` by its UID or number, else the one that the rule chooses ([`DicomStudy::choose`]).
-/// Arrays are in axial order.
+/// Which CT of a folder is read, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DicomOptions<'a> {
+    /// The series by its UID or number; without one the rule chooses ([`DicomStudy::choose`]).
+    pub series: Option<&'a str>,
+    /// Whether slices of a tilted gantry are shifted, each in its own plane, to a right-angled grid;
+    /// otherwise they are refused.
+    pub upright: bool,
+}
+
+/// Reads the CT at `path`, a DICOM folder (the files in it, else those below it), a zip archive of one,
+/// or one file. Arrays are in axial order.
 ///
 /// # Errors
 /// When no series or more than the wanted one matches, and what [`crate::read_dicom_series`] refuses.
-pub fn read_dicom_ct(path: &Path, wanted: Option<&str>) -> Result<(Volume, SeriesFacts)> {
-    let (volume, facts) = read_as_stored(path, wanted)?;
+pub fn read_dicom_ct(path: &Path, options: DicomOptions) -> Result<(Volume, SeriesFacts)> {
+    let (volume, facts) = read_as_stored(path, options)?;
     Ok((volume.axial(), facts))
 }
 
 /// [`read_dicom_ct`] in the order of the slices' pixels.
-pub(crate) fn read_as_stored(path: &Path, wanted: Option<&str>) -> Result<(Volume, SeriesFacts)> {
-    match files(path, wanted)? {
-        Some((files, note)) => {
-            let (volume, mut facts) = read_series_files(path, &files)?;
-            facts.notes.extend(note);
-            Ok((volume, facts))
-        }
-        None => crate::read_dicom_series(path),
-    }
+pub(crate) fn read_as_stored(path: &Path, options: DicomOptions) -> Result<(Volume, SeriesFacts)> {
+    let (files, note) = match files(path, options.series)? {
+        Some((files, note)) => (files, note),
+        None => (vec![path.to_owned()], None),
+    };
+    let (volume, mut facts) = read_series_files(path, &files, options.upright)?;
+    facts.notes.extend(note);
+    Ok((volume, facts))
 }
 
-/// The files that [`read_dicom_ct`] reads.
+/// The files on disk that [`read_dicom_ct`] reads.
 ///
 /// # Errors
 /// As [`read_dicom_ct`] before it looks at pixels.
 pub fn dicom_ct_files(path: &Path, wanted: Option<&str>) -> Result<Vec<PathBuf>> {
+    if is_archive(path) {
+        return Ok(vec![path.to_owned()]);
+    }
     Ok(files(path, wanted)?.map_or_else(|| vec![path.to_owned()], |(files, _)| files))
 }
 
@@ -60,6 +72,7 @@ pub(in crate::files) fn files(
 ) -> Result<Option<(Vec<PathBuf>, Option<String>)>> {
     let study = match path.is_dir() {
         true => DicomStudy::scan(path)?,
+        false if is_archive(path) => DicomStudy::scan(path)?,
         false if is_directory(path) => DicomStudy::scan(
             path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
         )?,
@@ -67,7 +80,10 @@ pub(in crate::files) fn files(
     };
     if study.series.is_empty() {
         // Whose reader says what is there instead.
-        return dicom_series::ordered(path).map(|ordered| Some((ordered.files, None)));
+        let slices = dicom_series::ordered(path)?.slices;
+        let mut files: Vec<PathBuf> = slices.into_iter().map(|(path, _)| path).collect();
+        files.dedup();
+        return Ok(Some((files, None)));
     }
     let Chosen { series, others } = study.choose(wanted)?;
     Ok(Some((series.files.clone(), others)))
@@ -77,17 +93,31 @@ fn is_directory(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.eq_ignore_ascii_case(DIRECTORY))
 }
 
-/// A patient's CT among several: a folder of DICOM.
+/// Whether a file is called like an archive of a study.
+pub(crate) fn is_zip_name(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"))
+}
+
+/// Whether a folder, what lies below it, or a zip archive holds DICOM.
+pub(crate) fn holds_dicom(path: &Path) -> bool {
+    match path.is_dir() {
+        true => listing::holds_dicom(path, 0),
+        false => dicom_file::holds_dicom(path),
+    }
+}
+
+/// A patient's CT among several: a folder or a zip archive of DICOM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DicomCase {
-    /// The folder's name.
+    /// Its name, of an archive without `.zip`.
     pub id: String,
-    /// The folder.
+    /// The folder or archive.
     pub path: PathBuf,
 }
 
-/// The cases of a folder that holds DICOM: itself, when files lie in it or all that lies below is of
-/// one study; else each folder in it that holds some. Empty when there is none.
+/// The cases of a folder that holds DICOM: itself, when files lie in it or all that lies in folders
+/// below is of one study; else each folder and each zip archive in it that holds some. Empty when there
+/// is none.
 ///
 /// # Errors
 /// When a folder cannot be read, or its name is no UTF-8.
@@ -95,7 +125,8 @@ pub fn dicom_cases(folder: &Path) -> Result<Vec<DicomCase>> {
     let here = crate::cohort::list(folder)?;
     let case = |path: &Path| {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let name = absolute.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = if path.is_dir() { absolute.file_name() } else { absolute.file_stem() };
+        let name = name.and_then(|name| name.to_str()).map(str::to_owned);
         let id = name.ok_or_else(|| {
             Error::rejected(path, "a folder with a name in UTF-8", "another", "rename the folder")
         })?;
@@ -106,16 +137,24 @@ pub fn dicom_cases(folder: &Path) -> Result<Vec<DicomCase>> {
     }
     let mut found = Vec::new();
     let mut studies = std::collections::BTreeSet::new();
-    for below in here.iter().filter(|path| path.is_dir() && !listing::is_hidden(path)) {
+    let mut archives = 0;
+    for below in here.iter().filter(|path| !listing::is_hidden(path)) {
+        let archive = is_zip_name(below) && holds_dicom(below);
+        if !archive && !below.is_dir() {
+            continue;
+        }
         let study = DicomStudy::scan(below)?;
         if !study.series.is_empty() {
             studies.extend(study.series.iter().map(|series| series.study.clone()));
             found.push(below.clone());
+            archives += usize::from(archive);
         }
     }
     match found.len() {
         0 => Ok(Vec::new()),
-        _ if studies.len() == 1 && !studies.contains("") => Ok(vec![case(folder)?]),
+        _ if archives == 0 && studies.len() == 1 && !studies.contains("") => {
+            Ok(vec![case(folder)?])
+        }
         _ => found.iter().map(|path| case(path)).collect(),
     }
 }

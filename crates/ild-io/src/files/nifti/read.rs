@@ -92,7 +92,7 @@ fn checked(path: &Path, role: Role) -> Result<Volume> {
 
 /// The CT in a DICOM folder; what is odd about it is logged.
 fn of_dicom(path: &Path) -> Result<Volume> {
-    let (volume, facts) = dicom_study::read_as_stored(path, None)?;
+    let (volume, facts) = dicom_study::read_as_stored(path, Default::default())?;
     for note in &facts.notes {
         tracing::warn!("{}: {note}", path.display());
     }

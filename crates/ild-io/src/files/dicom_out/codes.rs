@@ -34,7 +34,7 @@ const ORGAN: [&str; 3] = ["91723000", "SCT", "Anatomical Structure"];
 
 /// What a segment is said to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meaning {
+pub(in crate::files) struct Meaning {
     /// SegmentedPropertyCategoryCodeSequence.
     pub category: CodedTerm,
     /// SegmentedPropertyTypeCodeSequence.
@@ -45,7 +45,7 @@ pub(super) struct Meaning {
     pub generic: bool,
 }
 
-pub(super) fn term([value, scheme, meaning]: [&str; 3]) -> CodedTerm {
+pub(in crate::files) fn term([value, scheme, meaning]: [&str; 3]) -> CodedTerm {
     CodedTerm::new(value, scheme, meaning)
 }
 
@@ -70,7 +70,7 @@ impl Meaning {
 }
 
 /// Whether a term read from a file says no more than that there is something.
-pub(super) fn is_generic(code: &CodedTerm) -> bool {
+pub(in crate::files) fn is_generic(code: &CodedTerm) -> bool {
     code.value == TISSUE[0] && code.scheme == TISSUE[1]
 }
 

@@ -1,19 +1,40 @@
 //! The series that a segmentation belongs to: its grid, its slices by UID, its patient and study.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
-use dicom_object::{InMemDicomObject, OpenFileOptions};
+use dicom_object::InMemDicomObject;
 use rayon::prelude::*;
 
-use super::Element;
 use super::uid::Content;
+use super::{Element, Item};
+use crate::files::dicom_file::DicomFile;
 use crate::files::dicom_series::values::{all_text, text};
-use crate::files::dicom_series::{self, damaged};
+use crate::files::dicom_series::{self, Tilt, frames};
 use crate::files::dicom_study;
-use crate::{Error, Geometry, Result};
+use crate::{DicomOptions, Error, Geometry, Result};
+
+/// Numbers of our series lie this far above the number of the series they belong to.
+const SERIES_NUMBER_ABOVE: u32 = 100;
+/// Of a program there is no serial number.
+const NO_SERIAL_NUMBER: &str = "none";
+
+/// What an object of ours is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::files) struct Kind<'a> {
+    /// SOP class.
+    pub class: &'a str,
+    /// Modality.
+    pub modality: &'a str,
+    /// SeriesDescription.
+    pub description: &'a str,
+    /// How far above [`SERIES_NUMBER_ABOVE`] the number of its series lies.
+    pub number: u32,
+    /// The program that writes it, and its version.
+    pub writer: [&'a str; 2],
+}
 
 /// What is the patient's and the study's (PS3.3 C.7.1.1, C.7.2.1), and whether it has to stand there
 /// even if it is empty (type 2).
@@ -45,48 +66,98 @@ pub struct SourceSeries {
     pub geometry: Geometry,
     /// What is odd about it.
     pub notes: Vec<String>,
-    pub(super) uid: String,
-    pub(super) number: Option<u32>,
-    pub(super) frame_of_reference: String,
-    pub(super) position_reference: String,
+    pub(in crate::files) uid: String,
+    pub(in crate::files) number: Option<u32>,
+    pub(in crate::files) frame_of_reference: String,
+    pub(in crate::files) position_reference: String,
     /// `None` where a slice was never compressed with loss.
-    pub(super) lossy: Option<Vec<Element>>,
-    pub(super) patient_and_study: Vec<Element>,
+    pub(in crate::files) lossy: Option<Vec<Element>>,
+    pub(in crate::files) patient_and_study: Vec<Element>,
     /// As the first slice writes them.
-    pub(super) orientation: String,
-    pub(super) pixel_spacing: String,
-    pub(super) thickness: Option<String>,
+    pub(in crate::files) orientation: String,
+    pub(in crate::files) pixel_spacing: String,
+    pub(in crate::files) thickness: Option<String>,
     /// In the order of the grid.
-    pub(super) slices: Vec<SourceSlice>,
+    pub(in crate::files) slices: Vec<SourceSlice>,
+    /// How the slices were shifted to the grid, where the gantry was tilted.
+    pub(in crate::files) tilt: Option<Tilt>,
 }
 
 /// One image of the series.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SourceSlice {
+pub(in crate::files) struct SourceSlice {
     pub class: String,
     pub instance: String,
+    /// Which frame of it, from 1, where it has several.
+    pub frame: Option<u32>,
     /// ImagePositionPatient as it is written.
     pub position: String,
 }
 
 impl SourceSeries {
-    /// Reads the headers of a series in the folder `path`: the one `wanted` by UID or number, else the
-    /// one that is read as its CT ([`crate::read_dicom_ct`]).
+    /// Reads the headers of the series in the folder or archive `path` that [`crate::read_dicom_ct`]
+    /// reads with the same `options`.
     ///
     /// # Errors
     /// What [`crate::read_dicom_ct`] refuses before it looks at pixels, and slices that cannot be
     /// referred to: without UIDs of their own, of a series or of a study.
-    pub fn read(path: &Path, wanted: Option<&str>) -> Result<Self> {
-        let stack = match dicom_study::files(path, wanted)? {
-            Some((files, _)) => dicom_series::ordered_files(path, &files)?,
-            None => dicom_series::ordered(path)?,
+    pub fn read(path: &Path, options: DicomOptions) -> Result<Self> {
+        let files = dicom_study::files(path, options.series)?;
+        let files = files.map_or_else(|| vec![path.to_owned()], |(files, _)| files);
+        Self::of(path, dicom_series::ordered_files(path, &files, options.upright)?)
+    }
+
+    /// Its SeriesInstanceUID.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Patient, study, a series of our own, equipment, and what the object is.
+    pub(in crate::files) fn head(&self, content: &Content, kind: Kind) -> Item {
+        let [program, version] = kind.writer;
+        let number = self.number.unwrap_or(0).saturating_add(SERIES_NUMBER_ABOVE + kind.number);
+        Item::new()
+            .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
+            .with(self.patient_and_study.iter().cloned())
+            .text(tags::SOP_CLASS_UID, VR::UI, kind.class)
+            .text(tags::SOP_INSTANCE_UID, VR::UI, content.uid("instance"))
+            .text(tags::MODALITY, VR::CS, kind.modality)
+            .text(tags::SERIES_INSTANCE_UID, VR::UI, content.uid("series"))
+            .text(tags::SERIES_NUMBER, VR::IS, number.to_string())
+            .text(tags::SERIES_DESCRIPTION, VR::LO, kind.description)
+            .text(tags::MANUFACTURER, VR::LO, "ild")
+            .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, program)
+            .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, NO_SERIAL_NUMBER)
+            .text(tags::SOFTWARE_VERSIONS, VR::LO, version)
+            .text(tags::INSTANCE_NUMBER, VR::IS, "1")
+    }
+
+    /// Its StudyInstanceUID.
+    #[must_use]
+    pub fn study(&self) -> String {
+        let study =
+            self.patient_and_study.iter().find(|e| e.header().tag == tags::STUDY_INSTANCE_UID);
+        let uid = study.and_then(|element| element.to_str().ok()).unwrap_or_default();
+        uid.trim_end_matches(['\0', ' ']).to_owned()
+    }
+
+    /// Every instance of the series once, as an item that refers to it.
+    pub(in crate::files) fn instances(&self) -> Vec<Item> {
+        let mut instances: Vec<_> = self.slices.iter().collect();
+        instances.dedup_by_key(|slice| &slice.instance);
+        let instance = |slice: &SourceSlice| {
+            Item::new().text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &slice.class).text(
+                tags::REFERENCED_SOP_INSTANCE_UID,
+                VR::UI,
+                &slice.instance,
+            )
         };
-        Self::of(path, stack)
+        instances.into_iter().map(instance).collect()
     }
 
     fn of(path: &Path, stack: dicom_series::Ordered) -> Result<Self> {
-        let headers: Vec<InMemDicomObject> =
-            stack.files.par_iter().map(|file| header(file)).collect::<Result<_>>()?;
+        let headers = headers(&stack.slices)?;
         let first = &headers[0];
         let need = |tag, name: &str| {
             text(first, tag).ok_or_else(|| {
@@ -105,7 +176,7 @@ impl SourceSeries {
             notes.push("the series has no FrameOfReferenceUID: one is made of its UID".to_owned());
             Content::default().with(&uid).uid("frame of reference")
         });
-        let slices = headers.iter().zip(&stack.files).map(|(header, file)| slice(header, file));
+        let slices = headers.iter().zip(&stack.slices).map(|(header, file)| slice(header, file));
         let slices: Vec<SourceSlice> = slices.collect::<Result<_>>()?;
         one_uid_each(path, &slices)?;
         Ok(Self {
@@ -120,16 +191,27 @@ impl SourceSeries {
             pixel_spacing: all_text(first, tags::PIXEL_SPACING).unwrap_or_default(),
             thickness: text(first, tags::SLICE_THICKNESS),
             slices,
+            tilt: stack.tilt,
             geometry: stack.geometry,
             notes,
         })
     }
 }
 
+/// What each slice says before its pixels.
+fn headers(slices: &[(PathBuf, Option<u32>)]) -> Result<Vec<InMemDicomObject>> {
+    let files: BTreeSet<&PathBuf> = slices.iter().map(|(path, _)| path).collect();
+    let images = files.into_par_iter().map(|path| Ok((path, frames::images(path, header(path)?)?)));
+    let images: BTreeMap<&PathBuf, Vec<InMemDicomObject>> = images.collect::<Result<_>>()?;
+    // The frames are those that were counted when the slices were ordered.
+    let of =
+        |(path, frame): &(PathBuf, Option<u32>)| images[path][frame.unwrap_or(0) as usize].clone();
+    Ok(slices.iter().map(of).collect())
+}
+
 /// Everything before the pixels; the file was looked at before.
 fn header(path: &Path) -> Result<InMemDicomObject> {
-    let object = OpenFileOptions::new().read_until(tags::PIXEL_DATA).open_file(path);
-    let object = object.map_err(|error| damaged(path, &error))?;
+    let object = DicomFile::open(path)?.until(tags::PIXEL_DATA)?;
     // Some anonymisers leave the UIDs in the file's own header only.
     let (class, instance) = (
         object.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned(),
@@ -144,7 +226,7 @@ fn header(path: &Path) -> Result<InMemDicomObject> {
     Ok(object)
 }
 
-fn slice(header: &InMemDicomObject, file: &Path) -> Result<SourceSlice> {
+fn slice(header: &InMemDicomObject, (file, frame): &(PathBuf, Option<u32>)) -> Result<SourceSlice> {
     let need = |tag, name: &str| {
         all_text(header, tag).ok_or_else(|| {
             let next = "export the original images of the series";
@@ -154,12 +236,13 @@ fn slice(header: &InMemDicomObject, file: &Path) -> Result<SourceSlice> {
     Ok(SourceSlice {
         class: need(tags::SOP_CLASS_UID, "SOPClassUID")?,
         instance: need(tags::SOP_INSTANCE_UID, "SOPInstanceUID")?,
+        frame: frame.map(|frame| frame + 1),
         position: need(tags::IMAGE_POSITION_PATIENT, "ImagePositionPatient")?,
     })
 }
 
 fn one_uid_each(path: &Path, slices: &[SourceSlice]) -> Result<()> {
-    let uids: BTreeSet<&str> = slices.iter().map(|slice| slice.instance.as_str()).collect();
+    let uids: BTreeSet<_> = slices.iter().map(|slice| (&slice.instance, slice.frame)).collect();
     if uids.len() == slices.len() {
         return Ok(());
     }

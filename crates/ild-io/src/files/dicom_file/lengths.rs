@@ -3,8 +3,7 @@
 //! An element says how long its value is (PS3.5 7.1.1), up to 4 GiB, and the parser allocates
 //! before it reads. So the headers are walked first, passing over the values.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use dicom_object::FileMetaTable;
@@ -14,7 +13,7 @@ use dicom_parser::stateful::decode::StatefulDecode;
 use dicom_transfer_syntax_registry::{TransferSyntax, TransferSyntaxIndex, TransferSyntaxRegistry};
 use flate2::read::DeflateDecoder;
 
-use super::header::damaged;
+use super::{Bytes, DicomFile, damaged};
 use crate::files::input::{max_inflated, unreadable};
 use crate::{Error, Result};
 
@@ -34,13 +33,10 @@ const DEEPEST: usize = 64;
 
 /// Refuses a DICOM file in which a value is longer than the rest of the file, or sequences nest
 /// without end.
-pub(in crate::files) fn check(path: &Path) -> Result<()> {
-    let file = File::open(path).map_err(unreadable(path))?;
-    let size = file.metadata().map_err(unreadable(path))?.len();
-    let mut reader = BufReader::new(file);
-    let go_to = |reader: &mut BufReader<File>, at| {
-        reader.seek(SeekFrom::Start(at)).map_err(unreadable(path))
-    };
+pub(super) fn check(file: &DicomFile) -> Result<()> {
+    let (path, size) = (file.path(), file.size()?);
+    let mut reader = file.bytes()?;
+    let go_to = |reader: &mut Bytes, at| reader.seek(SeekFrom::Start(at)).map_err(unreadable(path));
     if let Some(syntax) = TransferSyntaxRegistry.get(EXPLICIT_VR_LITTLE_ENDIAN) {
         go_to(&mut reader, PREAMBLE + MAGIC)?;
         walk(path, &mut reader, syntax, size, |group| group == FILE_META)?;
@@ -69,7 +65,7 @@ pub(in crate::files) fn check(path: &Path) -> Result<()> {
             path,
             format!("at most {largest} bytes behind the deflated header"),
             "more",
-            "the file is made to do harm",
+            "write it without deflate, e.g. with `dcmconv +te`; it may be made to do harm",
         ));
     }
     let size = elements.len() as u64;

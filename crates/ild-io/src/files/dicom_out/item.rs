@@ -9,7 +9,7 @@ use crate::CodedTerm;
 
 /// A data set, or an item of a sequence.
 #[derive(Clone, Debug)]
-pub(super) struct Item(pub InMemDicomObject);
+pub(in crate::files) struct Item(pub InMemDicomObject);
 
 impl Item {
     pub fn new() -> Self {
@@ -33,6 +33,12 @@ impl Item {
     /// Unsigned 32-bit numbers.
     pub fn longs(mut self, tag: Tag, values: &[u32]) -> Self {
         self.0.put(DataElement::new(tag, VR::UL, PrimitiveValue::U32(values.into())));
+        self
+    }
+
+    /// A double.
+    pub fn double(mut self, tag: Tag, value: f64) -> Self {
+        self.0.put(DataElement::new(tag, VR::FD, PrimitiveValue::from(value)));
         self
     }
 

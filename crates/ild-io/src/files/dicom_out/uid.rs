@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// Content of which an object is made, in parts.
 #[derive(Clone, Default)]
-pub(super) struct Content(Sha256);
+pub(in crate::files) struct Content(Sha256);
 
 impl Content {
     /// Adds a part; where parts end is part of the content.
