@@ -92,6 +92,7 @@ fn a_tilted_series_is_segmented_on_request() {
     let (sin, cos) = 12f64.to_radians().sin_cos();
     let work = Work::of(&Series {
         orientation: [1.0, 0.0, 0.0, 0.0, cos, sin],
+        step_mm: 2.5 * cos,
         lean_mm: [0.0, 2.5 * sin * cos, 2.5 * sin * sin],
         ..chest()
     });
@@ -116,4 +117,41 @@ fn a_series_that_is_not_there_is_refused_with_those_that_are() {
     let work = Work::of(&chest());
     let (code, said) = work.run("ct/case", &["--series", "777"]);
     assert!(code == Some(3) && said.contains("`777`") && said.contains("6 slices"), "{said}");
+}
+
+/// Everything that a run said, the names of its files, and what is in them.
+fn left_behind(work: &Work, said: &str) -> String {
+    let (mut all, mut folders) = (said.as_bytes().to_vec(), vec![work.at("out")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if name.starts_with('.') {
+                continue;
+            }
+            all.extend(name.bytes());
+            match path.is_dir() {
+                true => folders.push(path),
+                false => all.extend(std::fs::read(path).unwrap()),
+            }
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn a_pseudonym_stands_wherever_the_patient_would() {
+    let work = Work::of(&chest());
+    let options = DicomOptions::default();
+    let pseudonym = SourceSeries::read(&work.at("ct/case"), options).unwrap().pseudonym();
+    std::fs::rename(work.at("gt/case.nii.gz"), work.at(&format!("gt/{pseudonym}.nii.gz"))).unwrap();
+    let (code, said) = work.run("ct/case", &["--anonymous"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(work.at(&format!("out/dicom-seg/{pseudonym}.dcm")).is_file());
+    let all = left_behind(&work, &said);
+    for secret in ["Müller", "Jörg", "ID-77", "20200102"] {
+        assert!(!all.contains(secret), "{secret}");
+    }
+    let without = left_behind(&Work(work.0), "").replace(&pseudonym, "");
+    assert!(!without.contains("case.nii") && !without.contains("case.dcm"));
 }

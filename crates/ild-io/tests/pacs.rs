@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::dicom::Series;
-use dicom_object::open_file;
+use dicom_object::{InMemDicomObject, open_file};
 use ild_io::cohort::read_mask;
 use ild_io::{
     DicomOptions, Label, LabelMap, LabelTable, MeasuredGroup, Measurement, Quantity, SegAlgorithm,
@@ -120,6 +120,18 @@ fn report(ct: &Path, seg: &Path, path: &Path) {
     write_dicom_sr(path, &report).unwrap();
 }
 
+/// Whether two objects hold the same, however long they say that their sequences are.
+fn same(a: &InMemDicomObject, b: &InMemDicomObject) -> bool {
+    let tags =
+        |object: &InMemDicomObject| object.iter().map(|e| e.header().tag).collect::<Vec<_>>();
+    tags(a) == tags(b)
+        && a.iter().zip(b.iter()).all(|(x, y)| match (x.items(), y.items()) {
+            (Some(x), Some(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+            (None, None) => x.to_bytes().ok() == y.to_bytes().ok(),
+            _ => false,
+        })
+}
+
 #[test]
 fn a_series_its_segmentation_and_its_report_come_back_as_they_were_sent() {
     let Some(orthanc) = Orthanc::start() else { return };
@@ -145,7 +157,8 @@ fn a_series_its_segmentation_and_its_report_come_back_as_they_were_sent() {
     for (series, sent) in [("107", "seg.dcm"), ("207", "sr.dcm")] {
         orthanc.did("pull", &["--study", "1.2.840.1", "--series", series, series]);
         let back = open_file(orthanc.at(series).join("IM0001.dcm")).unwrap();
-        assert_eq!(back.into_inner(), open_file(orthanc.at(sent)).unwrap().into_inner(), "{sent}");
+        let sent = open_file(orthanc.at(sent)).unwrap();
+        assert!(same(&back, &sent), "{series}");
     }
     let table = LabelTable::read(&orthanc.at("labels.json")).unwrap();
     let back = read_mask(&orthanc.at("107/IM0001.dcm"), &table).unwrap();

@@ -261,7 +261,8 @@ fn source_series(case: &CaseFile, flags: &Settings) -> Result<Option<SourceSerie
             "give the DICOM folder, or `ild-io convert RESULT.nii.gz --like SERIES RESULT.dcm` afterwards",
         ));
     }
-    Ok(Some(SourceSeries::read(&case.path, flags.dicom())?))
+    let series = SourceSeries::read(&case.path, flags.dicom())?;
+    Ok(Some(if flags.anonymous { series.anonymous() } else { series }))
 }
 
 /// Refuses a table that calls a class otherwise than the weights, which find and name classes by
@@ -329,10 +330,38 @@ fn chosen_cases(flags: &Settings) -> Result<Vec<CaseFile>> {
     if let Some(folder) = &flags.cases_of {
         cases = only_those_of(cases, folder, flags)?;
     }
-    Ok(match flags.shard {
+    let cases = match flags.shard {
         Some(shard) => shard.of(cases),
         None => cases,
-    })
+    };
+    if flags.anonymous { under_pseudonyms(cases, flags) } else { Ok(cases) }
+}
+
+/// The cases called by their pseudonyms; refuses what has none, and two of one study.
+fn under_pseudonyms(cases: Vec<CaseFile>, flags: &Settings) -> Result<Vec<CaseFile>> {
+    let mut named: BTreeMap<String, CaseFile> = BTreeMap::new();
+    for case in cases {
+        if !case.is_dicom() {
+            return Err(Error::refused(
+                &case.path,
+                "DICOM, of whose study a pseudonym is made",
+                "another format, whose only name is that of its file",
+                "rename the file, and leave --anonymous out",
+            ));
+        }
+        let id = SourceSeries::read(&case.path, flags.dicom())?.pseudonym();
+        let case = CaseFile { id, ..case };
+        let path = case.path.clone();
+        if let Some(other) = named.insert(case.id.clone(), case) {
+            return Err(Error::refused(
+                path,
+                "a study of its own for each case, of which a pseudonym is made",
+                format!("the study of {}", other.path.display()),
+                "segment them one after the other into folders of their own",
+            ));
+        }
+    }
+    Ok(named.into_values().collect())
 }
 
 /// The cases that `folder` holds too. A name there that no case has is said, and refused when it

@@ -134,6 +134,11 @@ pub struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub save_dicom_seg: bool,
+    /// DICOM input: call each case and the patient of its Segmentation by a pseudonym, made of the
+    /// StudyInstanceUID; UIDs stay. Files of a case (--gt-path, prompts in a folder) are looked for under it.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
     /// How its pixels say what they are of: a bit for each segment, or a number for each voxel
     /// (smaller; recent viewers only).
     #[arg(long, value_enum, default_value = "binary", value_name = "TYPE")]

@@ -49,6 +49,10 @@ pub struct Args {
     /// first and its last (for viewers that misplace segments with holes).
     #[arg(long, value_enum, default_value = "held", value_name = "WHICH")]
     seg_frames: SegFrames,
+    /// A pseudonym instead of patient and study in the Segmentation; UIDs stay.
+    #[arg(long, requires = "like")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    anonymous: bool,
     /// Names, colours and codes of the labels [default: the mask's own, or the table beside it].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -78,7 +82,10 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
 impl Args {
     fn convert(&self, force: bool) -> anyhow::Result<Converted> {
         let dicom = DicomOptions { series: self.series.as_deref(), upright: self.upright };
-        let like = |path: &PathBuf| SourceSeries::read(path, dicom);
+        let like = |path: &PathBuf| {
+            let series = SourceSeries::read(path, dicom)?;
+            Ok::<_, ild_io::Error>(if self.anonymous { series.anonymous() } else { series })
+        };
         if is_dicom_name(&self.output) {
             let Some(series) = &self.like else {
                 return Err(Usage(

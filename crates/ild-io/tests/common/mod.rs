@@ -1,5 +1,5 @@
 //! What several test files build.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 pub use ild_test_support::dicom;
 

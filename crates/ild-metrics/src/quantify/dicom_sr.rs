@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use ild_io::{
-    DicomOptions, Format, Label, LabelTable, MeasuredGroup, Measurement, Quantity, SegAlgorithm,
-    SegMaker, SegReference, SourceSeries, SrReport, SrSite, write_dicom_sr,
+    Format, Label, LabelTable, MeasuredGroup, Measurement, Quantity, SegAlgorithm, SegMaker,
+    SegReference, SourceSeries, SrReport, SrSite, write_dicom_sr,
 };
 
 use super::{ClassVolume, Quantification, QuantifySettings, RegionVolumes};
@@ -37,19 +37,7 @@ impl DicomSr {
     /// # Errors
     /// When the CT is no DICOM series that can be referred to, or the mask is of another study.
     pub fn read(settings: &QuantifySettings) -> Result<Self> {
-        let ct = settings
-            .ct
-            .as_deref()
-            .filter(|ct| Format::of(ct).is_ok_and(|format| format == Format::Dicom));
-        let Some(ct) = ct else {
-            return Err(Error::rejected(
-                settings.ct.as_deref().unwrap_or(&settings.mask),
-                "the CT as a DICOM series (--ct), to which a report belongs",
-                "none",
-                "name the folder or zip archive of the series with --ct",
-            ));
-        };
-        let series = SourceSeries::read(ct, DicomOptions::default())?;
+        let series = settings.series()?;
         let seg = Format::of(&settings.mask)? == Format::DicomSeg;
         let mask = seg.then(|| SegReference::read(&settings.mask)).transpose()?;
         if mask.as_ref().is_some_and(|mask| mask.study != series.study()) {

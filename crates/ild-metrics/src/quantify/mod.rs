@@ -3,6 +3,7 @@
 //!
 //! For research: a description of a mask, not a finding.
 
+mod aligned;
 mod dicom_sr;
 mod error_of_volume;
 mod output;
@@ -293,7 +294,7 @@ impl QuantifyInput {
                 }
                 Some(Lung {
                     mask: lung.labels.mapv(|id| id != 0),
-                    source: format!("given: {}", path.display()),
+                    source: format!("given: {}", settings.shown(path)),
                     problems: Vec::new(),
                 })
             }
@@ -307,7 +308,7 @@ impl QuantifyInput {
             }
             (None, None) => None,
         };
-        let case = settings.case();
+        let case = settings.case()?;
         let mut own = LabelNames::own(&settings.mask)?;
         if own.table.is_none() {
             own.table = Some(Self::table(settings)?).filter(|table| !table.is_empty());

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ild_io::picture::{Outline, overlay};
-use ndarray::{Array2, Axis, s};
+use ndarray::Array2;
 
+use super::aligned::Slice;
 use super::{ClassVolume, Quantification, QuantifyInput, QuantifySettings, RIM_MM, RegionVolumes};
 use crate::chart::{Bar, Chart, Marks};
 use crate::report::page::{Cell, LegendEntry, Page, Picture, Table, Tile};
-use crate::report::{png_picture, windowed};
+use crate::report::png_picture;
 use crate::tables::write_csv;
 use crate::{Result, tables::columns};
 
@@ -146,19 +147,16 @@ fn page(
     }
     let mut facts = vec![
         ("Program".to_owned(), format!("ild-metrics {}", env!("CARGO_PKG_VERSION"))),
-        ("Mask".into(), settings.mask.display().to_string()),
+        ("Mask".into(), settings.shown(&settings.mask)),
         ("Lung".into(), found.lung.as_ref().map_or("–".into(), |lung| lung.source.clone())),
     ];
     facts.extend(
         found.header_notes.iter().map(|note| ("Mask's header".to_owned(), note.to_string())),
     );
     if let Some(ct) = &settings.ct {
-        facts.push(("CT".into(), ct.display().to_string()));
+        facts.push(("CT".into(), settings.shown(ct)));
     }
-    let hashes = settings
-        .files()
-        .map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)))
-        .collect::<Result<_>>()?;
+    let hashes = settings.hashes()?;
     Ok(Page {
         title: format!("How much of the lung? {}", found.case),
         subtitle: "Volumes of a label map; for research use".into(),
@@ -319,20 +317,22 @@ fn pictures(input: &QuantifyInput) -> Vec<Picture> {
     slices.filter_map(|z| draw(input, ct, z)).collect()
 }
 
+/// Slice `z` as it is.
 pub(super) fn draw(input: &QuantifyInput, ct: &ild_io::Volume, z: usize) -> Option<Picture> {
-    let grey = windowed(ct, z)?;
-    let labels = input.map.labels.index_axis(Axis(0), z);
+    Some(drawn(&Slice::of(input, ct, z)?, input, format!("slice {z}")))
+}
+
+/// A slice with the outlines of lung and classes.
+pub(super) fn drawn(slice: &Slice, input: &QuantifyInput, caption: String) -> Picture {
     let mut masks: Vec<(Array2<bool>, [u8; 3])> = Vec::new();
-    if let Some(lung) = &input.lung {
-        masks.push((lung.mask.slice(s![z, .., ..]).to_owned(), LUNG_OUTLINE));
-    }
+    masks.extend(slice.lung.iter().map(|lung| (lung.clone(), LUNG_OUTLINE)));
     for &id in input.table.classes.keys() {
-        masks.push((labels.mapv(|v| v == id), input.table.color(id)));
+        masks.push((slice.labels.mapv(|v| v == id), input.table.color(id)));
     }
     let outlines: Vec<Outline> =
         masks.iter().map(|(mask, color)| Outline::mask(mask.view(), *color)).collect();
-    let scale = WIDTH_PX.div_ceil(grey.dim().1.max(1)) as u32;
-    Some(png_picture(&overlay(grey.view(), &outlines, scale), format!("slice {z}")))
+    let scale = WIDTH_PX.div_ceil(slice.grey.dim().1.max(1)) as u32;
+    png_picture(&overlay(slice.grey.view(), &outlines, scale), caption)
 }
 
 #[cfg(test)]
@@ -340,7 +340,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use ild_io::{Affine, Geometry, Label, LabelMap, LabelTable};
-    use ndarray::Array3;
+    use ndarray::{Array3, s};
 
     use super::super::Lung;
     use super::*;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array3;
 
-use super::output::{PARTS, draw};
+use super::aligned::{Alignment, Slice};
+use super::output::{PARTS, drawn};
 use super::{ClassChange, Progression, QuantifyInput, QuantifySettings};
 use crate::Result;
 use crate::report::page::{Cell, LegendEntry, Page, Picture, Table, Tile};
@@ -181,10 +182,7 @@ fn page(
         rows,
     }];
     tables.extend(found.lung.map(|_| region_table(found)));
-    let hashes = settings
-        .files()
-        .map(|path| Ok((path.display().to_string(), ild_cli::sha256_of_file(path)?)))
-        .collect::<Result<_>>()?;
+    let hashes = settings.hashes()?;
     let [baseline, followup] = inputs;
     Ok(Page {
         title: format!("What changed? {} → {}", found.baseline.case, found.followup.case),
@@ -194,8 +192,9 @@ fn page(
         notices: found.notices.clone(),
         tables,
         pictures: matched(baseline, followup),
-        pictures_note: "The earlier and the later date at the same share of the lung's height; \
-                        nothing is registered. Grey line: lung."
+        pictures_note: "The earlier and the later date at the same share of the lung's height. For these \
+                        pictures only, the later lung is moved and turned in its slice onto the earlier one by the \
+                        lung masks (centre and longer axis; nothing is stretched); no number is made of it. Grey line: lung."
             .into(),
         legend: legend(found, baseline),
         meaning: vec![
@@ -206,8 +205,8 @@ fn page(
         ],
         facts: vec![
             ("Program".to_owned(), format!("ild-metrics {}", env!("CARGO_PKG_VERSION"))),
-            ("Earlier mask".into(), settings.mask.display().to_string()),
-            ("Later mask".into(), or_dash(settings.followup.as_ref().map(|p| p.display().to_string()))),
+            ("Earlier mask".into(), settings.shown(&settings.mask)),
+            ("Later mask".into(), or_dash(settings.followup.as_ref().map(|p| settings.shown(p)))),
         ],
         hashes,
         ..Page::default()
@@ -284,21 +283,25 @@ fn region_table(found: &Progression) -> Table {
     }
 }
 
-/// Slices of both dates at the same share of the lung's height.
+/// Slices of both dates at the same share of the lung's height, the later lung laid onto the earlier.
 fn matched(baseline: &QuantifyInput, followup: &QuantifyInput) -> Vec<Picture> {
-    let picture = |input: &QuantifyInput, date: &str, height: f64| {
+    let Some(alignment) = Alignment::new(baseline, followup) else { return Vec::new() };
+    let slice = |input: &QuantifyInput, height: f64| {
         let z = slice_at(&input.lung.as_ref()?.mask, height)?;
-        let mut picture = draw(input, input.ct.as_ref()?, z)?;
-        picture.caption = format!("{date}, slice {z}");
-        Some(picture)
+        Some((z, Slice::of(input, input.ct.as_ref()?, z)?))
     };
-    SHOWN_HEIGHTS
-        .iter()
-        .flat_map(|&height| {
-            [picture(baseline, "earlier", height), picture(followup, "later", height)]
-        })
-        .flatten()
-        .collect()
+    let pair = |&height: &f64| {
+        let ((z, earlier), (later_z, later)) = (slice(baseline, height)?, slice(followup, height)?);
+        let spacing = |input: &QuantifyInput| input.map.geometry.spacing_xyz_mm;
+        let moved =
+            alignment.moved(&later, earlier.grey.dim(), spacing(baseline), spacing(followup));
+        let caption = format!("later, slice {later_z}, {}", alignment.words());
+        Some([
+            drawn(&earlier, baseline, format!("earlier, slice {z}")),
+            drawn(&moved, followup, caption),
+        ])
+    };
+    SHOWN_HEIGHTS.iter().filter_map(pair).flatten().collect()
 }
 
 /// The slice at this share of the lung's height from its top.

@@ -1,10 +1,13 @@
 //! The flags of `ild-metrics quantify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ild_io::cohort::bare_case;
+use ild_io::{DicomOptions, Format, SourceSeries};
 use serde::Serialize;
+
+use crate::{Error, Result};
 
 /// Measure a mask: volume per class, share of the lung, and where in the lung. With a second mask of
 /// the same patient: what changed between the two dates.
@@ -50,6 +53,11 @@ pub struct QuantifySettings {
     #[arg(long, requires = "output", requires = "ct", conflicts_with = "followup")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub save_dicom_sr: bool,
+    /// Call the patient by a pseudonym, made of the StudyInstanceUID of the CT, which has to be DICOM, in
+    /// everything that is written; paths are not written then.
+    #[arg(long, requires = "ct")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
     /// JSON with the names of the labels, nnU-Net's dataset.json too [default: those that ild-infer
     /// wrote beside the mask, else labels.json or dataset.json beside or above it, else none].
     #[arg(long, value_name = "FILE")]
@@ -88,10 +96,56 @@ impl QuantifySettings {
         files.into_iter().flatten().filter(|path| path.is_file())
     }
 
-    /// The mask's name without ending.
-    #[must_use]
-    pub fn case(&self) -> String {
+    /// The mask's name without ending, or the pseudonym.
+    ///
+    /// # Errors
+    /// When there is no DICOM of which a pseudonym can be made.
+    pub fn case(&self) -> Result<String> {
+        if self.anonymous {
+            return Ok(self.series()?.pseudonym());
+        }
         let name = self.mask.file_name().unwrap_or_default().to_string_lossy();
-        bare_case(&name, &[]).to_owned()
+        Ok(bare_case(&name, &[]).to_owned())
+    }
+
+    /// The series of the CT.
+    ///
+    /// # Errors
+    /// When the CT is no DICOM series that can be referred to.
+    pub fn series(&self) -> Result<SourceSeries> {
+        let dicom = |ct: &&Path| Format::of(ct).is_ok_and(|format| format == Format::Dicom);
+        let Some(ct) = self.ct.as_deref().filter(dicom) else {
+            return Err(Error::rejected(
+                self.ct.as_deref().unwrap_or(&self.mask),
+                "the CT as a DICOM series (--ct), which says whose it is",
+                "none",
+                "name the folder or zip archive of the series with --ct",
+            ));
+        };
+        let series = SourceSeries::read(ct, DicomOptions::default())?;
+        Ok(if self.anonymous { series.anonymous() } else { series })
+    }
+
+    /// A path as it may be written.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
+        if self.anonymous {
+            "not shown (--anonymous)".to_owned()
+        } else {
+            path.display().to_string()
+        }
+    }
+
+    /// The files that are read, by path or number, and their SHA-256.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn hashes<C: FromIterator<(String, String)>>(&self) -> Result<C> {
+        let name = |i: usize, path: &Path| match self.anonymous {
+            true => format!("file {}", i + 1),
+            false => path.display().to_string(),
+        };
+        let files = self.files().enumerate();
+        files.map(|(i, path)| Ok((name(i, path), ild_cli::sha256_of_file(path)?))).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What the DICOM objects that we write have in common.
 //!
 //! ```text
+//! anonymous  a pseudonym instead of patient and study
 //! source   the series that they are about: grid, UIDs of the slices, patient and study
 //! codes    which coded term a label is written with
 //! item     a data set under construction
@@ -8,6 +9,7 @@
 //! write    one object, as a file
 //! ```
 
+mod anonymous;
 mod codes;
 mod item;
 mod source;

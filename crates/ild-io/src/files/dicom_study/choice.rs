@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn study(series: Vec<SeriesEntry>) -> DicomStudy {
-        DicomStudy { path: "study".into(), series }
+        DicomStudy { path: "study".into(), series, unreadable: Vec::new() }
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct DicomStudy {
     pub path: PathBuf,
     /// By number, then by UID.
     pub series: Vec<SeriesEntry>,
+    /// DICOM files that could not be read, and why.
+    pub unreadable: Vec<(PathBuf, String)>,
 }
 
 impl DicomStudy {
@@ -74,16 +76,26 @@ impl DicomStudy {
     /// below; in a zip archive, of all.
     ///
     /// # Errors
-    /// When a folder cannot be listed. A file that cannot be read as DICOM belongs to no series.
+    /// When a folder cannot be listed. A file that cannot be read belongs to no series.
     pub fn scan(path: &Path) -> Result<Self> {
         let mut files = Vec::new();
         match dicom_file::is_archive(path) {
             true => files = dicom_file::files_in_archive(path)?,
             false => dicom_files(path, 0, &mut files)?,
         }
-        let headers: Vec<Option<SeriesEntry>> = files.par_iter().map(|file| entry(file)).collect();
+        let headers: Vec<Result<Option<SeriesEntry>>> =
+            files.par_iter().map(|file| entry(file)).collect();
+        let mut unreadable = Vec::new();
         let mut series: BTreeMap<(Option<u32>, String, String), SeriesEntry> = BTreeMap::new();
-        for header in headers.into_iter().flatten() {
+        for (header, file) in headers.into_iter().zip(&files) {
+            let header = match header {
+                Ok(Some(header)) => header,
+                Ok(None) => continue,
+                Err(error) => {
+                    unreadable.push((file.clone(), error.to_string()));
+                    continue;
+                }
+            };
             // Where UIDs were taken out, number and description tell series apart.
             let named = if header.uid.is_empty() { &header.description } else { &header.uid };
             let key = (header.number, header.study.clone(), named.clone());
@@ -95,7 +107,7 @@ impl DicomStudy {
                 None => drop(series.insert(key, header)),
             }
         }
-        Ok(Self { path: path.to_owned(), series: series.into_values().collect() })
+        Ok(Self { path: path.to_owned(), series: series.into_values().collect(), unreadable })
     }
 }
 
@@ -127,18 +139,20 @@ pub(super) fn is_hidden(path: &Path) -> bool {
 }
 
 /// A series of one file; `None` for a file that is of none.
-fn entry(path: &Path) -> Option<SeriesEntry> {
+fn entry(path: &Path) -> Result<Option<SeriesEntry>> {
     dicom_file::note(path);
     if super::is_directory(path) {
-        return None;
+        return Ok(None);
     }
-    let object = DicomFile::checked(path).and_then(|file| file.until(tags::PIXEL_DATA)).ok()?;
+    let object = DicomFile::checked(path)?.until(tags::PIXEL_DATA)?;
     let slices = frames::count(&object);
     let object = frames::first(&object);
     let said = |tag| text(&object, tag).unwrap_or_default();
     // Reports and the directory of a medium have no picture.
-    whole(&object, tags::ROWS)?;
-    Some(SeriesEntry {
+    if whole(&object, tags::ROWS).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(SeriesEntry {
         uid: said(tags::SERIES_INSTANCE_UID),
         study: said(tags::STUDY_INSTANCE_UID),
         number: text(&object, tags::SERIES_NUMBER).and_then(|number| number.parse().ok()),
@@ -152,7 +166,7 @@ fn entry(path: &Path) -> Option<SeriesEntry> {
             .map_or(Plane::Unknown, plane),
         slices,
         files: vec![path.to_owned()],
-    })
+    }))
 }
 
 fn plane(o: [f64; 6]) -> Plane {

@@ -86,7 +86,25 @@ pub(in crate::files) fn files(
         return Ok(Some((files, None)));
     }
     let Chosen { series, others } = study.choose(wanted)?;
+    study.whole(series)?;
     Ok(Some((series.files.clone(), others)))
+}
+
+impl DicomStudy {
+    /// Refuses a series beside whose files lie some that cannot be read: at its end nobody would miss
+    /// them.
+    fn whole(&self, series: &SeriesEntry) -> Result<()> {
+        let beside = |file: &Path| series.files.iter().any(|own| own.parent() == file.parent());
+        match self.unreadable.iter().find(|(file, _)| beside(file)) {
+            None => Ok(()),
+            Some((_, why)) => Err(Error::rejected(
+                &self.path,
+                "DICOM files that can be read, since a slice may be among them",
+                why,
+                "copy the file again, or take it away if it is no slice of the series",
+            )),
+        }
+    }
 }
 
 fn is_directory(path: &Path) -> bool {
