@@ -71,7 +71,7 @@ def read_pydicom(folder):
     slices.sort(key=lambda d: float(d.ImagePositionPatient[2]))
     out = np.empty((len(slices), slices[0].Rows, slices[0].Columns), np.int16)
     for k, d in enumerate(slices):
-        out[k] = d.pixel_array * int(d.RescaleSlope) + int(d.RescaleIntercept)
+        out[k] = d.pixel_array.astype(np.int16) * int(d.RescaleSlope) + int(d.RescaleIntercept)
     return out
 
 
