@@ -66,7 +66,7 @@ fn differences_interval_and_sign_test_are_those_counted_by_hand() {
     );
     // Two of three larger, and two throws of a coin agree every second time.
     assert_eq!(fields[2..3], ["3"]);
-    assert_eq!(fields[6..], ["2", "0", "1", "0.5", "3", "0.5"], "the only class, so p as it is");
+    assert_eq!(fields[6..], ["2", "0", "1", "0.5", "3", "1.0"], "two classes, so twice the p");
 }
 
 #[test]

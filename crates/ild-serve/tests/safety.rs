@@ -75,12 +75,12 @@ fn what_is_no_request_is_refused_and_the_server_goes_on() {
     let host = format!("Host: {}", server.address);
     for wrong in [
         "\u{16}\u{3}\u{1} tls".to_owned(),
-        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(),
         format!(
             "POST /info/ HTTP/1.1\r\n{host}\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"
         ),
         format!("POST /info/ HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-        format!("GET /{} HTTP/1.1\r\n{host}\r\n\r\n", "a".repeat(40_000)),
+        format!("GET /{} HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n", "a".repeat(40_000)),
     ] {
         let text = raw(&server, wrong.as_bytes());
         let status = text.split(' ').nth(1).unwrap_or_default();

@@ -8,9 +8,15 @@ use std::process::{Command, Output};
 fn ild(folder: &Path, words: &[&str]) -> Output {
     let program = folder.join("ild");
     if !program.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_ild"), &program).unwrap();
+        fs::hard_link(env!("CARGO_BIN_EXE_ild"), &program).unwrap();
     }
     Command::new(program).args(words).current_dir(folder).output().unwrap()
+}
+
+/// On the disk of the program: a copy of it could still be held open by another test's child.
+fn folder() -> tempfile::TempDir {
+    let beside = Path::new(env!("CARGO_BIN_EXE_ild")).parent().unwrap();
+    tempfile::tempdir_in(beside).unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -19,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn the_samples_settings_come_with_the_program() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let done = ild(folder.path(), &["settings", "--set", "train.epochs=3"]);
     let said = text(&done.stdout);
     assert!(done.status.success(), "{}", text(&done.stderr));
@@ -28,7 +34,7 @@ fn the_samples_settings_come_with_the_program() {
 
 #[test]
 fn a_program_that_does_not_lie_beside_it_is_named_and_nothing_is_written() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let done = ild(folder.path(), &["pipeline"]);
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(1), "{said}");
@@ -39,7 +45,7 @@ fn a_program_that_does_not_lie_beside_it_is_named_and_nothing_is_written() {
 
 #[test]
 fn a_relative_config_is_read_from_where_the_user_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     fs::write(folder.path().join("my.toml"), "[train]\nepochs = 7\n").unwrap();
     let done = ild(folder.path(), &["settings", "--config", "my.toml"]);
     assert!(text(&done.stdout).contains("epochs = 7"), "{}", text(&done.stderr));
