@@ -17,7 +17,7 @@ pub struct DryRun {
     /// Estimated time of an epoch with its validation.
     pub epoch: Duration,
     /// Memory of the run, bytes, where the system tells: what the step has held at most, and room
-    /// for what validation and saving need beside it (see [`COPIES`]).
+    /// for what validation and saving need beside it: two copies of the weights.
     pub peak_memory_bytes: Option<u64>,
 }
 
