@@ -85,7 +85,7 @@ pub struct ComparedRow {
     /// The difference A − B.
     #[serde(flatten)]
     pub paired: Paired,
-    /// The sign test's p among all comparisons of its kind, classes or means ([`holm`]).
+    /// The sign test's p among all comparisons of its kind, classes or means (Holm's correction).
     pub corrected_p: Option<f64>,
 }
 
