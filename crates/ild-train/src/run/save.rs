@@ -7,6 +7,7 @@ use ild_model::Weights;
 use crate::error::{Error, Result};
 use crate::run::finished;
 use crate::run::state::{Header, State};
+use crate::run::trained_on::LABEL_TABLE;
 use crate::run::trainer::Trainer;
 
 impl Trainer {
@@ -34,7 +35,7 @@ impl Trainer {
         let labels = serde_json::to_string(&self.setup.label_table)
             .map_err(ild_cli::FileError::at(path, "written"))?;
         metadata.insert("model".to_owned(), self.setup.model.clone());
-        metadata.insert("label_table".to_owned(), labels);
+        metadata.insert(LABEL_TABLE.to_owned(), labels);
         metadata.insert("epoch".to_owned(), self.progress.epochs_done.to_string());
         metadata.insert("step".to_owned(), self.progress.steps_done.to_string());
         Ok(self.snapshot()?.write_safetensors(path, &metadata)?)
