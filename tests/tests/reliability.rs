@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use ild_tests::faults::{
-    Ending, Lab, PROGRAMS, Program, finished, kill_after, limited_to_blocks, limited_to_memory,
-    moments, results, results_of_run, strays, without_threads,
+    Ending, Lab, PROGRAMS, Program, finished, kill_after, killed_pipelines, limited_to_blocks,
+    limited_to_memory, moments, results, strays, without_threads,
 };
 
 /// Every so many moments of a program's writing it is killed in the short form.
@@ -90,61 +90,6 @@ fn edit(path: &Path) {
     fs::write(path, text).unwrap();
 }
 
-/// The run in `folder` is that of an undisturbed `whole`, once nothing of a killed one is left.
-fn pipeline_comes_right(lab: &Lab, folder: &str, whole: &Path) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        let output = lab.pipeline(folder)?.output()?;
-        // A stage that lost its parent saves its work first, and holds its folder until then.
-        let said = format!("{output:?}");
-        let busy = said.contains("another process") || said.contains("another run");
-        if busy && start.elapsed() < Duration::from_secs(60) {
-            std::thread::sleep(Duration::from_millis(200));
-            continue;
-        }
-        finished(&output, 0)?;
-        break;
-    }
-    let (expected, found) = (results_of_run(whole), results_of_run(&lab.path(folder)));
-    ensure!(!expected.is_empty() && expected.keys().eq(found.keys()), "other files than expected");
-    for (path, bytes) in &expected {
-        ensure!(found[path] == *bytes, "{} differs", path.display());
-    }
-    let left = strays(&lab.path(folder));
-    ensure!(left == 0, "{left} temporary files are left");
-    let again = finished(&lab.pipeline(folder)?.output()?, 0)?;
-    ensure!(again.contains("Nothing to do"), "{again}");
-    Ok(())
-}
-
-/// Kills `ild` at moments of its own writing, and at any time, with a stage at work.
-fn killed_pipelines(lab: &Lab, first: u64, step: u64, at_random: u32) -> Result<u64> {
-    let whole = lab.path("run-whole");
-    let start = Instant::now();
-    if !whole.exists() {
-        finished(&lab.pipeline("run-whole")?.output()?, 0)?;
-    }
-    let undisturbed = start.elapsed().max(Duration::from_secs(2));
-    let fresh = || {
-        let _ = fs::remove_dir_all(lab.path("run"));
-        let mut command = lab.pipeline("run").unwrap();
-        command.env("ILD_KILL_PROGRAM", "ild");
-        command
-    };
-    let mut killed = moments(fresh, first, step, |moment| {
-        let right = pipeline_comes_right(lab, "run", &whole);
-        right.map_err(|e| e.context(format!("moment {moment}")))
-    })?;
-    for i in 1..=at_random {
-        let _ = fs::remove_dir_all(lab.path("run"));
-        let after = undisturbed.mul_f64(f64::from(i) / f64::from(at_random + 1));
-        let ending = kill_after(&mut lab.pipeline("run")?, after)?;
-        killed += u64::from(ending == Ending::Killed);
-        pipeline_comes_right(lab, "run", &whole)?;
-    }
-    Ok(killed)
-}
-
 #[test]
 fn a_killed_pipeline_ends_with_the_same_bytes() {
     let lab = Lab::new().unwrap();
@@ -160,7 +105,7 @@ fn an_edited_table_of_a_late_stage_is_seen_by_the_pipeline() {
     let table = fs::read_to_string(lab.path("data/labels.json")).unwrap();
     fs::write(&mine, &table).unwrap();
     let run = || {
-        let mut command = lab.pipeline("run").unwrap();
+        let mut command = lab.pipeline("run");
         for stage in ["infer", "evaluate"] {
             command.arg("--set").arg(format!("{stage}.labels={}", mine.display()));
         }

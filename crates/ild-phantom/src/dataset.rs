@@ -73,7 +73,7 @@ pub fn write_cohort(
     stop: impl Fn() -> bool + Sync,
     finished: impl Fn(bool) + Sync,
 ) -> Result<Option<Cohort>> {
-    let _lock = FolderLock::take(folder)?.ok_or_else(|| busy(folder))?;
+    let _lock = FolderLock::hold(folder)?;
     let was_here = claim(folder, settings, again)?;
     let names = serde_json::to_value(LabelTable::default()).unwrap_or_default();
     let cases = dataset_json(settings.cases + settings.healthy);
@@ -144,11 +144,6 @@ fn write_table(path: &Path, value: &Value, was_here: bool) -> Result<()> {
         return Ok(());
     }
     write_json(path, value)
-}
-
-fn busy(folder: &Path) -> Error {
-    let next = "wait for the other run, or choose another --output";
-    Error::rejected(folder, "a folder that no other run writes to", "one that is in use", next)
 }
 
 fn not_written(path: &Path, source: io::Error) -> Error {

@@ -16,9 +16,6 @@ pub enum Error {
     /// Anything else that was looked at and refused: a folder, a table, a split.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Another run holds the output folder.
-    #[error("{}: another run is writing into this folder; wait for it, or give another --output", .0.display())]
-    Busy(PathBuf),
     /// The operating system said no while a result was written.
     #[error(transparent)]
     Write(#[from] FileError),
@@ -45,7 +42,7 @@ impl Error {
             Self::File(error) => error.is_rejection(),
             Self::Refused(_) => true,
             Self::Write(error) => error.is_refusal(),
-            Self::Busy(_) | Self::Interrupted(_) => false,
+            Self::Interrupted(_) => false,
         }
     }
 

@@ -315,12 +315,12 @@ fn outputs_that_cannot_be() {
         ["error: DATA/npz: could not be written", "  because: File exists (os error 17)"]
     );
     let cohort = Cohort::of(1);
-    let held = ild_cli::FolderLock::take(&cohort.path("npz")).unwrap();
-    assert!(held.is_some());
+    let _held = ild_cli::FolderLock::hold(&cohort.path("npz")).unwrap();
     assert_eq!(
         stage_1(&cohort, 1),
         [
-            "error: DATA/npz: another run is writing into this folder; wait for it, or give another --output"
+            "error: DATA/npz: could not be written",
+            "  because: another run is writing into this folder; wait for it, or give another --output"
         ]
     );
 }

@@ -336,8 +336,7 @@ fn cases_the_split_does_not_name_are_said() {
 #[test]
 fn two_runs_in_one_folder_are_kept_apart() {
     let cohort = Cohort::of(1);
-    let held = ild_cli::FolderLock::take(&cohort.path("npz")).unwrap();
-    assert!(held.is_some());
+    let held = ild_cli::FolderLock::hold(&cohort.path("npz")).unwrap();
     let (_, log) = expect(&mut cohort.nii_to_npz("npz"), 1);
     assert!(log.contains("another run is writing into this folder"), "{log}");
     drop(held);

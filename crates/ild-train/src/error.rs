@@ -70,12 +70,6 @@ pub enum Error {
         /// For the exit code.
         source: ild_cli::Interrupted,
     },
-    /// Two runs in one folder.
-    #[error("{}: another ild-train is writing to this folder; wait for it or choose another", folder.display())]
-    Busy {
-        /// The run folder.
-        folder: PathBuf,
-    },
     /// The settings cannot be meant (exit code 2).
     #[error("{0}")]
     Settings(String),

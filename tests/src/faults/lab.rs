@@ -142,7 +142,9 @@ impl Lab {
     /// When one of them does not end well.
     pub fn new() -> Result<Self> {
         let lab = Self { folder: tempfile::tempdir()? };
-        std::fs::write(lab.path("mini.toml"), MINI)?;
+        let model = lab.path("mini.toml");
+        std::fs::write(&model, MINI)?;
+        super::chain::write_settings(lab.folder.path(), &model)?;
         for program in [Program::Phantom, Program::NiiToNpz, Program::NpzToNpy] {
             lab.expect(program, program.folder(), 0)?;
         }

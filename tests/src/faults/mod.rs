@@ -9,6 +9,6 @@ mod tree;
 pub use attack::{
     Ending, kill_after, limited_to_blocks, limited_to_memory, moments, without_threads,
 };
-pub use chain::results_of_run;
+pub use chain::killed_pipelines;
 pub use lab::{Lab, PROGRAMS, Program, finished};
 pub use tree::{Tree, results, strays, tree};

@@ -8,6 +8,10 @@ use crate::FileError;
 
 const NAME: &str = ".ild-lock";
 
+/// What every program says of an output folder that another run holds.
+pub const FOLDER_IN_USE: &str =
+    "another run is writing into this folder; wait for it, or give another --output";
+
 /// Holds an output folder for as long as it lives; a killed run lets go of it by itself.
 #[derive(Debug)]
 pub struct FolderLock {
@@ -15,26 +19,18 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Makes `folder` if need be and takes it; `Ok(None)` when another run has it.
+    /// Makes `folder` if need be and takes it.
     ///
     /// # Errors
-    /// When the folder cannot be made or written to; names it.
-    pub fn take(folder: &Path) -> Result<Option<Self>, FileError> {
-        Self::locked(folder, NAME, File::try_lock)
-    }
-
-    /// [`FolderLock::take`], an error when another run has it.
-    ///
-    /// # Errors
-    /// As [`FolderLock::take`].
+    /// When another run has it, or it cannot be made or written to; names it.
     pub fn hold(folder: &Path) -> Result<Self, FileError> {
-        Self::take(folder)?.ok_or_else(|| in_use(folder))
+        Self::locked(folder, NAME, File::try_lock)?.ok_or_else(|| in_use(folder))
     }
 
     /// Takes `share` of a folder that several runs write to, each its own part.
     ///
     /// # Errors
-    /// When another run has the folder for itself, or the same share; as [`FolderLock::take`].
+    /// When another run has the folder for itself, or the same share; as [`FolderLock::hold`].
     pub fn hold_share(folder: &Path, share: &str) -> Result<[Self; 2], FileError> {
         let common = Self::locked(folder, NAME, File::try_lock_shared)?;
         let own = Self::locked(folder, &format!("{NAME}-{share}"), File::try_lock)?;
@@ -66,8 +62,7 @@ impl FolderLock {
 }
 
 fn in_use(folder: &Path) -> FileError {
-    let why = "another run is writing into this folder; wait for it, or give another --output";
-    FileError::at(folder, "written")(why)
+    FileError::at(folder, "written")(FOLDER_IN_USE)
 }
 
 #[cfg(test)]
@@ -78,11 +73,11 @@ mod tests {
     fn a_folder_is_held_once_and_free_again_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("out");
-        let held = FolderLock::take(&inside).unwrap();
-        assert!(held.is_some());
-        assert!(FolderLock::take(&inside).unwrap().is_none());
+        let held = FolderLock::hold(&inside).unwrap();
+        let said = FolderLock::hold(&inside).unwrap_err().source.to_string();
+        assert_eq!(said, FOLDER_IN_USE);
         drop(held);
-        assert!(FolderLock::take(&inside).unwrap().is_some());
+        FolderLock::hold(&inside).unwrap();
     }
 
     #[test]

@@ -13,6 +13,6 @@ mod stamp;
 pub use atomic::{
     sweep_temporary, write_atomic, write_atomic_unsynced, write_bytes_atomic, write_json_atomic,
 };
-pub use lock::FolderLock;
+pub use lock::{FOLDER_IN_USE, FolderLock};
 pub use mark::{MARK, Mark};
 pub use stamp::{Stamp, content_of, content_of_bytes};

@@ -8,11 +8,11 @@ use ild_cli::FileError;
 use ild_io::SliceStack;
 use ild_io::cohort::list;
 
+use crate::Result;
 use crate::cohort::record::Records;
 use crate::cohort::split::Part;
 use crate::stages::npy_summary::NpyRow;
 use crate::stages::npz_to_npy::{key_of, write_slices};
-use crate::{Error, Result};
 
 /// The NPY output, held by this run.
 pub(crate) struct NpyOutput {
@@ -24,8 +24,7 @@ pub(crate) struct NpyOutput {
 impl NpyOutput {
     /// Takes the folder, making it if need be, and removes what a killed run left half written.
     pub(crate) fn open(npy_dir: &Path) -> Result<Self> {
-        let lock =
-            ild_cli::FolderLock::take(npy_dir)?.ok_or_else(|| Error::Busy(npy_dir.to_owned()))?;
+        let lock = ild_cli::FolderLock::hold(npy_dir)?;
         ild_cli::sweep_temporary(npy_dir).map_err(FileError::at(npy_dir, "cleaned"))?;
         Ok(Self {
             folders: [

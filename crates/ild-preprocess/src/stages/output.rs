@@ -34,7 +34,7 @@ impl Output {
     /// # Errors
     /// When another run holds it or it cannot be written to.
     pub fn open(root: &Path, modality: &str, anatomy: &str, prefixed: bool) -> Result<Self> {
-        let lock = ild_cli::FolderLock::take(root)?.ok_or_else(|| Error::Busy(root.to_owned()))?;
+        let lock = ild_cli::FolderLock::hold(root)?;
         let group = format!("{modality}_{anatomy}");
         let prefix = if prefixed { format!("{group}_") } else { String::new() };
         let records = Records::new(root, &format!("nii-to-npz/{group}"));

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ild_cli::FolderLock;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A folder that this process alone writes to, until it is dropped.
 #[derive(Debug)]
@@ -20,9 +20,7 @@ impl RunFolder {
     /// # Errors
     /// When another run is using it, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
-        let Some(lock) = FolderLock::take(path)? else {
-            return Err(Error::Busy { folder: path.to_owned() });
-        };
+        let lock = FolderLock::hold(path)?;
         ild_cli::sweep_temporary(path).map_err(|source| ild_io::Error::Io {
             path: path.to_owned(),
             what: "written",
