@@ -237,6 +237,39 @@ CASES = dict(
 )
 
 
+# Frames of the clip whose gradients are kept, the prompted one first.
+CLIP = 4
+
+
+def gradients():
+    """The gradient of every tensor from one loss over a clip, as SAM 2 is trained: the memory is not rounded, the prompted mask
+    is not made certain, and its answer is the first mask."""
+    model = build(VERSION_2_1, SEEN)
+    model.training = model.sam_mask_decoder.training = True  # of these two alone: no dropout
+    pictures = video(model, "video")["images"].clone()
+    known, loss, frames = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}, 0.0, []
+    for frame in range(START, START + CLIP):
+        _, features, places, sizes = model._prepare_backbone_features(model.forward_image(pictures[frame : frame + 1]))
+        first = frame == START
+        corners = dict(point_coords=torch.tensor(BOX).reshape(1, 2, 2), point_labels=torch.tensor([[2, 3]], dtype=torch.int32))
+        out = model.track_step(frame, first, features, places, sizes, corners if first else None, None, known, FRAMES)
+        known["cond_frame_outputs" if first else "non_cond_frame_outputs"][frame] = out
+        logits = out["pred_masks"]
+        y, x = np.mgrid[0 : SIDE // 4, 0 : SIDE // 4]
+        target = torch.from_numpy((x - 12 - frame + START) ** 2 + (y - 17) ** 2 < 60).float()[None, None]
+        p = torch.sigmoid(logits)
+        dice = 1 - (2 * (p * target).sum() + 1e-5) / (p.square().sum() + target.square().sum() + 1e-5)
+        one = dice + torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+        loss = loss + one / CLIP
+        frames.append(float(one))
+    loss.backward()
+    taught = [(name, tensor.grad) for name, tensor in model.named_parameters()]
+    arrays = {name: sample(grad) for name, grad in taught if grad is not None}
+    none = [name for name, grad in taught if grad is None]
+    np.savez_compressed(HERE / "gradients.npz", **arrays)
+    (HERE / "gradients.json").write_text(json.dumps(dict(loss=float(loss), frames=frames, none=none), indent=1) + "\n")
+    print("gradients", len(arrays), "tensors, loss", float(loss), flush=True)
+
 
 def resized():
     """Pictures as the video predictor and MedSAM2's scripts resize them."""
@@ -279,6 +312,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["floors"]:
         sys.exit(floors())
     resized()
+    gradients()
     for name, case in CASES.items():
         arrays = case()
         np.savez_compressed(HERE / f"{name}.npz", **arrays)

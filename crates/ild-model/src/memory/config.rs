@@ -48,6 +48,19 @@ impl MemoryConfig {
         }
     }
 
+    /// The published sizes in proportion to the model's width.
+    #[must_use]
+    pub fn in_proportion(version: Version, d_model: usize) -> Self {
+        const PUBLISHED_D: usize = 256;
+        let sizes = Self::published(version);
+        let of = |channels: usize| (channels * d_model / PUBLISHED_D).max(1);
+        Self {
+            mem_dim: of(sizes.mem_dim),
+            dim_feedforward: of(sizes.dim_feedforward),
+            ..sizes
+        }
+    }
+
     /// What the shapes of `weights` say.
     ///
     /// # Errors

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! [`Memory`] holds the tensors and is loaded by name: who segments images pays nothing for it.
-//! [`Sam2Video`] does one frame; [`Tracker`] takes one object through many, with its [`Bank`].
+//! [`Sam2Video`] does one frame; [`Tracker`] takes one object through many, with its [`Bank`];
+//! [`Lesson`] is a frame in training.
 //!
 //! What is deliberately absent: filling holes (the reference does it on a GPU only), suppressing
 //! overlaps between objects (off in every published configuration), several objects in a batch.
@@ -21,6 +22,7 @@
 pub mod bank;
 pub mod config;
 mod convolution;
+pub mod lesson;
 pub mod mask_prompt;
 pub mod memory_attention;
 pub mod memory_encoder;
@@ -34,6 +36,7 @@ use candle_nn::{Init, VarBuilder};
 
 pub use self::bank::{Bank, Direction, Remembered};
 pub use self::config::{MemoryConfig, Version};
+pub use self::lesson::{Lesson, Source};
 pub use self::mask_prompt::mask_to_input;
 pub use self::tracker::Tracker;
 pub use self::video::{FrameOutput, Prompt, Sam2Video};
@@ -47,6 +50,7 @@ use crate::config::Sam2Config;
 use crate::error::Result;
 use crate::weights::Weights;
 use crate::weights::loader::{LoadReport, Loader};
+use crate::weights::parameters::Parameters;
 
 /// The tensors of the video path, and the tables that follow from the size of the image.
 #[derive(Debug, Clone)]
@@ -109,6 +113,22 @@ impl Memory {
         let loader = Loader::frozen(weights);
         let memory = Self::build(config, &sizes, &loader.var_builder(device))?;
         Ok((memory, loader.report_of_memory(config)?))
+    }
+
+    /// A memory that can be trained, and its variables.
+    ///
+    /// # Errors
+    /// As [`Memory::load`].
+    pub fn trainable(
+        config: &Sam2Config,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<(Self, Parameters)> {
+        let sizes = MemoryConfig::of(weights, config.d_model)?;
+        let loader = Loader::trainable(weights);
+        let memory = Self::build(config, &sizes, &loader.var_builder(device))?;
+        loader.report_of_memory(config)?;
+        Ok((memory, Parameters::new(loader.variables())))
     }
 
     pub(crate) fn build(

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::decoder::mask_decoder::AllMasks;
 use crate::decoder::mask_selection::{DecodeMode, select};
 use crate::decoder::prompt_encoder::label;
 use crate::error::{Error, Result};
@@ -179,9 +180,13 @@ impl<'a> Sam2Video<'a> {
         let encoder = &self.memory.memory_encoder;
         let logits = ops::upsample_bilinear(&output.low_res_masks, s, s)?;
         let mask = encoder.mask_to_encode(&logits, prompted)?;
-        let map = encoder.forward(&frame.vision_features, &mask)?;
+        self.marked(encoder.forward(&frame.vision_features, &mask)?, output.is_present())
+    }
+
+    /// The map of an absent object says so, in 2.1.
+    pub(super) fn marked(&self, map: Tensor, present: bool) -> Result<Tensor> {
         match &self.memory.no_obj_embed_spatial {
-            Some(mark) if !output.is_present() => Ok(map.broadcast_add(mark)?),
+            Some(mark) if !present => Ok(map.broadcast_add(mark)?),
             _ => Ok(map),
         }
     }
@@ -296,7 +301,7 @@ impl<'a> Sam2Video<'a> {
         dense: &Tensor,
         three_masks: bool,
     ) -> Result<FrameOutput> {
-        let all = self.sam2.decode_with(features, &self.point_tokens(points)?, dense)?;
+        let all = self.all_masks(features, points, dense)?;
         let mode = if three_masks { DecodeMode::Multimask } else { DecodeMode::Eval };
         let chosen = select(&all, self.sam2.mode(mode))?[0];
         let object_score = all.object_score.flatten_all()?.to_vec1::<f32>()?[0];
@@ -316,8 +321,13 @@ impl<'a> Sam2Video<'a> {
         })
     }
 
-    /// Tokens of points; no point is one of padding, which is not the same as no token.
-    fn point_tokens(&self, points: &[([f32; 2], i64)]) -> Result<Tensor> {
+    /// All four masks of points; no point is one of padding, which is not the same as no token.
+    pub(super) fn all_masks(
+        &self,
+        features: &ImageFeatures,
+        points: &[([f32; 2], i64)],
+        dense: &Tensor,
+    ) -> Result<AllMasks> {
         let (device, none) = (self.sam2.device(), [([0.0; 2], label::PADDING)]);
         let points = if points.is_empty() { &none[..] } else { points };
         let places: Vec<f32> = points.iter().flat_map(|(place, _)| *place).collect();
@@ -325,10 +335,10 @@ impl<'a> Sam2Video<'a> {
         let n = points.len();
         let places = Tensor::from_vec(places, (1, n, 2), device)?;
         let labels = Tensor::from_vec(labels, (1, n), device)?;
-        Ok(self.sam2.sam_prompt_encoder.embed_points(&places, &labels)?)
+        self.sam2.decode_placed(features, &places, &labels, dense)
     }
 
-    fn in_pool<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub(super) fn in_pool<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.sam2.in_pool(work)
     }
 }

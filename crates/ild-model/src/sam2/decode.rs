@@ -32,7 +32,8 @@ impl Sam2 {
         let encoder = &self.sam_prompt_encoder;
         let prompt = encoder.embed_boxes(&boxes.to_dtype(DType::F32)?)?;
         let drawn = self.drawn(|| encoder.draw_boxes(boxes))?;
-        choose(&self.decode_drawn(features, &prompt, drawn.as_ref())?, self.mode(mode))
+        let dense = encoder.no_mask_embed();
+        choose(&self.decode_all(features, &prompt, dense, drawn.as_ref())?, self.mode(mode))
     }
 
     /// A mask for each set of points.
@@ -64,10 +65,22 @@ impl Sam2 {
                 found: labels.dims().to_vec(),
             });
         }
+        let dense = self.sam_prompt_encoder.no_mask_embed();
+        choose(&self.decode_placed(features, points, labels, dense)?, self.mode(mode))
+    }
+
+    /// All four masks of points and a mask prompt; `dense` as in [`Sam2::decode_with`].
+    pub(crate) fn decode_placed(
+        &self,
+        features: &ImageFeatures,
+        points: &Tensor,
+        labels: &Tensor,
+        dense: &Tensor,
+    ) -> Result<AllMasks> {
         let encoder = &self.sam_prompt_encoder;
         let prompt = encoder.embed_points(points, labels)?;
         let drawn = self.drawn(|| encoder.draw_points(points, labels))?;
-        choose(&self.decode_drawn(features, &prompt, drawn.as_ref())?, self.mode(mode))
+        self.decode_all(features, &prompt, dense, drawn.as_ref())
     }
 
     /// The prompt on the image's tokens, for models that want it there.
@@ -109,16 +122,7 @@ impl Sam2 {
         self.decode_all(features, prompt, dense, None)
     }
 
-    /// [`Sam2::decode`] with the prompt drawn on the image's tokens: `drawn` is `[b, h·w, d]`.
-    fn decode_drawn(
-        &self,
-        features: &ImageFeatures,
-        prompt: &Tensor,
-        drawn: Option<&Tensor>,
-    ) -> Result<AllMasks> {
-        self.decode_all(features, prompt, self.sam_prompt_encoder.no_mask_embed(), drawn)
-    }
-
+    /// [`Sam2::decode_with`] with the prompt drawn on the image's tokens: `drawn` is `[b, h·w, d]`.
     fn decode_all(
         &self,
         features: &ImageFeatures,

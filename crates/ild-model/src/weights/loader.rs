@@ -14,9 +14,20 @@ use crate::weights::Weights;
 use crate::weights::identify;
 use crate::weights::misfit::Misfit;
 
-/// The parts the reference trains, then ours; its optimiser's order is the order in which they are
-/// built.
-const TRAINED: [&str; 3] = ["image_encoder.", "sam_mask_decoder.", lesion_head::PREFIX];
+/// The parts the reference trains, then ours, then those of the memory, which only a trainable
+/// memory asks for; the optimiser's order is the order in which they are built.
+const TRAINED: [&str; 10] = [
+    "image_encoder.",
+    "sam_mask_decoder.",
+    lesion_head::PREFIX,
+    "memory_attention.",
+    "memory_encoder.",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+    "no_obj_ptr",
+    "no_obj_embed_spatial",
+    "maskmem_tpos_enc",
+];
 
 /// What became of every tensor of a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

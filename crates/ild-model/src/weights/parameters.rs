@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::error::{Error, Result};
+use crate::lesion_head;
 use crate::weights::Weights;
 
 /// The trainable tensors, in the order of the reference's optimiser: image encoder, then mask
@@ -18,6 +19,15 @@ pub struct Parameters {
 impl Parameters {
     pub(crate) fn new(named: Vec<(String, Var)>) -> Self {
         Self { named }
+    }
+
+    /// These and those of a memory, before the lesion head, which stays last.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Self) -> Self {
+        let is_head = |(name, _): &(String, Var)| name.starts_with(lesion_head::PREFIX);
+        let at = self.named.iter().position(is_head).unwrap_or(self.named.len());
+        self.named.splice(at..at, memory.named);
+        self
     }
 
     /// Names and variables in order.

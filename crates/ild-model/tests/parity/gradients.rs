@@ -13,12 +13,12 @@ use crate::reading::{golden, json, names, npz, shared, small_config, to_tensor, 
 
 /// Below this a gradient is rounding noise: every key bias of an attention has a true gradient of 0
 /// (measured 1e-9 in f32).
-const NOISE: f32 = 1e-7;
+pub const NOISE: f32 = 1e-7;
 /// The loss is of order 1 and an average of thousands of terms.
-const LOSS: f64 = 1e-5;
+pub const LOSS: f64 = 1e-5;
 
 /// Dice (sigmoid, squared predictions) plus binary cross-entropy, as the reference trains with.
-fn loss(logits: &Tensor, target: &Tensor) -> Tensor {
+pub fn loss(logits: &Tensor, target: &Tensor) -> Tensor {
     let p = candle_nn::ops::sigmoid(logits).unwrap();
     let sum = |x: Tensor| x.sum((1, 2, 3)).unwrap();
     let overlap = (sum((&p * target).unwrap()) * 2.0).unwrap();
@@ -36,14 +36,14 @@ fn loss(logits: &Tensor, target: &Tensor) -> Tensor {
     (dice + bce).unwrap()
 }
 
-fn disc(side: usize, (cx, cy): (usize, usize), squared_radius: usize) -> Vec<f32> {
+pub fn disc(side: usize, (cx, cy): (usize, usize), squared_radius: usize) -> Vec<f32> {
     let inside =
         |i: usize| (i % side).abs_diff(cx).pow(2) + (i / side).abs_diff(cy).pow(2) < squared_radius;
     (0..side * side).map(|i| f32::from(u8::from(inside(i)))).collect()
 }
 
 /// A training step of the model up to the gradients.
-fn backward(
+fn step(
     config: &Sam2Config,
     x: &Tensor,
     boxes: &Tensor,
@@ -54,8 +54,12 @@ fn backward(
         model.decode_box(&model.encode_image(x).unwrap(), boxes, DecodeMode::Train).unwrap();
     let loss = loss(&found.logits, target);
     let value = f64::from(loss.to_scalar::<f32>().unwrap());
-    // As deep as the graph: a test's thread has 2 MiB of stack.
-    let grads = std::thread::scope(|scope| {
+    (value, parameters, backward(&loss))
+}
+
+/// On a stack as deep as the graph: a test's thread has 2 MiB.
+pub fn backward(loss: &Tensor) -> GradStore {
+    std::thread::scope(|scope| {
         let work = || loss.backward().unwrap();
         std::thread::Builder::new()
             .stack_size(64 << 20)
@@ -63,8 +67,7 @@ fn backward(
             .unwrap()
             .join()
             .unwrap()
-    });
-    (value, parameters, grads)
+    })
 }
 
 /// Holds every gradient against the expected ones (whole or sampled), and the absent and the zero
@@ -111,7 +114,7 @@ fn every_gradient_is_pytorchs() {
     let boxes = to_tensor(&npz::<f32>(&golden("forward.npz"))["boxes"]);
     let target = [disc(64, (25, 35), 120), disc(64, (26, 34), 90)].concat();
     let target = Tensor::from_vec(target, (2, 1, 64, 64), &Device::Cpu).unwrap();
-    let (loss, parameters, grads) = backward(&small_config(), &inputs(), &boxes, &target);
+    let (loss, parameters, grads) = step(&small_config(), &inputs(), &boxes, &target);
 
     assert!((loss - meta["loss"].as_f64().unwrap()).abs() < LOSS, "{loss}");
     assert_eq!(
@@ -138,7 +141,7 @@ fn every_element_of_every_gradient_is_pytorchs() {
     let curve = shared("small/train_curve.npz").unwrap();
     let target = to_tensor(&npz::<u8>(&curve)["gt"].mapv(f32::from));
     let (loss, parameters, grads) =
-        backward(&small_config(), &to_tensor(&inputs["x"]), &to_tensor(&inputs["box"]), &target);
+        step(&small_config(), &to_tensor(&inputs["x"]), &to_tensor(&inputs["box"]), &target);
 
     let first = npz::<f64>(&curve)["losses"].iter().next().copied().unwrap();
     assert!((loss - first).abs() < LOSS, "{loss}, expected {first}");
@@ -201,7 +204,7 @@ fn gradients_of_tiny_at_full_size_are_pytorchs() {
     let boxes = to_tensor(&npz::<f32>(&shared("full/forward_t.npz").unwrap())["box"]);
     let target =
         Tensor::from_vec(disc(256, (102, 140), 35 * 35), (1, 1, 256, 256), &Device::Cpu).unwrap();
-    let (loss, parameters, grads) = backward(&config, &x, &boxes, &target);
+    let (loss, parameters, grads) = step(&config, &x, &boxes, &target);
 
     let first = meta["losses_step0_1_2_total_dice_bce"][0][0].as_f64().unwrap();
     println!("loss {loss}, expected {first}");

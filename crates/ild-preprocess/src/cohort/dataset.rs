@@ -37,6 +37,9 @@ pub struct DatasetPart {
     /// Names of the slices declared free of disease.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub healthy_slices: Vec<String>,
+    /// Which slice of its CT each slice is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ct_slices: BTreeMap<String, usize>,
     /// Slices left out because every label of theirs vanished at the label size.
     pub vanished_slices: usize,
 }

@@ -20,8 +20,8 @@ use crate::stages::npy_summary::{NpyRow, NpySummary};
 use crate::stages::summary::Status;
 use crate::{Error, Result, one_line};
 
-/// Changes whenever the same NPZ gives other slices.
-const FORMAT: u32 = 1;
+/// Changes whenever the same NPZ gives other slices, or other facts about them.
+const FORMAT: u32 = 2;
 
 /// Rows and columns of a label slice: the model's low-resolution mask for 1024 × 1024 input.
 pub const LABEL_SIZE: usize = 256;
@@ -46,6 +46,9 @@ pub struct NpzToNpy {
 pub struct SliceFacts {
     /// Names of the slices, without ending.
     pub slices: Vec<String>,
+    /// Which slice of the CT each of them is.
+    #[serde(default)]
+    pub ct_slices: Vec<usize>,
     /// Slices whose labels all vanished at the label size.
     pub vanished: Vec<String>,
     /// Slices without any label, which were declared free of disease.
@@ -204,6 +207,7 @@ pub(crate) fn write_slices(
             facts.healthy.push(name.clone());
         }
         facts.slices.push(name);
+        facts.ct_slices.push(stack.placement.z_index()[i]);
     }
     let files: Vec<PathBuf> = facts
         .slices
@@ -281,6 +285,7 @@ fn dataset(rows: &[NpyRow]) -> Dataset {
             sum.slices += facts.slices.len();
             sum.vanished_slices += facts.vanished.len();
             sum.healthy_slices.extend(facts.healthy.iter().cloned());
+            sum.ct_slices.extend(facts.slices.iter().cloned().zip(facts.ct_slices.iter().copied()));
             facts
                 .slices_per_label
                 .iter()

@@ -26,6 +26,14 @@ pub const POINTER: f32 = 2e-4;
 /// f64.
 pub const UNROUNDED: f32 = 1e-4;
 
+/// Generated weights with a memory.
+pub fn weights_of(config: &Sam2Config, sizes: &MemoryConfig, salt: &str) -> Weights {
+    let shapes = Weights::random(config, 0).unwrap();
+    let shapes = shapes.with_random_memory(config, sizes, 0).unwrap();
+    let made = shapes.iter().map(|(name, like)| (name.to_owned(), salted(name, like.dims(), salt)));
+    Weights::from_tensors(made).unwrap()
+}
+
 /// A model of generated weights and its memory.
 pub struct Model {
     pub sam2: Sam2,
@@ -39,11 +47,7 @@ impl Model {
         salt: &str,
         score_bias: Option<f32>,
     ) -> Self {
-        let shapes = Weights::random(config, 0).unwrap();
-        let shapes = shapes.with_random_memory(config, sizes, 0).unwrap();
-        let made =
-            shapes.iter().map(|(name, like)| (name.to_owned(), salted(name, like.dims(), salt)));
-        let mut weights = Weights::from_tensors(made).unwrap();
+        let mut weights = weights_of(config, sizes, salt);
         if let Some(bias) = score_bias {
             weights.insert(SCORE_BIAS, Tensor::new(&[bias], &Device::Cpu).unwrap());
         }

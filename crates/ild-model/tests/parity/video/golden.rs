@@ -19,14 +19,14 @@ use crate::compare::INTERMEDIATE;
 use crate::generator::{picture, places};
 use crate::reading::{npz, small_config, values};
 
-const SIDE: usize = 128;
+pub const SIDE: usize = 128;
 /// Frames of the whole video, and the prompted one.
-const FRAMES: usize = 20;
-const START: i64 = 9;
+pub const FRAMES: usize = 20;
+pub const START: i64 = 9;
 /// Weights under which the object is on every frame, and under which it comes and goes.
-const SEEN: &str = "s1";
+pub const SEEN: &str = "s1";
 const LOST: &str = "s0";
-const BOX: [f32; 4] = [30.0, 44.0, 82.5, 101.0];
+pub const BOX: [f32; 4] = [30.0, 44.0, 82.5, 101.0];
 const OTHER_BOX: [f32; 4] = [70.0, 12.0, 118.0, 60.0];
 const CLICK: ([f32; 2], i64) = ([64.0, 64.0], 1);
 const CORRECTION: [([f32; 2], i64); 2] = [([60.0, 64.0], 1), ([100.0, 20.0], 0)];

@@ -5,5 +5,6 @@
 mod frames;
 mod full;
 mod golden;
+mod gradients;
 mod small;
 mod trace;
