@@ -23,6 +23,7 @@ fn main() -> anyhow::Result<()> {
     let (model, _) = Sam2::load(&config, &weights, &Device::Cpu)?;
     let data = Arc::new(SliceDataset::open(Path::new(folder))?);
     let items = ItemSettings {
+        clip_slices: 1,
         asking: Asking::Mixed(1),
         image_size: config.image_size,
         bbox_shift: 5,

@@ -129,7 +129,8 @@ fn a_slice_declared_free_of_disease_is_asked_about_nothing_and_a_label_to_ignore
     write_slice(folder.path(), "train", "a", &image, &labels);
     write_slice(folder.path(), "train", "b", &image, &Array2::zeros((256, 256)));
     write_slice(folder.path(), "train", "c", &image, &Array2::zeros((256, 256)));
-    let declared = Declared { healthy: ["b".to_owned()].into(), ignored: Some(9) };
+    let declared =
+        Declared { healthy: ["b".to_owned()].into(), ignored: Some(9), ..Declared::default() };
     let part = folder.path().join("train");
     let data = SliceDataset::open_declared(&part, &declared).unwrap();
     assert_eq!((data.slices().len(), data.healthy().len()), (1, 1));
@@ -148,7 +149,7 @@ fn a_slice_declared_free_of_disease_is_asked_about_nothing_and_a_label_to_ignore
     assert!(healthy.known.is_none() && !healthy.prompts.is_empty());
     assert!(healthy.prompts.iter().all(|prompt| prompt.label == 0));
 
-    let wrong = Declared { healthy: ["a".to_owned()].into(), ignored: None };
+    let wrong = Declared { healthy: ["a".to_owned()].into(), ..Declared::default() };
     let error = SliceDataset::open_declared(&part, &wrong).unwrap_err().to_string();
     assert!(error.contains("declared free of disease"), "{error}");
 }

@@ -54,11 +54,7 @@ impl MemoryConfig {
         const PUBLISHED_D: usize = 256;
         let sizes = Self::published(version);
         let of = |channels: usize| (channels * d_model / PUBLISHED_D).max(1);
-        Self {
-            mem_dim: of(sizes.mem_dim),
-            dim_feedforward: of(sizes.dim_feedforward),
-            ..sizes
-        }
+        Self { mem_dim: of(sizes.mem_dim), dim_feedforward: of(sizes.dim_feedforward), ..sizes }
     }
 
     /// What the shapes of `weights` say.

@@ -1,7 +1,10 @@
 //! Slices side by side, as tensors.
+//!
+//! The slices of a clip follow the others: the lesion head learns on them too.
 
 use candle_core::{Device, Result, Tensor};
 use ild_model::ImageFeatures;
+use ild_model::decoder::prompt_encoder::label;
 use ndarray::Array2;
 
 use crate::data::dataset::{LABEL_SIZE, Sample};
@@ -11,7 +14,7 @@ use crate::data::prompts::{Given, POINTS, Prompt};
 /// What one forward pass takes, and what it should give.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[b, 3, s, s]`.
+    /// `[b, 3, s, s]`: the slices that are asked about, then those that follow in their clips.
     pub images: Tensor,
     /// Questions by box: `[n, 4]`, x0, y0, x1, y1 in pixels of the `s × s` input.
     pub boxes: Option<Asked<Tensor>>,
@@ -19,6 +22,19 @@ pub struct Batch {
     pub clicks: Option<Asked<(Tensor, Tensor)>>,
     /// What the lesion head should say, where it is trained.
     pub dense: Option<Dense>,
+    /// Lesions to follow through their clips.
+    pub clips: Vec<Clip>,
+}
+
+/// A lesion that is pointed out on one slice and followed through others.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    /// Image of the batch on which it is pointed out.
+    pub first: usize,
+    /// The box's corners and their kinds.
+    pub corners: [([f32; 2], i64); 2],
+    /// Image of the batch, slices since the first, and where the lesion is there.
+    pub frames: Vec<(usize, i64, Asked<()>)>,
 }
 
 /// Questions of one kind and their answers.
@@ -43,11 +59,12 @@ impl Batch {
     /// # Errors
     /// When the slices are of different sizes.
     pub fn new(samples: &[Sample], target: Option<&DenseTarget>, device: &Device) -> Result<Self> {
-        let b = samples.len();
+        let following = samples.iter().flat_map(|s| s.follows.iter().map(|next| &next.slice));
+        let all: Vec<&Sample> = samples.iter().chain(following).collect();
+        let b = all.len();
         let (channels, height, width) =
             samples.first().map_or((3, 0, 0), |sample| sample.image.dim());
-        let images: Vec<f32> =
-            samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
+        let images: Vec<f32> = all.iter().flat_map(|sample| sample.image.iter().copied()).collect();
         let asked = samples.iter().enumerate();
         let asked: Vec<(u32, &Sample, &Prompt)> = asked
             .flat_map(|(i, sample)| sample.prompts.iter().map(move |p| (i as u32, sample, p)))
@@ -58,9 +75,34 @@ impl Batch {
             images: Tensor::from_vec(images, (b, channels, height, width), device)?,
             boxes: Asked::new(&boxes, b, device, corners)?,
             clicks: Asked::new(&clicks, b, device, points)?,
-            dense: target.map(|target| Dense::new(samples, target, device)).transpose()?,
+            dense: target.map(|target| Dense::new(&all, target, device)).transpose()?,
+            clips: clips(samples, device)?,
         })
     }
+}
+
+/// The clips of `samples`, whose following slices come after them all.
+fn clips(samples: &[Sample], device: &Device) -> Result<Vec<Clip>> {
+    let (mut next, mut clips) = (samples.len(), Vec::new());
+    for (first, sample) in samples.iter().enumerate() {
+        let Some(Given::Box([x0, y0, x1, y1])) = sample.prompts.first().map(|p| &p.given) else {
+            continue;
+        };
+        let corners = [([*x0, *y0], label::TOP_LEFT), ([*x1, *y1], label::BOTTOM_RIGHT)];
+        let mut frames = Vec::new();
+        for follows in &sample.follows {
+            let asked: Vec<_> =
+                follows.slice.prompts.iter().map(|prompt| (0, &follows.slice, prompt)).collect();
+            if let Some(asked) = Asked::new(&asked, 1, device, |_, _| Ok(()))? {
+                frames.push((next, follows.time, asked));
+            }
+            next += 1;
+        }
+        if !frames.is_empty() {
+            clips.push(Clip { first, corners, frames });
+        }
+    }
+    Ok(clips)
 }
 
 impl<T> Asked<T> {

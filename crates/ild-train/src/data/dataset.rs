@@ -1,6 +1,6 @@
 //! The slices of `npy/train` or `npy/valid`, and the training items made of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ild_io::{BoundingBox, Error as FileError};
@@ -9,6 +9,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use crate::data::augment::{Augmentation, Warp};
+use crate::data::clips::{Following, Neighbours};
 use crate::data::prompts::{Given, Prompt, Questions};
 use crate::error::Result;
 
@@ -39,6 +40,10 @@ pub struct Sample {
     /// `[256, 256]`, 0 where the label says that nobody is to learn from it; `None` on slices
     /// without such a label.
     pub known: Option<Array2<u8>>,
+    /// How image and label were changed together.
+    pub warp: Warp,
+    /// The slices of a clip after this one; none unless the memory is trained.
+    pub follows: Vec<Following>,
 }
 
 /// What is known of the slices of a folder beyond their labels.
@@ -48,6 +53,8 @@ pub struct Declared {
     pub healthy: BTreeSet<String>,
     /// The label id that teaches nothing (nnU-Net's `ignore`).
     pub ignored: Option<u8>,
+    /// Which slice of its CT each slice is, by name.
+    pub ct_slices: BTreeMap<String, usize>,
 }
 
 /// The random part of an item, in the order in which the reference draws it.
@@ -69,6 +76,8 @@ pub struct SliceDataset {
     slices: Vec<Slice>,
     healthy: Vec<Slice>,
     ignored: Option<u8>,
+    /// Which of `slices` follow each other.
+    pub(crate) neighbours: Neighbours,
     /// Slices that hold no label at 256² and are left out.
     pub without_label: Vec<String>,
     /// Images that have no label file.
@@ -129,8 +138,10 @@ impl SliceDataset {
                 (false, false) => slices.push(Slice { name, labels }),
             }
         }
+        let names = slices.iter().map(|slice: &Slice| slice.name.as_str());
         Ok(Self {
             folder: folder.to_owned(),
+            neighbours: Neighbours::new(names, &declared.ct_slices),
             slices,
             healthy,
             ignored: declared.ignored,
@@ -149,6 +160,15 @@ impl SliceDataset {
     #[must_use]
     pub fn ignored(&self) -> Option<u8> {
         self.ignored
+    }
+
+    /// Where its slices lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &str {
+        &self.slice(index).name
     }
 
     fn slice(&self, index: usize) -> &Slice {
@@ -193,7 +213,7 @@ impl SliceDataset {
         // A lesion that the warp pushed out of the picture would leave no box: that item stays as
         // it is.
         let there = |labels: &Array2<u8>| labels.iter().any(|&id| id == draw.label);
-        let (image, label) = self.read(name, &draw.warp, there)?;
+        let (image, label, warp) = self.read(name, &draw.warp, there)?;
         let mask = label.mapv(|id| u8::from(id == draw.label));
         let Some(tight) = BoundingBox::around(mask.view(), |inside| inside == 1) else {
             return Err(FileError::rejected(
@@ -206,7 +226,7 @@ impl SliceDataset {
         };
         let asked = tight.prompt_px(draw.shift_px, LABEL_SIZE, LABEL_SIZE);
         let prompt = Prompt { label: draw.label, given: Given::around(asked, image_size), mask };
-        Ok(self.finished(name, image, label, vec![prompt], image_size))
+        Ok(self.finished(name, (image, label, warp), vec![prompt], image_size))
     }
 
     /// Our own item of slice `index`: several questions about it, see [`Questions::ask`]; every
@@ -226,38 +246,50 @@ impl SliceDataset {
         let there = |labels: &Array2<u8>| {
             present.is_empty() || labels.iter().any(|id| present.contains(id))
         };
-        let (image, labels) = self.read(name, warp, there)?;
+        let (image, labels, warp) = self.read(name, warp, there)?;
         let prompts = if every_lesion {
             questions.every_lesion(labels.view(), rng)
         } else {
             questions.ask(labels.view(), rng)
         };
-        Ok(self.finished(name, image, labels, prompts, questions.image_size))
+        Ok(self.finished(name, (image, labels, warp), prompts, questions.image_size))
     }
 
-    /// Image and labels of a slice, changed by `warp` unless that would take away what `there` asks
-    /// for.
+    /// Image and labels of a slice and how they were changed: by `warp`, unless that would take
+    /// away what `there` asks for.
     fn read(
         &self,
         name: &str,
         warp: &Warp,
         there: impl Fn(&Array2<u8>) -> bool,
-    ) -> Result<(Array3<u8>, Array2<u8>)> {
+    ) -> Result<(Array3<u8>, Array2<u8>, Warp)> {
         let image = read_image(&self.folder, name)?;
         let labels = read_label(&self.folder, name)?;
         if warp.is_identity() {
-            return Ok((image, labels));
+            return Ok((image, labels, Warp::IDENTITY));
         }
         let (height, width, _) = image.dim();
         let warped = warp.label(labels.view(), width as f64 / height as f64);
-        Ok(if there(&warped) { (warp.image(image.view()), warped) } else { (image, labels) })
+        Ok(if there(&warped) {
+            (warp.image(image.view()), warped, *warp)
+        } else {
+            (image, labels, Warp::IDENTITY)
+        })
     }
 
-    fn finished(
+    /// Slice `index`, changed by `warp` whatever it takes away.
+    pub(crate) fn read_as(
+        &self,
+        index: usize,
+        warp: &Warp,
+    ) -> Result<(Array3<u8>, Array2<u8>, Warp)> {
+        self.read(self.name(index), warp, |_| true)
+    }
+
+    pub(crate) fn finished(
         &self,
         name: &str,
-        image: Array3<u8>,
-        labels: Array2<u8>,
+        (image, labels, warp): (Array3<u8>, Array2<u8>, Warp),
         prompts: Vec<Prompt>,
         image_size: usize,
     ) -> Sample {
@@ -266,7 +298,7 @@ impl SliceDataset {
             .filter(|ignored| labels.iter().any(|id| id == ignored))
             .map(|ignored| labels.mapv(|id| u8::from(id != ignored)));
         let image = ild_model::image_to_input(image.view(), image_size);
-        Sample { name: name.to_owned(), image, prompts, labels, known }
+        Sample { name: name.to_owned(), image, prompts, labels, known, warp, follows: Vec::new() }
     }
 
     /// Identifies the set of slices and their labels, so that a resumed run can tell whether they

@@ -63,7 +63,7 @@ impl Dense {
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn new(samples: &[Sample], target: &DenseTarget, device: &Device) -> Result<Self> {
+    pub fn new(samples: &[&Sample], target: &DenseTarget, device: &Device) -> Result<Self> {
         let (b, k, side) = (samples.len(), target.classes.len(), target.side);
         let (mut class, mut present, mut regions) = (Vec::new(), Vec::new(), 0);
         for sample in samples {

@@ -41,6 +41,8 @@ pub struct ItemSettings {
     pub seed: u64,
     /// Threads that prepare items.
     pub threads: usize,
+    /// Slices of a clip; 1 is a slice alone.
+    pub clip_slices: usize,
 }
 
 impl ItemSettings {
@@ -82,8 +84,13 @@ impl ItemSettings {
                     image_size: self.image_size,
                     ignored: data.ignored(),
                 };
-                let warp = self.augmentation.draw(rng);
-                data.asked(slice, &questions, &warp, purpose == Purpose::Validation, rng)
+                let (warp, validates) =
+                    (self.augmentation.draw(rng), purpose == Purpose::Validation);
+                let mut sample = data.asked(slice, &questions, &warp, validates, rng)?;
+                if self.clip_slices > 1 && !validates {
+                    data.follow(&mut sample, slice, self.clip_slices, self.image_size, rng)?;
+                }
+                Ok(sample)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod augment;
 pub(crate) mod batch;
+pub(crate) mod clips;
 pub(crate) mod dataset;
 pub(crate) mod dense;
 pub(crate) mod items;

@@ -28,6 +28,9 @@ pub struct SidecarPart {
     /// Slices that a person declared free of disease.
     #[serde(default)]
     pub healthy_slices: Vec<String>,
+    /// Which slice of its CT each slice is.
+    #[serde(default)]
+    pub ct_slices: BTreeMap<String, usize>,
 }
 
 impl Sidecar {
@@ -57,7 +60,8 @@ impl Sidecar {
     #[must_use]
     pub fn declared(&self, part: &str) -> Declared {
         let ignored = self.label_table.as_ref().and_then(LabelTable::ignored);
-        let healthy = self.parts.get(part).map(|part| part.healthy_slices.iter().cloned());
-        Declared { healthy: healthy.into_iter().flatten().collect(), ignored }
+        let part = self.parts.get(part).cloned().unwrap_or_default();
+        let healthy = part.healthy_slices.into_iter().collect();
+        Declared { healthy, ignored, ct_slices: part.ct_slices }
     }
 }

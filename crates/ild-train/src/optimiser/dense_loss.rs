@@ -74,6 +74,7 @@ mod tests {
     use ndarray::{Array2, Array3, s};
 
     use super::*;
+    use crate::data::augment::Warp;
     use crate::data::dataset::Sample;
     use crate::data::dense::DenseTarget;
 
@@ -89,12 +90,15 @@ mod tests {
             prompts: Vec::new(),
             labels,
             known,
+            warp: Warp::IDENTITY,
+            follows: Vec::new(),
         }
     }
 
     fn target(samples: &[Sample]) -> Dense {
         let target = DenseTarget::new(vec![1, 4], &[10, 10], SIDE);
-        Dense::new(samples, &target, &Device::Cpu).unwrap()
+        let samples: Vec<&Sample> = samples.iter().collect();
+        Dense::new(&samples, &target, &Device::Cpu).unwrap()
     }
 
     fn maps(lesion: f32, class: f32) -> (Var, LesionMaps) {

@@ -1,6 +1,7 @@
 //! The whole command: decide, prepare, train, sum up.
 
 pub(crate) mod args;
+pub(crate) mod clips;
 pub(crate) mod dry_run;
 pub(crate) mod exact;
 pub(crate) mod finished;

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use ild_model::memory::Memory;
 use ild_model::{DecodeMode, ImageFeatures, MaskPrediction, Sam2};
 
 use crate::data::batch::Batch;
@@ -9,6 +10,7 @@ use crate::error::Result;
 use crate::optimiser::dense_loss::dense_loss;
 use crate::optimiser::loss::Loss;
 use crate::optimiser::prompt_loss::prompt_loss;
+use crate::run::clips::follow;
 use crate::watch::history::{HeadLoss, MeanLoss};
 
 /// How the losses of a batch are put together.
@@ -35,11 +37,17 @@ impl Objective {
     /// Gradients of one batch; adds its losses to `losses`.
     ///
     /// The loss is the mean over the questions plus the weighted loss of the head, from one encoding
-    /// of each slice.
+    /// of each slice. With a `memory`, every slice of a clip after the first is a question too.
     ///
     /// # Errors
     /// When a tensor operation fails.
-    pub fn backward(&self, model: &Sam2, batch: &Batch, losses: &mut Losses) -> Result<GradStore> {
+    pub fn backward(
+        &self,
+        model: &Sam2,
+        memory: Option<&Memory>,
+        batch: &Batch,
+        losses: &mut Losses,
+    ) -> Result<GradStore> {
         let (features, maps) = match self.head_weight {
             None => (model.encode_image(&batch.images)?, None),
             Some(_) => model.encode_image_gated(&batch.images, self.head_gradient)?,
@@ -48,6 +56,10 @@ impl Objective {
         for (predicted, loss) in self.answers(model, &features, batch)? {
             losses.prompts.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
             parts.push((predicted.logits.dim(0)?, loss.total));
+        }
+        if let Some(memory) = memory {
+            let (clips, sums) = (&batch.clips, &mut losses.prompts);
+            parts.extend(follow((model, memory), &features, clips, self.scores, sums)?);
         }
         let mut total = mean_of(parts)?;
         if let (Some(weight), Some(maps), Some(target)) = (self.head_weight, &maps, &batch.dense) {

@@ -63,6 +63,11 @@ pub struct Recipe {
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Lesion head")]
     #[serde(default)]
     pub head_gradient: f64,
+    /// Train SAM 2's memory, too, on clips of so many neighbouring slices: a lesion is pointed out
+    /// on the first and carried through the others. 1 is off.
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Recipe")]
+    #[serde(default = "alone")]
+    pub clip_slices: usize,
     /// How the slices of an epoch are chosen.
     #[arg(long, value_enum, default_value_t, help_heading = "Recipe")]
     pub draw: DrawOrder,
@@ -128,6 +133,11 @@ impl Default for Recipe {
     }
 }
 
+/// States written before there were clips are of slices alone.
+fn alone() -> usize {
+    1
+}
+
 /// States written before there was a choice are of the reference's recipe.
 fn yes() -> bool {
     true
@@ -158,7 +168,7 @@ impl Recipe {
     /// Names the setting, the value and what is allowed.
     pub fn check(&self) -> Result<()> {
         let share = 0.0..1.0;
-        let rules: [(&str, f64, bool, &str); 14] = [
+        let rules: [(&str, f64, bool, &str); 15] = [
             ("batch-size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("accumulate", self.accumulate as f64, self.accumulate > 0, "at least 1"),
             ("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "above 0"),
@@ -174,6 +184,12 @@ impl Recipe {
                 self.prompts_per_slice as f64,
                 self.parity || (1..=64).contains(&self.prompts_per_slice),
                 "1 to 64",
+            ),
+            (
+                "clip-slices",
+                self.clip_slices as f64,
+                self.clip_slices == 1 || (!self.parity && (2..=16).contains(&self.clip_slices)),
+                "1 (off), or 2 to 16 without --parity",
             ),
             (
                 "head-weight",

@@ -80,6 +80,7 @@ impl Setup {
             augmentation: self.recipe.augmentation,
             seed: self.seed,
             threads: self.loader_threads,
+            clip_slices: self.recipe.clip_slices,
         }
     }
 }

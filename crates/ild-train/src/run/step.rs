@@ -65,7 +65,8 @@ impl Trainer {
     /// Forward and backward pass over one batch; adds its losses to `loss`.
     fn gradients_of(&self, samples: &[Sample], losses: &mut Losses) -> Result<Gradients> {
         let batch = Batch::new(samples, self.head.as_ref(), &self.setup.device)?;
-        let mut store = self.objective().backward(&self.model, &batch, losses)?;
+        let mut store =
+            self.objective().backward(&self.model, self.memory.as_ref(), &batch, losses)?;
         if let Some(aside) = &self.aside {
             store.extend(aside.take())?;
         }

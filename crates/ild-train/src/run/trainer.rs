@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::Var;
+use ild_model::memory::Memory;
 use ild_model::{Aside, Parameters, Sam2, lesion_head};
 
 use crate::data::dataset::Sample;
@@ -16,6 +17,7 @@ use crate::optimiser::ema::Ema;
 use crate::optimiser::schedule::Schedule;
 use crate::peers::{own_items, own_items_of_step};
 use crate::random::Purpose;
+use crate::run::clips::provide_memory;
 use crate::run::head::provide_head;
 use crate::run::progress::Progress;
 use crate::run::run_folder::RunFolder;
@@ -65,6 +67,8 @@ pub enum Outcome {
 pub struct Trainer {
     pub(crate) setup: Setup,
     pub(crate) model: Sam2,
+    /// SAM 2's memory, where it is trained.
+    pub(crate) memory: Option<Memory>,
     /// Where gradients of checkpointed blocks are left.
     pub(crate) aside: Option<Aside>,
     pub(crate) parameters: Parameters,
@@ -88,8 +92,15 @@ impl Trainer {
         setup.recipe.check()?;
         setup.recipe.check_device(&setup.device)?;
         provide_head(&mut setup)?;
-        let (mut model, parameters, _) =
+        provide_memory(&mut setup)?;
+        let (mut model, mut parameters, _) =
             Sam2::trainable(&setup.config, &setup.weights, &setup.device)?;
+        let mut memory = None;
+        if setup.recipe.clip_slices > 1 {
+            let (made, own) = Memory::trainable(&setup.config, &setup.weights, &setup.device)?;
+            parameters = parameters.with_memory(own);
+            memory = Some(made);
+        }
         model.set_precision(setup.recipe.precision)?;
         let aside =
             setup.recipe.recompute_activations.then(|| model.image_encoder.trunk.recompute());
@@ -112,6 +123,7 @@ impl Trainer {
             setup,
             head,
             model,
+            memory,
             aside,
             parameters,
             optimizer,

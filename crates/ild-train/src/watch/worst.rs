@@ -92,6 +92,8 @@ mod tests {
             prompts: vec![],
             labels: Array2::zeros((LABEL_SIZE, LABEL_SIZE)),
             known: None,
+            warp: crate::data::augment::Warp::IDENTITY,
+            follows: Vec::new(),
         }
     }
 

@@ -1,0 +1,73 @@
+//! Loss along clips: one lesion is pointed out on the first slice, SAM 2's memory carries it through
+//! the others.
+
+use candle_core::Tensor;
+use ild_model::memory::{Bank, Direction, Memory, MemoryConfig, Sam2Video, Source, Version};
+use ild_model::{FrameFeatures, ImageFeatures, Sam2};
+
+use crate::data::batch::Clip;
+use crate::error::Result;
+use crate::optimiser::prompt_loss::prompt_loss;
+use crate::run::setup::Setup;
+use crate::watch::history::MeanLoss;
+
+/// Slices of the CT that a clip is from, as the codes of time see it: as many as they tell apart.
+const CT_SLICES: usize = 16;
+
+/// Gives the weights a memory of random weights where the recipe trains one and they have none.
+///
+/// # Errors
+/// When the slices do not say which are neighbours, or a memory is there in part only.
+pub(crate) fn provide_memory(setup: &mut Setup) -> Result<()> {
+    if setup.recipe.clip_slices < 2 {
+        return Ok(());
+    }
+    setup.train.require_neighbours()?;
+    if setup.weights.names().any(|name| name.starts_with("memory_")) {
+        return Ok(());
+    }
+    let sizes = MemoryConfig::in_proportion(Version::Sam2_1, setup.config.d_model);
+    tracing::info!("the weights have no memory: it starts from random ones");
+    let weights = std::mem::take(&mut setup.weights);
+    setup.weights = weights.with_random_memory(&setup.config, &sizes, setup.seed)?;
+    Ok(())
+}
+
+/// The mean loss of each clip's later slices and how many they are; adds to `losses`.
+pub(crate) fn follow(
+    (model, memory): (&Sam2, &Memory),
+    features: &ImageFeatures,
+    clips: &[Clip],
+    scores: bool,
+    losses: &mut MeanLoss,
+) -> Result<Vec<(usize, Tensor)>> {
+    let video = Sam2Video::new(model, memory);
+    let mut parts = Vec::new();
+    for clip in clips {
+        let first = frame(model, features, clip.first)?;
+        let mut bank = Bank::new(memory.config().num_maskmem);
+        bank.add_prompted(video.teach(0, &first, Source::Points(&clip.corners), true)?.remembered);
+        for (image, time, asked) in &clip.frames {
+            let recalled = bank.recall(*time, Direction::Forward, CT_SLICES);
+            let source = Source::Memory(&recalled, CT_SLICES);
+            let present = asked.filled[0] > 0.0;
+            let lesson = video.teach(*time, &frame(model, features, *image)?, source, present)?;
+            let loss = prompt_loss(&lesson.answer, asked, scores)?;
+            losses.add(&loss.dice.to_vec1()?, &loss.bce.to_vec1()?);
+            parts.push((1, loss.total));
+            bank.add_tracked(lesson.remembered);
+        }
+    }
+    Ok(parts)
+}
+
+/// Features of image `i` of the batch, as the video path takes them.
+fn frame(model: &Sam2, features: &ImageFeatures, i: usize) -> Result<FrameFeatures> {
+    let of = |tensor: &Tensor| tensor.narrow(0, i, 1)?.contiguous();
+    let [fine, finer] = &features.high_res;
+    let one = ImageFeatures {
+        image_embed: of(&features.image_embed)?,
+        high_res: [of(fine)?, of(finer)?],
+    };
+    Ok(model.frame_of(&one)?)
+}
