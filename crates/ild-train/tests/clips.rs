@@ -15,7 +15,7 @@ use support::write_slice;
 /// Slices of each CT.
 const SLICES: usize = 5;
 /// Enough for the small model to tell two squares apart from slice to slice.
-const EPOCHS: usize = 20;
+const EPOCHS: usize = 30;
 
 /// Two squares that wander; `other` is the second.
 fn inside(case: usize, z: usize, other: bool, y: usize, x: usize) -> bool {
