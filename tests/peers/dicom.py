@@ -2,9 +2,9 @@
 
     cargo xtask bench dicom --python venv/bin/python --rounds 3
 
-A made CT of 300 slices of 512 x 512, 16 bits, with noise as scanners have it: as 300 files, in a zip archive (deflated), and as
+A made CT of 300 slices of 512 x 512, 16 bits, with noise as scanners have it: as 300 files, in a zip archive (deflated), in JPEG-LS, and as
 `.nii.gz`. Reading ends with an array of Hounsfield units in memory, sorted by position. The Segmentation has five classes, of
-which 20 slices each hold nothing. Needs numpy pydicom; highdicom is left out when it is missing.
+which 20 slices each hold nothing. Needs numpy nibabel pydicom pyjpegls; highdicom is left out when it is missing.
 """
 
 import pathlib
@@ -53,6 +53,18 @@ def make(folder):
         d.save_as(folder / f"{(k * 7) % SLICES:03}.dcm", enforce_file_format=True)
 
 
+def compress(source, folder):
+    """The same series in JPEG-LS, lossless."""
+    import pydicom
+    from pydicom.uid import JPEGLSLossless
+
+    folder.mkdir()
+    for path in source.iterdir():
+        d = pydicom.dcmread(path)
+        d.compress(JPEGLSLossless)
+        d.save_as(folder / path.name)
+
+
 def masks(shape):
     """Five classes on all but the first and last slices."""
     import numpy as np
@@ -97,7 +109,7 @@ def main():
     if len(sys.argv) > 1 and sys.argv[1] == "highdicom":
         return seg_highdicom(*sys.argv[2:4])
     args = arguments(__doc__)
-    if not available("numpy", "pydicom"):
+    if not available("numpy", "nibabel", "pydicom", "jpeg_ls", pip="numpy nibabel pydicom pyjpegls"):
         sys.exit(1)
     import nibabel
     import numpy as np
@@ -111,6 +123,8 @@ def main():
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
             for path in series.iterdir():
                 out.write(path, path.name)
+        jpeg_ls = work / "jpeg_ls"
+        compress(series, jpeg_ls)
         affine = nibabel.load(nifti).affine
         # As the series has its voxels: left, back, up.
         nibabel.save(nibabel.Nifti1Image(masks((SLICES, SIDE, SIDE)).transpose(2, 1, 0), affine), mask)
@@ -121,7 +135,9 @@ def main():
                 "ild, .nii.gz": Engine(engine, str(nifti)),
                 "ild, 300 files": Engine(engine, str(series)),
                 "ild, zip": Engine(engine, str(archive)),
+                "ild, JPEG-LS": Engine(engine, str(jpeg_ls)),
                 "pydicom, 300 files": Engine([sys.executable, __file__, "peer"], str(series)),
+                "pydicom, JPEG-LS": Engine([sys.executable, __file__, "peer"], str(jpeg_ls)),
             },
             args.rounds,
         )

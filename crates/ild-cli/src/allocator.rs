@@ -9,6 +9,16 @@ pub fn peak_memory_bytes() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Hands back to the kernel what was freed and kept ([`keep_freed_memory`]): for programs that live on and
+/// have nothing to do just now.
+pub fn give_back_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `malloc_trim` takes no pointer and may be called by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Keeps freed blocks in the process instead of handing each large one back to the kernel.
 ///
 /// Tensors above 32 MiB are otherwise a fresh `mmap` each, and the page faults cost more than the

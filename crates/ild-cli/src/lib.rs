@@ -47,8 +47,9 @@ mod report;
 mod suggest;
 mod table;
 mod timing;
+pub mod veil;
 
-pub use allocator::{keep_freed_memory, peak_memory_bytes};
+pub use allocator::{give_back_freed_memory, keep_freed_memory, peak_memory_bytes};
 pub use common::{Common, DeviceChoice, IfOther, LogFormat};
 pub use config::{flags_of_table, save_resolved};
 pub use error::{FileError, Refusal};

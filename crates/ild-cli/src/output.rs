@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use crate::FileError;
+use crate::{FileError, veil};
 
 /// Prints `text` and a line end to stdout.
 ///
@@ -27,7 +27,7 @@ pub fn complain(text: impl Display) {
 }
 
 fn write_line(to: &mut impl Write, text: &str) -> io::Result<()> {
-    let mut line = printable(text);
+    let mut line = printable(&veil::over(text));
     line.push('\n');
     match to.write_all(line.as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

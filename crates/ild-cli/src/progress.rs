@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::veil;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 static HIDDEN: AtomicBool = AtomicBool::new(true);
@@ -45,13 +46,19 @@ struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len();
+        // Whole lines come, each in one piece.
+        let bytes = match std::str::from_utf8(bytes) {
+            Ok(line) => veil::over(line).into_owned().into_bytes(),
+            Err(_) => bytes.to_vec(),
+        };
         // What stderr cannot take is lost: a log that nobody reads is no reason to stop.
         let _ = if HIDDEN.load(Ordering::Relaxed) {
-            io::stderr().write_all(bytes)
+            io::stderr().write_all(&bytes)
         } else {
-            bars().suspend(|| io::stderr().write_all(bytes))
+            bars().suspend(|| io::stderr().write_all(&bytes))
         };
-        Ok(bytes.len())
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

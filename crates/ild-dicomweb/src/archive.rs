@@ -67,7 +67,7 @@ impl Archive {
             request = request.header("Authorization", authorization);
         }
         let answer = request.call();
-        let answer = answer.map_err(|error| Error::of(&address, "no answer", error))?;
+        let answer = answer.map_err(|error| no_answer(&address, error))?;
         succeeded(&address, answer).map(|answer| (address, answer))
     }
 
@@ -92,7 +92,7 @@ impl Archive {
             request = request.header("Authorization", authorization);
         }
         let answer = request.send(body);
-        let answer = answer.map_err(|error| Error::of(&address, "no answer", error))?;
+        let answer = answer.map_err(|error| no_answer(&address, error))?;
         // 409: none of the instances was stored, and the answer says why (PS3.18 10.5.3).
         let answer = match answer.status().as_u16() {
             409 => answer,
@@ -101,6 +101,18 @@ impl Archive {
         let value = json(&address, answer)?;
         Ok((address, value))
     }
+}
+
+/// Nobody answered, or somebody who is not believed.
+fn no_answer(address: &str, error: ureq::Error) -> Error {
+    let what = match error.to_string().contains("certificate") {
+        true => {
+            "the archive's certificate is not believed; --certificates FILE names the authority that \
+                 vouches for it"
+        }
+        false => "no answer",
+    };
+    Error::of(address, what, error)
 }
 
 fn json(address: &str, mut answer: Response<Body>) -> Result<Value> {

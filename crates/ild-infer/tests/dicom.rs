@@ -119,19 +119,18 @@ fn a_series_that_is_not_there_is_refused_with_those_that_are() {
     assert!(code == Some(3) && said.contains("`777`") && said.contains("6 slices"), "{said}");
 }
 
-/// Everything that a run said, the names of its files, and what is in them.
+/// Everything that a run said, the names of its files, hidden ones too, and what is in those that are
+/// no DICOM, which says whose it is by UIDs.
 fn left_behind(work: &Work, said: &str) -> String {
     let (mut all, mut folders) = (said.as_bytes().to_vec(), vec![work.at("out")]);
+    all.extend(std::fs::read(work.at("report.json")).unwrap());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if name.starts_with('.') {
-                continue;
-            }
-            all.extend(name.bytes());
+            all.extend(path.file_name().unwrap().to_str().unwrap().bytes());
             match path.is_dir() {
                 true => folders.push(path),
+                false if path.extension() == Some("dcm".as_ref()) => {}
                 false => all.extend(std::fs::read(path).unwrap()),
             }
         }
@@ -144,14 +143,41 @@ fn a_pseudonym_stands_wherever_the_patient_would() {
     let work = Work::of(&chest());
     let options = DicomOptions::default();
     let pseudonym = SourceSeries::read(&work.at("ct/case"), options).unwrap().pseudonym();
+    // A folder and files that are called like the patient, as exports are.
+    let ct = work.at("ct/Müller Jörg 19500102");
+    std::fs::rename(work.at("ct/case"), &ct).unwrap();
+    std::fs::rename(ct.join("IM001.dcm"), ct.join("Müller 1.dcm")).unwrap();
+    std::fs::write(ct.join("Brief an Müller.txt"), "no slice").unwrap();
     std::fs::rename(work.at("gt/case.nii.gz"), work.at(&format!("gt/{pseudonym}.nii.gz"))).unwrap();
-    let (code, said) = work.run("ct/case", &["--anonymous"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(work.at(&format!("out/dicom-seg/{pseudonym}.dcm")).is_file());
-    let all = left_behind(&work, &said);
-    for secret in ["Müller", "Jörg", "ID-77", "20200102"] {
-        assert!(!all.contains(secret), "{secret}");
+    let secrets =
+        ["Müller", "M\\u", "Jörg", "19500102", "ID-77", "20200102", "1.2.840.1 ", "1.2.3."];
+    let home = std::path::absolute(work.0.path()).unwrap();
+    let secrets = secrets.into_iter().chain([home.to_str().unwrap()]);
+    let input = "ct/Müller Jörg 19500102";
+    let flags = ["--anonymous", "--report", "report.json"];
+    for again in [false, true] {
+        let (code, said) = work.run(input, &flags);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.contains("finished before"), again, "{said}");
+        let all = left_behind(&work, &said);
+        for secret in secrets.clone() {
+            let at =
+                all.find(secret).map(|at| all[..at].chars().rev().take(80).collect::<String>());
+            assert!(
+                at.is_none(),
+                "{secret} behind {:?}",
+                at.map(|s| s.chars().rev().collect::<String>())
+            );
+        }
     }
-    let without = left_behind(&Work(work.0), "").replace(&pseudonym, "");
-    assert!(!without.contains("case.nii") && !without.contains("case.dcm"));
+    let seg = std::fs::read(work.at(&format!("out/dicom-seg/{pseudonym}.dcm"))).unwrap();
+    let seg = String::from_utf8_lossy(&seg);
+    assert!(!["Müller", "Jörg", "ID-77", "20200102"].iter().any(|secret| seg.contains(secret)));
+    // A refusal, too: the slice in the middle is gone.
+    std::fs::remove_file(ct.join("IM003.dcm")).unwrap();
+    let (code, said) = work.run(input, &flags);
+    assert!(code == Some(3) && said.contains("1 slice is missing between #"), "{said}");
+    for secret in secrets {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
 }

@@ -228,34 +228,70 @@ fn a_slice_that_is_cut_short_is_named() {
     assert!(message.ends_with("IM001.dcm: expected a value of 12 bytes, as its element promises, found 8 bytes to the end of the file; the file is damaged or cut short: copy it again"), "{message}");
 }
 
-/// JPEG lossless (process 14, selection value 1), RLE and JPEG 2000 of the same 16 × 12 slice; made
-/// by `make_dicom.py`.
+fn golden(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom")).join(name)
+}
+
+fn golden_hu(name: &str) -> ndarray::Array3<i16> {
+    let Voxels::I16(hu) = read_dicom_series(&golden(name)).unwrap().0.voxels else {
+        panic!("int16 expected")
+    };
+    hu
+}
+
+/// The same 16 × 12 slice in every compression; made by `make_dicom.py`.
 #[test]
 fn compressed_slices_hold_the_same_values() {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom"));
-    let read = |name: &str| read_dicom_series(&folder.join(name)).unwrap().0.voxels;
-    let plain = read("plain.dcm");
-    let Voxels::I16(values) = &plain else { panic!("int16 expected") };
+    let plain = golden_hu("plain.dcm");
     // The formula of the script, so that the file is not compared with itself.
     assert!(
-        values.indexed_iter().all(|((_, y, x), &v)| v == ((37 * y + 101 * x) % 4096) as i16 - 1024)
+        plain.indexed_iter().all(|((_, y, x), &v)| v == ((37 * y + 101 * x) % 4096) as i16 - 1024)
     );
-    for name in ["jpeg_lossless.dcm", "jpeg_lossless_sv1.dcm", "jpeg2000.dcm", "rle.dcm"] {
-        assert_eq!(read(name), plain, "{name}");
+    for name in ["jpeg_lossless", "jpeg_lossless_sv1", "jpeg_ls", "jpeg2000", "htj2k", "rle"] {
+        assert_eq!(golden_hu(&format!("{name}.dcm")), plain, "{name}");
+    }
+}
+
+/// `NEAR` of `make_dicom.py`.
+#[test]
+fn near_lossless_slices_are_off_by_as_much_as_they_were_allowed() {
+    let (plain, near) = (golden_hu("plain.dcm"), golden_hu("jpeg_ls_near.dcm"));
+    let off = (&plain - &near).mapv(i16::abs);
+    assert_eq!(off.iter().max(), Some(&2));
+}
+
+#[test]
+fn what_no_decoder_here_knows_is_refused_by_name_with_a_way_out() {
+    for (file, name, way_out) in [
+        (
+            "jpeg_xl.dcm",
+            "found JPEG XL Lossless (1.2.840.10008.1.2.4.110)",
+            "send the series uncomp",
+        ),
+        ("jpeg_12_bits.dcm", "found lossy JPEG of more than 8 bits", "`dcmdjpeg IN OUT`"),
+    ] {
+        let error = read_dicom_series(&golden(file)).map(|_| ()).unwrap_err();
+        let message = error.to_string();
+        assert!(error.is_rejection() && message.contains(name), "{message}");
+        assert!(message.contains(way_out), "{message}");
     }
 }
 
 #[test]
-fn jpeg_ls_is_refused_with_a_way_out() {
-    let path =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/jpeg_ls.dcm"));
-    let message = read_dicom_series(&path).map(|_| ()).unwrap_err().to_string();
-    assert!(
-        message.contains(
-            "found JPEG-LS lossless (1.2.840.10008.1.2.4.80); decompress the series first"
-        ),
-        "{message}"
-    );
+fn jpeg_ls_that_breaks_off_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dcm");
+    let good = fs::read(golden("jpeg_ls.dcm")).unwrap();
+    let start = good.windows(4).position(|bytes| bytes == [0xff, 0xd8, 0xff, 0xf7]).unwrap();
+    for at in [start + 5, start + 40, start + 90] {
+        let mut bad = good.clone();
+        bad[at..].iter_mut().take(12).for_each(|byte| *byte ^= 0xff);
+        fs::write(&path, bad).unwrap();
+        // Damaged pixels may still decode; what may not happen is anything else.
+        if let Err(error) = read_dicom_series(&path) {
+            assert!(error.is_rejection() && error.to_string().contains("damaged"), "{error}");
+        }
+    }
 }
 
 /// Positions and spacings went through 32-bit header fields and six printed digits.
@@ -306,10 +342,8 @@ fn a_value_longer_than_the_file_is_refused_before_memory_is_taken() {
 /// Files that fuzzing found: they made the parser take up to 4 GiB, or a decoder panic.
 #[test]
 fn what_fuzzing_found_is_refused() {
-    let folder =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/dicom/damaged"));
     let mut seen = 0;
-    for file in common::files_below(&folder) {
+    for file in common::files_below(&golden("damaged")) {
         let message = read_dicom_series(&file).map(|_| ()).unwrap_err().to_string();
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let expected = if name.contains("length") {

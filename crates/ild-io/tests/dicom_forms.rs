@@ -203,12 +203,12 @@ fn a_segmentation_of_a_multi_frame_object_names_its_frames() {
     assert_eq!(instances.len(), 1);
 }
 
-/// A series as highdicom makes one multi-frame object of it, uncompressed and in RLE.
+/// A series as highdicom makes one multi-frame object of it, uncompressed, in RLE and in JPEG-LS.
 const CONVERT: &str = r#"
 import sys
 import highdicom as hd, pydicom
 from pathlib import Path
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGLSLossless, RLELossless
 series, out = map(Path, sys.argv[1:])
 slices = [pydicom.dcmread(path) for path in series.iterdir()]
 for s in slices:
@@ -220,6 +220,9 @@ image = hd.legacy.LegacyConvertedEnhancedCTImage(slices, hd.UID(), 9, hd.UID(), 
 image.save_as(out / "plain.dcm")
 image.compress(RLELossless)
 image.save_as(out / "rle.dcm")
+image.decompress()
+image.compress(JPEGLSLossless)
+image.save_as(out / "jpeg_ls.dcm")
 "#;
 
 #[test]
@@ -231,8 +234,58 @@ fn a_series_that_highdicom_made_one_object_of_is_the_series() {
     let mut command = Command::new(python);
     let output = command.args(["-c", CONVERT]).arg(&series).arg(work.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in ["plain.dcm", "rle.dcm"] {
+    for name in ["plain.dcm", "rle.dcm", "jpeg_ls.dcm"] {
         assert_eq!(ct(&work.path().join(name)), ct(&series), "{name}");
+    }
+}
+
+/// Slices as CharLS writes them (inside pyjpegls): large, signed and not, with few bits and with all,
+/// lossless and nearly so; beside each, uncompressed, what CharLS itself reads of it.
+const JPEG_LS: &str = r#"
+import sys
+import jpeg_ls, numpy as np, pydicom
+from pathlib import Path
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
+source, out = map(Path, sys.argv[1:])
+side = 200
+y, x = np.mgrid[:side, :side]
+random = np.random.default_rng(1)
+slope = (x - 100.0) ** 2 / 300 + 8 * np.sin(y / 9.0) + random.normal(0, 3, (side, side)) * (x > y)
+for bits, signed, near in [(16, 1, 0), (12, 0, 0), (12, 0, 3), (16, 0, 5), (8, 0, 0), (8, 0, 1)]:
+    allocated = 8 if bits == 8 else 16
+    values = slope * (2.0 ** bits / 200) + (0 if signed else 2.0 ** (bits - 3))
+    low, high = (-(2 ** 15), 2 ** 15 - 1) if signed else (0, 2 ** bits - 1)
+    words = np.clip(values, low, high).astype("<i8").astype("<u1" if allocated == 8 else "<u2")
+    stream = bytes(jpeg_ls.encode(words, lossy_error=near))
+    ds = pydicom.dcmread(source)
+    ds.Rows = ds.Columns = side
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = allocated, bits, bits - 1, signed
+    ds.RescaleIntercept = 0
+    name = f"{bits}-{signed}-{near}"
+    ds.PixelData = np.asarray(jpeg_ls.decode(np.frombuffer(stream, "u1"))).astype(words.dtype).tobytes()
+    ds.save_as(out / f"{name}.plain")
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = JPEGLSNearLossless if near else JPEGLSLossless
+    ds.save_as(out / f"{name}.jls")
+"#;
+
+#[test]
+fn jpeg_ls_is_read_as_charls_reads_it() {
+    let Some(python) = python_with("jpeg_ls, numpy, pydicom") else { return };
+    let work = tempfile::tempdir().unwrap();
+    let series = work.path().join("series");
+    leaning().save(&series);
+    let mut command = Command::new(python);
+    let (one, out) = (series.join("IM001.dcm"), work.path());
+    let output = command.args(["-c", JPEG_LS]).arg(one).arg(out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = common::files_below(out).into_iter();
+    let streams: Vec<_> = files.filter(|file| file.extension() == Some("jls".as_ref())).collect();
+    assert_eq!(streams.len(), 6);
+    for file in streams {
+        assert!(ct(&file) == ct(&file.with_extension("plain")), "{}", file.display());
     }
 }
 

@@ -59,6 +59,32 @@ impl Orthanc {
         Some(Self { process, work, address: format!("http://127.0.0.1:{port}/dicom-web") })
     }
 
+    /// Puts a proxy in front that encrypts, with a certificate for this machine that nobody else vouches
+    /// for: `archive.pem`. (Debian's Orthanc 1.10 breaks down on the first encrypted connection.)
+    fn encrypted(mut self) -> Option<(Self, Proxy)> {
+        let socat = program("socat")?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(self.at("archive.pem"), made.cert.pem()).unwrap();
+        let both = made.cert.pem() + &made.signing_key.serialize_pem();
+        std::fs::write(self.at("both.pem"), both).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let front = format!(
+            "OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,verify=0,cert={}",
+            self.at("both.pem").display()
+        );
+        let behind = self.address.trim_start_matches("http://").split('/').next().unwrap();
+        let mut command = Command::new(socat);
+        command.args([front, format!("TCP:{behind}")]).stderr(Stdio::null());
+        let proxy = Proxy(command.spawn().unwrap());
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < PATIENCE, "the proxy does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.address = format!("https://localhost:{port}/dicom-web");
+        Some((self, proxy))
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.work.path().join(name)
     }
@@ -80,6 +106,16 @@ impl Orthanc {
         let (code, said) = self.talk(command, args);
         assert_eq!(code, Some(0), "{command}: {said}");
         said
+    }
+}
+
+/// Ends with the test.
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -167,6 +203,21 @@ fn a_series_its_segmentation_and_its_report_come_back_as_they_were_sent() {
     // The study has one CT and two other series: the CT is still the one that is meant.
     orthanc.did("pull", &["--study", "1.2.840.1", "again"]);
     assert_eq!(ct("again"), ct("sent"));
+}
+
+#[test]
+fn an_archive_with_a_certificate_of_its_own_is_believed_when_its_authority_is_named() {
+    let Some((orthanc, _proxy)) = Orthanc::start().and_then(Orthanc::encrypted) else { return };
+    chest().save(&orthanc.at("sent"));
+    let (code, said) = orthanc.talk("push", &["sent"]);
+    assert!(code == Some(1) && said.contains("--certificates"), "{said}");
+    orthanc.did("push", &["sent", "--certificates", "archive.pem"]);
+    orthanc.did("pull", &["--study", "1.2.840.1", "ct", "--certificates", "archive.pem"]);
+    let ct = |name: &str| read_dicom_ct(&orthanc.at(name), DicomOptions::default()).unwrap().0;
+    assert_eq!(ct("ct"), ct("sent"));
+    let (code, said) =
+        orthanc.talk("pull", &["--study", "1.2.840.1", "x", "--certificates", "token"]);
+    assert!(code == Some(3) && said.contains("BEGIN CERTIFICATE"), "{said}");
 }
 
 #[test]

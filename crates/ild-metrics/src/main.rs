@@ -88,6 +88,7 @@ fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
 }
 
 fn quantify(settings: &QuantifySettings, common: &Common) -> anyhow::Result<()> {
+    settings.hide_what_is_typed();
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     if let Some(followup) = settings.of_followup() {
         return progression(settings, &followup, common, report);

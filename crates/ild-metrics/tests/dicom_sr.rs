@@ -202,17 +202,15 @@ fn a_pseudonym_stands_wherever_the_patient_would() {
     std::fs::rename(at.join("ct"), at.join("Mueller-ID-77")).unwrap();
     std::fs::rename(at.join("seg.dcm"), at.join("Mueller-ID-77.dcm")).unwrap();
     let args = ["quantify", "Mueller-ID-77.dcm", "--ct", "Mueller-ID-77", "--output", "out"];
-    let (code, text) = run(at, &[&args[..], &["--save-dicom-sr", "--anonymous"]].concat());
+    let flags = ["--save-dicom-sr", "--anonymous", "--report", "out/run.json"];
+    let (code, text) = run(at, &[&args[..], &flags].concat());
     assert_eq!(code, Some(0), "{text}");
     let mut all = text.into_bytes();
     for entry in std::fs::read_dir(at.join("out")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         all.extend(name.bytes());
-        // What the program keeps for itself is hidden and stays here.
-        if !name.starts_with('.') {
-            all.extend(std::fs::read(path).unwrap());
-        }
+        all.extend(std::fs::read(path).unwrap());
     }
     let all = String::from_utf8_lossy(&all);
     for secret in ["Müller", "Mueller", "Jörg", "ID-77", "20200102"] {
@@ -223,4 +221,41 @@ fn a_pseudonym_stands_wherever_the_patient_would() {
         );
     }
     assert!(all.matches("anon-").count() >= 3);
+}
+
+#[test]
+fn a_tilted_ct_is_measured_on_request_with_the_mask_that_lies_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (sin, cos) = 12f64.to_radians().sin_cos();
+    let upright = Series {
+        orientation: [1.0, 0.0, 0.0, 0.0, cos, sin],
+        step_mm: 5.0 * cos,
+        lean_mm: [0.0, 5.0 * sin * cos, 5.0 * sin * sin],
+        ..series("1.2.840.1")
+    };
+    upright.save(&at.join("ct"));
+    let options = DicomOptions { upright: true, series: None };
+    let source = SourceSeries::read(&at.join("ct"), options).unwrap();
+    let [z, y, x] = source.geometry.shape_zyx;
+    let mut labels = Array3::zeros((z, y, x));
+    labels.slice_mut(s![9..12, y / 2 - 3..y / 2 + 3, 14..20]).fill(2);
+    let map = LabelMap { labels, geometry: source.geometry };
+    write_label_map(&at.join("mask.nii.gz"), &map).unwrap();
+    made::name_labels(at);
+    let args = ["quantify", "mask.nii.gz", "--ct", "ct", "--output", "out", "--save-dicom-sr"];
+    let (code, text) = run(at, &args);
+    assert!(code == Some(3) && text.contains("`ild-metrics quantify`"), "{text}");
+    let (code, text) = run(at, &[&args[..], &["--upright"]].concat());
+    assert!(code == Some(0) && text.contains("tilted by 12.0°"), "{text}");
+    assert!(at.join("out/measurements.dcm").is_file());
+    let found = std::fs::read(at.join("out/quantification.json")).unwrap();
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    let ml = found["total"]["volume_ml"].as_f64().unwrap();
+    // 3 slices of 6 × 6 pixels of 2 mm, their planes 5·cos 12° apart.
+    assert!((ml - 108.0 * 4.0 * 5.0 * cos / 1000.0).abs() < 1e-6, "{ml}");
+    let lung = found["lung"]["regions"]["whole"].as_f64().unwrap();
+    assert!(lung > 100.0, "{lung}");
+    let (code, text) = run(at, &["quantify", "mask.nii.gz", "--ct", "mask.nii.gz", "--upright"]);
+    assert!(code == Some(3) && text.contains("leave these flags out"), "{text}");
 }

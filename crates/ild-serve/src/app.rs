@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -57,6 +58,8 @@ pub struct App {
     pub training: Training,
     /// What happened.
     pub journal: Journal,
+    /// Whether anything was done since it was last looked.
+    worked: AtomicBool,
 }
 
 impl App {
@@ -67,7 +70,7 @@ impl App {
     pub fn new(settings: Settings, common: &Common) -> anyhow::Result<Arc<Self>> {
         settings.require_safe()?;
         let token = settings.token_file.as_deref();
-        let token = token.map(|file| Token::read(file, settings.behind_tls_proxy)).transpose()?;
+        let token = token.map(|file| Token::read(file, settings.is_encrypted())).transpose()?;
         let folders = settings.folders()?;
         let studies = Studies::find(folders.clone(), &settings.img_name_suffix)?;
         let labels = Labels::hold(&folders.labels)?;
@@ -88,6 +91,7 @@ impl App {
             scores: Scores::read(&folders.state.join("uncertainty.json")),
             training: Training::new(settings.train_command.as_deref()),
             journal: Journal::default(),
+            worked: AtomicBool::new(true),
             settings,
         };
         ild_cli::inputs::forget_all();
@@ -114,14 +118,22 @@ impl App {
         Ok((study, case))
     }
 
-    /// Puts unfinished masks on the disk from time to time, and ends old sessions.
+    /// Puts unfinished masks on the disk from time to time, ends old sessions, and gives memory back once
+    /// nobody works.
     pub async fn keep(self: Arc<Self>) {
+        let mut kept = true;
         loop {
             tokio::time::sleep(SAVE_EVERY).await;
+            let worked = self.worked.swap(false, Ordering::Relaxed);
+            let idle = kept && !worked;
+            kept = worked;
             let app = Arc::clone(&self);
             let _ = tokio::task::spawn_blocking(move || {
                 app.save_drafts();
                 app.sent.expire();
+                if idle {
+                    ild_cli::give_back_freed_memory();
+                }
             })
             .await;
         }
@@ -158,6 +170,7 @@ async fn note(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     if method != axum::http::Method::GET || !status.is_success() {
         let route = route.as_deref().unwrap_or("another address");
         let ms = start.elapsed().as_millis();
+        app.worked.store(true, Ordering::Relaxed);
         app.journal.say(format!("{method} {route} {} {ms} ms", status.as_u16()));
     }
     response

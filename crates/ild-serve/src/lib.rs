@@ -4,7 +4,7 @@
 //! ```text
 //! settings            flags → folders, and whether they are safe
 //! app                 what all requests share; the routes
-//! safety              who may ask: names of this server, pages elsewhere, the secret
+//! safety              who may ask: names of this server, pages elsewhere, the secret; encryption
 //! connections         requests on a socket
 //! monai               MONAI Label's protocol
 //! page                the page, and what it asks for
@@ -21,8 +21,7 @@
 //! A click takes the calls that `ild-infer` takes ([`ild_infer::Session`]); nothing here knows how a
 //! mask is found.
 //!
-//! Deliberately absent: encryption (a proxy's), users and their rights (the proxy's), and any path
-//! made of what a client says.
+//! Deliberately absent: users and their rights (a proxy's), and any path made of what a client says.
 
 mod app;
 mod clock;

@@ -25,6 +25,10 @@ const EXAMPLES: &str = "Examples:
     ild-serve --studies mydata --checkpoint best.safetensors --address 127.0.0.1:8000 \\
         --host ild.hospital.example --token-file token --behind-tls-proxy --user-header X-Forwarded-User
 
+  For a group, with a certificate of the hospital's:
+    ild-serve --studies mydata --checkpoint best.safetensors --address 0.0.0.0:8443 \\
+        --host ild.hospital.example --token-file token --tls-cert ild.pem --tls-key ild.key
+
   With a button to train:
     ild-serve --studies mydata --checkpoint best.safetensors --train-command 'cargo xtask train --config my.toml'
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use anyhow::Context;
 use ild_cli::{Common, Interrupted};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::settings::Settings;
-use crate::{connections, page};
+use crate::{connections, page, safety};
 
 /// A server that listens.
 pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Server {
@@ -32,8 +34,10 @@ impl Server {
         })?;
         let address = listener.local_addr()?;
         let settings = Settings { address, ..settings };
+        let tls = settings.tls().map(|(certificate, key)| safety::acceptor(certificate, key));
+        let tls = tls.transpose()?;
         let app = App::new(settings, common)?;
-        Ok(Self { app, listener, address })
+        Ok(Self { app, listener, address, tls })
     }
 
     /// Where it listens.
@@ -51,7 +55,7 @@ impl Server {
     /// Answers until `stop` says so; then every unfinished mask is on the disk.
     pub async fn serve(self, stop: impl Fn() -> bool) {
         tokio::spawn(Arc::clone(&self.app).keep());
-        connections::serve(self.listener, self.app.router(), stop).await;
+        connections::serve(self.listener, self.app.router(), self.tls, stop).await;
         self.app.save_drafts();
     }
 }
@@ -66,7 +70,8 @@ pub fn run(settings: Settings, common: &Common) -> anyhow::Result<()> {
         let server = Server::start(settings, common).await?;
         let address = server.address();
         let cases = server.app.studies.all().len();
-        ild_cli::say(format_args!("ild-serve: {cases} cases at http://{address}"))?;
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
+        ild_cli::say(format_args!("ild-serve: {cases} cases at {scheme}://{address}"))?;
         if !page::has_page() {
             ild_cli::say(
                 "This build has no page of its own (`cargo xtask page` makes it); 3D Slicer and OHIF \

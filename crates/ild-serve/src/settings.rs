@@ -41,8 +41,8 @@ pub struct Settings {
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: Precision,
 
-    /// Where to listen. Any other address than this computer's own needs --token-file and
-    /// --behind-tls-proxy.
+    /// Where to listen. Any other address than this computer's own needs --token-file, and --tls-cert with
+    /// --tls-key or --behind-tls-proxy.
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub address: SocketAddr,
     /// A further name under which browsers may reach the server, as the proxy passes it on in `Host`.
@@ -54,7 +54,14 @@ pub struct Settings {
     /// A file with the secret that every request must carry, 16 signs or more.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// A proxy in front of the server encrypts: whoever listens on another address says so.
+    /// Encrypt with this certificate (PEM): the server's own, then those between it and the authority.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM, without a password).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy in front of the server encrypts: whoever listens on another address without a certificate
+    /// says so.
     #[arg(long)]
     pub behind_tls_proxy: bool,
     /// The header in which that proxy says who somebody is; believed only with --behind-tls-proxy.
@@ -118,6 +125,18 @@ impl Settings {
         })
     }
 
+    /// The files of the certificate and of its key.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// Whether browsers see an encrypted server.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.behind_tls_proxy || self.tls().is_some()
+    }
+
     /// Refuses to be reached from elsewhere without a secret and an encryption.
     ///
     /// # Errors
@@ -127,11 +146,12 @@ impl Settings {
         if is_own(address) {
             return Ok(());
         }
-        let missing = match (&self.token_file, self.behind_tls_proxy) {
+        let missing = match (&self.token_file, self.is_encrypted()) {
             (Some(_), true) => return Ok(()),
             (None, _) => "--token-file FILE: whoever reaches the port reads patients' images",
             (_, false) => {
-                "--behind-tls-proxy: this server does not encrypt, a proxy in front of it must"
+                "--tls-cert FILE and --tls-key FILE, or --behind-tls-proxy where a proxy in front of it \
+                 encrypts"
             }
         };
         Err(Usage(format!("--address {}: expected {missing}", self.address)))
@@ -175,12 +195,16 @@ mod tests {
         for (more, missing) in [
             (&["--address", "0.0.0.0:80"][..], "--token-file"),
             (&["--address", "10.0.0.1:80", "--token-file", "t"], "--behind-tls-proxy"),
+            (&["--address", "10.0.0.1:80", "--tls-cert", "c", "--tls-key", "k"], "--token-file"),
             (&["--address", "[::]:80", "--behind-tls-proxy"], "--token-file"),
         ] {
             assert!(safe(more).unwrap_err().0.contains(missing), "{more:?}");
         }
         let both = ["--address", "0.0.0.0:80", "--token-file", "t", "--behind-tls-proxy"];
         assert!(safe(&both).is_ok());
+        let own =
+            ["--address", "0.0.0.0:80", "--token-file", "t", "--tls-cert", "c", "--tls-key", "k"];
+        assert!(safe(&own).is_ok());
     }
 
     #[test]

@@ -14,12 +14,23 @@ use ild_io::{read_label_map, volume_bytes};
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 8;
+/// By how much memory may be more after a long load than after a short one: what the record of accepted
+/// marks takes, and the allocator's pages that are not quite empty.
+const MORE: f64 = 1.05;
+/// Memory is given back once nobody has worked for ten to twenty seconds.
+const GIVEN_BACK: Duration = Duration::from_secs(25);
 
 /// Resident memory, KiB.
 fn memory(server: &Server) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The same once nobody has worked for a while.
+fn at_rest(server: &Server) -> Option<u64> {
+    std::thread::sleep(GIVEN_BACK);
+    memory(server)
 }
 
 /// What a client saw.
@@ -39,9 +50,10 @@ fn eight_clients_break_nothing_and_lose_nothing() {
     let warm = Instant::now() + Duration::from_secs(3);
     let seen = Mutex::new(Seen::default());
     load(&server, warm, &Mutex::new(Seen::default()));
-    let before = memory(&server);
+    let before = at_rest(&server);
     load(&server, Instant::now() + Duration::from_secs(seconds), &seen);
-    let after = memory(&server);
+    let at_work = memory(&server);
+    let after = at_rest(&server);
     let seen = seen.into_inner().unwrap();
     let broken: Vec<_> = seen
         .statuses
@@ -54,15 +66,14 @@ fn eight_clients_break_nothing_and_lose_nothing() {
     let share = |p: f64| clicks.get((clicks.len() as f64 * p) as usize).copied().unwrap_or(0.0);
     println!("{:?}", seen.statuses);
     println!("clicks: {}, median {:.0} ms, 95 % {:.0} ms", clicks.len(), share(0.5), share(0.95));
-    println!("memory before {before:?} KiB, after {after:?} KiB");
+    println!("memory before {before:?} KiB, at work {at_work:?} KiB, after {after:?} KiB");
     assert!(clicks.len() > CLIENTS, "somebody worked");
     for (case, n) in &seen.accepted {
         let map = read_label_map(&bench.path(&format!("data/labelsTr/{case}.nii.gz"))).unwrap();
         assert!(!map.ids().is_empty(), "{case}, accepted {n} times");
     }
     if let (Some(before), Some(after)) = (before, after) {
-        // Steps that can be undone are kept; the rest comes back.
-        assert!(after < before + before / 5 + 30_000, "{before} → {after} KiB");
+        assert!(after as f64 <= before as f64 * MORE, "{before} → {after} KiB");
     }
     assert_eq!(server.stop(), Some(130));
 }

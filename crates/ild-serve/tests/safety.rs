@@ -163,3 +163,75 @@ fn requests_follow_one_another_on_one_connection_and_chunks_are_taken() {
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
     assert!(text.contains("\"id\":\"a\"") && !text.contains("transfer-encoding"), "{text}");
 }
+
+/// A certificate for this computer and its key, and what vouches for it.
+fn certificate(bench: &Bench, name: &str) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = [format!("{name}.pem"), format!("{name}.key")].map(|file| bench.path(&file));
+    std::fs::write(&files[0], made.cert.pem()).unwrap();
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    files.map(|file| file.display().to_string())
+}
+
+/// Asks by https, trusting one certificate only: status and body.
+fn ask_encrypted(server: &Server, trusted: &str, path: &str) -> Result<(u16, String), ureq::Error> {
+    use ureq::tls::{Certificate, RootCerts, TlsConfig};
+    let pem = std::fs::read(trusted).unwrap();
+    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(&pem).unwrap()]);
+    let config = ureq::Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .build();
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let request =
+        ureq::Agent::new_with_config(config).get(format!("https://localhost:{port}{path}"));
+    let mut reply = request.call()?;
+    let cookie = reply.headers().get("set-cookie").map(|c| c.to_str().unwrap().to_owned());
+    let body = reply.body_mut().read_to_string()?;
+    Ok((reply.status().as_u16(), cookie.unwrap_or(body)))
+}
+
+#[test]
+fn with_a_certificate_nothing_goes_over_the_wire_in_the_clear() {
+    let bench = Bench::new();
+    let secret = "0123456789abcdef0123";
+    std::fs::write(bench.path("token"), secret).unwrap();
+    let token = bench.path("token").display().to_string();
+    let [certificate_file, key] = certificate(&bench, "server");
+    let flags = ["--tls-cert", &certificate_file, "--tls-key", &key, "--token-file", &token];
+    let server = bench.serve(&flags);
+    let ask = |path: &str| ask_encrypted(&server, &certificate_file, path).unwrap();
+    assert_eq!(ask("/auth/"), (200, r#"{"enabled":true}"#.to_owned()));
+    assert_eq!(ask("/info/").0, 401);
+    let (status, cookie) = ask(&format!("/?token={secret}"));
+    assert!(status == 303 && cookie.contains("; Secure"), "{cookie}");
+    // Somebody whom another authority vouches for is not believed.
+    let [other, other_key] = certificate(&bench, "other");
+    assert!(ask_encrypted(&server, &other, "/auth/").is_err());
+    let plain =
+        raw(&server, format!("GET /auth/ HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).as_bytes());
+    assert!(plain.starts_with("HTTP/1.1 400") && plain.contains("https://"), "{plain}");
+    let length: usize = plain.split("Content-Length: ").nth(1).unwrap()[..2].parse().unwrap();
+    assert_eq!(plain.split_once("\r\n\r\n").unwrap().1.len(), length);
+    // Half a handshake, and none: the server goes on.
+    raw_and_leave(&server, b"\x16\x03\x01\x02");
+    raw_and_leave(&server, b"");
+    assert_eq!(ask("/auth/").0, 200);
+    for (files, wrong) in [
+        ([&certificate_file, &other_key], "the certificate of the key in"),
+        ([&key, &key], "certificates (-----BEGIN"),
+        ([&other, &other], "a private key without a password"),
+    ] {
+        let flags = ["--tls-cert", files[0], "--tls-key", files[1], "--token-file", &token];
+        let output = bench.command(&flags).args(["--output", "elsewhere"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && said.contains(wrong), "{said}");
+        assert!(!said.contains("PRIVATE KEY-----\n"), "no key in a message");
+    }
+}
+
+fn raw_and_leave(server: &Server, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.write_all(bytes).unwrap();
+}

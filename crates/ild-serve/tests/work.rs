@@ -9,8 +9,10 @@ use ild_infer::coordinates::StackIndex;
 use ild_infer::model::engine::ModelName;
 use ild_infer::prompt::SlicePrompt;
 use ild_infer::{Engine, Scan, Session};
+use ild_io::cohort::read_mask;
 use ild_io::{LabelTable, read_label_map, read_volume};
 use ild_model::{Precision, SliceBox};
+use ild_test_support::dicom::Series;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -271,4 +273,36 @@ fn a_server_killed_while_it_accepts_leaves_the_old_mask_or_the_new_one() {
         server.get("/page/case/a");
     }
     assert!(versions > 0, "some of them came through");
+}
+
+#[test]
+fn the_accepted_mask_of_a_dicom_series_is_handed_out_as_a_segmentation_of_it() {
+    let bench = Bench::new();
+    let hu = |[x, y, z]: [f64; 3]| -900.0 + (3.0 * x + 5.0 * y + 7.0 * z).rem_euclid(900.0);
+    let series = Series { slices: 6, rows: 48, columns: 40, hu, ..Series::default() };
+    series.save(&bench.path("dicom/p1/ct"));
+    Series { patient: ["B", "B", "1.2.840.2"], ..series }.save(&bench.path("dicom/p2/ct"));
+    let studies = bench.path("dicom").display().to_string();
+    let server = bench.serve(&["--studies", &studies]);
+    let opened = server.get("/page/case/p1");
+    assert_eq!(opened["dicom"], true);
+    let seg = || server.ask("GET", "/page/case/p1/seg.dcm");
+    assert!(seg().detail(404).contains("accept one first"));
+    let body = json!({ "label": 5, "k": 2, "box": [6, 12, 30, 40] });
+    let told = server.post("/page/case/p1/prompt", &body).ok().json();
+    for _ in 0..2 {
+        let wish = json!({ "revision": told["revision"], "replace": true });
+        server.post("/page/case/p1/accept", &wish).ok();
+        let reply = seg();
+        assert!(reply.status == 200 && reply.head.contains("application/dicom"), "{}", reply.head);
+        std::fs::write(bench.path("seg.dcm"), reply.body).unwrap();
+        let map = read_label_map(&bench.path("dicom-ild/labelsTr/p1.nii.gz")).unwrap();
+        let file = bench.path("seg.dcm");
+        let back = read_mask(&file, &LabelTable::default()).unwrap();
+        let back = back.on_grid_of(&file, "segmentation", "CT", &map.geometry).unwrap();
+        assert_eq!(back.labels, map.labels);
+    }
+    assert!(files_below(&bench.path("dicom-ild/.ild-serve/sent")).is_empty());
+    let other = bench.serve(&[]);
+    assert!(other.ask("GET", "/page/case/a/seg.dcm").detail(404).contains("no DICOM series"));
 }

@@ -1,20 +1,25 @@
 """Makes the compressed twins of one small CT slice.
 
-    pip install numpy pydicom python-gdcm
+    pip install numpy pydicom python-gdcm imagecodecs
     python make_dicom.py
 
-Lossless all of them, so the tolerance is zero.
+Lossless all of them but two, so the tolerance is zero; `jpeg_ls_near` may be off by NEAR. `jpeg_12_bits` and
+`jpeg_xl` are there to be refused.
 """
 
 from pathlib import Path
 
 import gdcm
+import imagecodecs
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
 
 HERE = Path(__file__).parent
 ROWS, COLUMNS = 12, 16
+NEAR = 2
 CODECS = {
     "jpeg_lossless": gdcm.TransferSyntax.JPEGLosslessProcess14,
     "jpeg_lossless_sv1": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
@@ -58,6 +63,22 @@ def compressed(source: Path, path: Path, syntax: int) -> None:
     assert writer.Write()
 
 
+def encoded(name: str, syntax: str, stream: bytes) -> None:
+    ds = pydicom.dcmread(HERE / "plain.dcm")
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = syntax
+    # JPEG XL is younger than pydicom's dictionary.
+    pydicom.dcmwrite(HERE / f"{name}.dcm", ds, implicit_vr=False, little_endian=True, force_encoding=True)
+
+
 plain(HERE / "plain.dcm")
 for name, syntax in CODECS.items():
     compressed(HERE / "plain.dcm", HERE / f"{name}.dcm", syntax)
+
+values = pydicom.dcmread(HERE / "plain.dcm").pixel_array
+jpeg_12_bits = imagecodecs.jpeg8_encode(values, level=95, bitspersample=12)
+encoded("jpeg_ls_near", "1.2.840.10008.1.2.4.81", imagecodecs.jpegls_encode(values, level=NEAR))
+encoded("htj2k", "1.2.840.10008.1.2.4.201", imagecodecs.htj2k_encode(values))
+encoded("jpeg_12_bits", "1.2.840.10008.1.2.4.51", jpeg_12_bits)
+encoded("jpeg_xl", "1.2.840.10008.1.2.4.110", imagecodecs.jpegxl_encode(values, lossless=True))

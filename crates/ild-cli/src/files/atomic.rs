@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{faults, outputs};
-use crate::{FileError, Stamp};
+use crate::{FileError, Stamp, veil};
 
 const PREFIX: &str = ".ild-tmp-";
 /// Output folders are no deeper than this.
@@ -155,7 +155,14 @@ pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// As [`write_atomic`], and when the value cannot be JSON (a path that is not UTF-8).
 pub fn write_json_atomic(path: &Path, value: &impl serde::Serialize) -> Result<(), FileError> {
-    let bytes = serde_json::to_vec_pretty(value).map_err(FileError::at(path, "written"))?;
+    let bytes = if veil::is_down() {
+        let mut value = serde_json::to_value(value).map_err(FileError::at(path, "written"))?;
+        veil::over_json(&mut value);
+        serde_json::to_vec_pretty(&value)
+    } else {
+        serde_json::to_vec_pretty(value)
+    };
+    let bytes = bytes.map_err(FileError::at(path, "written"))?;
     write_bytes_atomic(path, &bytes)
 }
 

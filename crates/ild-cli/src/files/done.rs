@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::inputs::{self, changed_while_read};
 use super::outputs;
-use crate::{FileError, Stamp};
+use crate::{FileError, Stamp, veil};
 
 /// What an item was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +29,9 @@ impl Key {
     #[must_use]
     pub fn new(settings: &Value, inputs: &[&Path]) -> Self {
         inputs.iter().for_each(|path| inputs::note(path));
-        Self {
-            settings: settings.clone(),
-            inputs: inputs.iter().filter_map(|path| Stamp::of(path)).collect(),
-        }
+        let mut settings = settings.clone();
+        veil::over_json(&mut settings);
+        Self { settings, inputs: inputs.iter().filter_map(|path| Stamp::of(path)).collect() }
     }
 
     /// The same with the content of each file, to be kept: called before the item is made.
@@ -169,7 +168,9 @@ impl Records {
             files: files.iter().map(|path| (path.clone(), size(path))).collect(),
             facts,
         };
-        let bytes = serde_json::to_vec(&record).map_err(FileError::at(&path, "written"))?;
+        let mut value = serde_json::to_value(&record).map_err(FileError::at(&path, "written"))?;
+        veil::over_json(&mut value);
+        let bytes = serde_json::to_vec(&value).map_err(FileError::at(&path, "written"))?;
         crate::write_bytes_atomic(&path, &bytes)?;
         Ok(record)
     }

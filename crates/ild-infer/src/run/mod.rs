@@ -47,6 +47,7 @@ impl Run {
     /// When there are no cases, or the model or the label table is refused.
     pub fn new(settings: Resolved, common: &Common) -> Result<Self> {
         let flags = &settings.flags;
+        flags.hide_what_is_typed();
         let cases = chosen_cases(flags)?;
         let labels = flags.labels.as_deref().map(LabelTable::read).transpose()?;
         let records = Records::new(&flags.output, "infer");

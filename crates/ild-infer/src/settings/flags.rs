@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ild_cli::veil;
 use ild_io::{DicomOptions, SegType};
 use ild_model::Precision;
 use ild_preprocess::Windowing;
@@ -135,7 +136,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub save_dicom_seg: bool,
     /// DICOM input: call each case and the patient of its Segmentation by a pseudonym, made of the
-    /// StudyInstanceUID; UIDs stay. Files of a case (--gt-path, prompts in a folder) are looked for under it.
+    /// StudyInstanceUID; its UIDs stay, and no path that is typed and no UID is named elsewhere. Files of a
+    /// case (--gt-path, prompts in a folder) are looked for under it.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anonymous: bool,
@@ -211,6 +213,27 @@ pub enum AutoMask {
 }
 
 impl Settings {
+    /// With `--anonymous`: what is typed is called otherwise in all that is said and recorded.
+    pub fn hide_what_is_typed(&self) {
+        if !self.anonymous {
+            return;
+        }
+        let prompt = match &self.prompt {
+            PromptSource::File(path) | PromptSource::Folder(path) => Some(path),
+            PromptSource::Own(_) => None,
+        };
+        veil::hide(&self.input, "input");
+        for (path, shown) in [
+            (prompt, "prompt"),
+            (self.gt_path.as_ref(), "ground truth"),
+            (self.cases_of.as_ref(), "cases"),
+        ] {
+            path.iter().for_each(|path| veil::hide(path, shown));
+        }
+        veil::hide_folder(&self.output, "output");
+        self.labels.iter().for_each(|file| veil::hide_folder(file, "labels"));
+    }
+
     /// Which CT of a DICOM folder is read, and how.
     #[must_use]
     pub fn dicom(&self) -> DicomOptions<'_> {

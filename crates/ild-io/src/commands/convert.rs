@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ild_cli::{Common, RunReport, Usage};
+use ild_cli::{Common, RunReport, Usage, veil};
 use ild_io::{
     Converted, DicomOptions, Format, SegAlgorithm, SegFrames, SegOutput, SegType, SourceSeries,
     convert, convert_from_seg, convert_to_seg,
@@ -49,7 +49,8 @@ pub struct Args {
     /// first and its last (for viewers that misplace segments with holes).
     #[arg(long, value_enum, default_value = "held", value_name = "WHICH")]
     seg_frames: SegFrames,
-    /// A pseudonym instead of patient and study in the Segmentation; UIDs stay.
+    /// A pseudonym instead of patient and study in the Segmentation, whose UIDs stay; log and records
+    /// name no path that is typed and no UID.
     #[arg(long, requires = "like")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     anonymous: bool,
@@ -64,6 +65,7 @@ pub struct Args {
 /// Runs the sub-command.
 pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
     let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    args.hide_what_is_typed();
     report.set("settings", args);
     let converted = args.convert(common.force || common.overwrite_foreign)?;
     for note in &converted.notes {
@@ -80,6 +82,15 @@ pub fn run(args: &Args, common: &Common) -> anyhow::Result<()> {
 }
 
 impl Args {
+    /// With `--anonymous`: what is typed is called otherwise in all that is said and recorded.
+    fn hide_what_is_typed(&self) {
+        if self.anonymous {
+            veil::hide(&self.input, "mask");
+            self.like.iter().for_each(|series| veil::hide(series, "series"));
+            veil::hide_folder(self.output.parent().unwrap_or(Path::new(".")), "output");
+        }
+    }
+
     fn convert(&self, force: bool) -> anyhow::Result<Converted> {
         let dicom = DicomOptions { series: self.series.as_deref(), upright: self.upright };
         let like = |path: &PathBuf| {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use ild_io::cohort::LabelNames;
 use ild_io::lung::LungMask;
-use ild_io::{HeaderNote, LabelMap, LabelTable, Volume, read_label_map, read_volume, same_grid};
+use ild_io::{HeaderNote, LabelMap, LabelTable, Volume, read_label_map, same_grid};
 use ndarray::Array3;
 use serde::Serialize;
 
@@ -270,7 +270,7 @@ impl QuantifyInput {
 
     fn read_under(settings: &QuantifySettings, table: LabelTable) -> Result<Self> {
         let mut map = read_label_map(&settings.mask)?;
-        let ct = settings.ct.as_deref().map(read_volume).transpose()?;
+        let ct = settings.read_ct()?;
         if let Some(ct) = ct.as_ref().filter(|_| map.geometry.stored.part) {
             map = map.on_grid_of(&settings.mask, "mask", "CT", &ct.geometry)?;
         }

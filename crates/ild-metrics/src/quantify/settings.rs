@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ild_cli::veil;
 use ild_io::cohort::bare_case;
-use ild_io::{DicomOptions, Format, SourceSeries};
+use ild_io::{DicomOptions, Format, SourceSeries, Volume, read_dicom_ct, read_volume};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -30,6 +31,15 @@ pub struct QuantifySettings {
     #[arg(long, value_name = "CT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ct: Option<PathBuf>,
+    /// DICOM: the series of the CT, by SeriesInstanceUID or SeriesNumber [default: as `ild-infer` chooses].
+    #[arg(long, value_name = "UID|NUMBER", requires = "ct")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+    /// DICOM of a tilted gantry: shift each slice of a CT in its own plane to a right-angled grid, as
+    /// `ild-infer --upright` has done; MASK is then the NIfTI it wrote.
+    #[arg(long, requires = "ct")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub upright: bool,
     /// Lung mask of the later date.
     #[arg(long, value_name = "MASK", requires = "followup")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +48,10 @@ pub struct QuantifySettings {
     #[arg(long, value_name = "CT", requires = "followup")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followup_ct: Option<PathBuf>,
+    /// The series of the later CT.
+    #[arg(long, value_name = "UID|NUMBER", requires = "followup_ct")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followup_series: Option<String>,
     /// summary.json of `ild-metrics evaluate` for the model that made both masks: how far its volumes
     /// are off, which is how far a change has to go to be more than its error.
     #[arg(long, value_name = "FILE", requires = "followup")]
@@ -74,8 +88,10 @@ impl QuantifySettings {
             followup: None,
             lung: self.followup_lung.clone(),
             ct: self.followup_ct.clone(),
+            series: self.followup_series.clone(),
             followup_lung: None,
             followup_ct: None,
+            followup_series: None,
             evaluation: None,
             ..self.clone()
         })
@@ -113,8 +129,7 @@ impl QuantifySettings {
     /// # Errors
     /// When the CT is no DICOM series that can be referred to.
     pub fn series(&self) -> Result<SourceSeries> {
-        let dicom = |ct: &&Path| Format::of(ct).is_ok_and(|format| format == Format::Dicom);
-        let Some(ct) = self.ct.as_deref().filter(dicom) else {
+        let Some(ct) = self.dicom_ct() else {
             return Err(Error::rejected(
                 self.ct.as_deref().unwrap_or(&self.mask),
                 "the CT as a DICOM series (--ct), which says whose it is",
@@ -122,8 +137,59 @@ impl QuantifySettings {
                 "name the folder or zip archive of the series with --ct",
             ));
         };
-        let series = SourceSeries::read(ct, DicomOptions::default())?;
+        let series = SourceSeries::read(ct, self.dicom())?;
         Ok(if self.anonymous { series.anonymous() } else { series })
+    }
+
+    fn dicom_ct(&self) -> Option<&Path> {
+        let dicom = |ct: &&Path| Format::of(ct).is_ok_and(|format| format == Format::Dicom);
+        self.ct.as_deref().filter(dicom)
+    }
+
+    fn dicom(&self) -> DicomOptions<'_> {
+        DicomOptions { series: self.series.as_deref(), upright: self.upright }
+    }
+
+    /// The CT, where one is named; what its reader noted is logged.
+    ///
+    /// # Errors
+    /// When it is refused, or is no DICOM and a series of it was asked for.
+    pub fn read_ct(&self) -> Result<Option<Volume>> {
+        let Some(path) = &self.ct else { return Ok(None) };
+        if self.dicom_ct().is_some() {
+            let (ct, facts) = read_dicom_ct(path, self.dicom())?;
+            for note in &facts.notes {
+                tracing::warn!("{}: {note}", path.display());
+            }
+            return Ok(Some(ct));
+        }
+        if self.upright || self.series.is_some() {
+            let wish = "DICOM, of which --upright and --series speak";
+            return Err(Error::rejected(path, wish, "another format", "leave these flags out"));
+        }
+        Ok(Some(read_volume(path)?))
+    }
+
+    /// With `--anonymous`: what is typed is called otherwise in all that is said and recorded.
+    pub fn hide_what_is_typed(&self) {
+        if !self.anonymous {
+            return;
+        }
+        let Self { mask, followup, lung, ct, followup_lung, followup_ct, .. } = self;
+        let typed = [
+            (Some(mask), "mask"),
+            (followup.as_ref(), "later mask"),
+            (lung.as_ref(), "lung mask"),
+            (ct.as_ref(), "CT"),
+            (followup_lung.as_ref(), "later lung mask"),
+            (followup_ct.as_ref(), "later CT"),
+        ];
+        for (path, shown) in typed {
+            path.iter().for_each(|path| veil::hide(path, shown));
+        }
+        for path in self.output.iter().chain(&self.evaluation).chain(&self.labels) {
+            veil::hide_folder(path, "output or table");
+        }
     }
 
     /// A path as it may be written.

@@ -55,7 +55,8 @@ async function open(id) {
   marks.clear();
   page.classes = told.classes;
   await viewer.show(ct, told.dims, told.classes);
-  Object.assign(page, { id: told.id, mask: new Mask(told.dims), accepted: told.accepted });
+  Object.assign(page, { id: told.id, mask: new Mask(told.dims), accepted: told.accepted, dicom: told.dicom });
+  panel.showSeg(page);
   page.windows = [...told.windows.map((w, i) => [i ? `model ${i + 1}` : "model", w.level_hu, w.width_hu]), ...WINDOWS];
   $("windows").replaceChildren(...page.windows.map(([name, level, width], i) => new Option(`${name} ${level}/${width}`, i)));
   setWindow(0);
@@ -158,6 +159,7 @@ async function accept() {
   }
   const state = await look(true);
   await list();
+  panel.showSeg(page);
   panel.say("accepted");
   return state;
 }

@@ -69,6 +69,12 @@ export function showCases(cases, current) {
   $("cases").replaceChildren(...cases.map((it) => new Option(it.id + state(it), it.id, false, it.id === current)));
 }
 
+// The accepted mask of a DICOM series, as a file for the archive.
+export function showSeg({ id, dicom, accepted }) {
+  $("seg").hidden = !(dicom && accepted);
+  $("seg").href = `/page/case/${encodeURIComponent(id)}/seg.dcm`;
+}
+
 // A sentence for the person; refusals stay until the next one.
 export function say(text, wrong = false) {
   $("said").textContent = text;

@@ -89,6 +89,7 @@ pub async fn open(
         "classes": classes,
         "windows": windows,
         "notes": scan.notes,
+        "dicom": app.studies.get(&id)?.case.is_dicom(),
         "accepted": accepted_at(&app, &id),
         "about": app.labels.about(&id).map(|about| about["accepted"].clone()),
         "earlier": app.labels.earlier(&id),

@@ -10,11 +10,13 @@
 //! edit      painting, undo, redo
 //! work      propagation and search: jobs with progress
 //! accept    the mask is done
+//! dicom_seg the accepted mask as a DICOM Segmentation
 //! ```
 
 mod accept;
 mod caller;
 mod cases;
+mod dicom_seg;
 mod edit;
 mod files;
 mod place;
@@ -55,5 +57,6 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/page/case/{id}/auto", post(work::automatic))
         .route("/page/case/{id}/job", get(work::report).delete(work::cancel))
         .route("/page/case/{id}/accept", post(accept::accept))
+        .route("/page/case/{id}/seg.dcm", get(dicom_seg::dicom_seg))
         .layer(DefaultBodyLimit::max(LARGEST))
 }

@@ -4,9 +4,11 @@
 //! host      the name the request was sent to, and the page it comes from: no page elsewhere drives
 //!           this server, not even through a name that is made to point here
 //! token     the secret
+//! tls       encryption, where no proxy does it
 //! ```
 
 mod host;
+mod tls;
 mod token;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 pub use host::Hosts;
+pub use tls::acceptor;
 pub use token::Token;
 
 use crate::app::App;

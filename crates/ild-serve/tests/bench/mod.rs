@@ -98,7 +98,7 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://").map(|(_, address)| address.to_owned());
+        let address = line.trim().rsplit_once("://").map(|(_, address)| address.to_owned());
         let address = address.unwrap_or_else(|| panic!("it did not start: {line}"));
         Self { child, address }
     }

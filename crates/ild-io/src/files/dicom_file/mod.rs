@@ -151,14 +151,19 @@ pub(super) fn note(path: &Path) {
 
 /// A file that the DICOM parser gave up on, with the innermost cause.
 pub(super) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
+    Error::rejected(
+        path,
+        "a readable DICOM file",
+        innermost(error),
+        "the file is damaged or cut short: copy it again",
+    )
+}
+
+/// What the innermost cause of an error says.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    Error::rejected(
-        path,
-        "a readable DICOM file",
-        innermost.to_string(),
-        "the file is damaged or cut short: copy it again",
-    )
+    innermost.to_string()
 }

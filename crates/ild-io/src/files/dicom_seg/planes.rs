@@ -59,7 +59,8 @@ impl Places {
                     path,
                     "frames above each other",
                     format!("one displaced sideways by {beside:.2} mm"),
-                    "resample the series and its segmentation to a right-angled grid first",
+                    "a tilted gantry? use the mask as NIfTI beside the Segmentation (`<case>.nii.gz` of \
+                     `ild-infer --upright`), and --upright for its CT",
                 ));
             }
         }

@@ -9,10 +9,12 @@ mod files;
 pub(in crate::files) mod frames;
 mod header;
 mod identity;
+mod jpeg_ls;
 mod padding;
 mod pixels;
 mod rle;
 mod stack;
+mod syntax;
 mod upright;
 pub(in crate::files) mod values;
 

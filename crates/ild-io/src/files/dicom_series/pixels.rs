@@ -14,18 +14,10 @@ use rayon::prelude::*;
 use super::caught::caught;
 use super::padding::Padding;
 use super::values::PIXEL_DATA;
-use super::{SliceHeader, rle};
-use crate::files::dicom_file::{DicomFile, damaged};
+use super::{SliceHeader, jpeg_ls, rle, syntax};
+use crate::files::dicom_file::{DicomFile, innermost};
 use crate::files::input::check_promise;
 use crate::{Error, Result, Voxels};
-
-/// Transfer syntaxes that are common but not decoded here.
-const NOT_DECODED: [(&str, &str); 4] = [
-    ("1.2.840.10008.1.2.4.80", "JPEG-LS lossless"),
-    ("1.2.840.10008.1.2.4.81", "JPEG-LS near-lossless"),
-    ("1.2.840.10008.1.2.4.110", "JPEG XL lossless"),
-    ("1.2.840.10008.1.2.4.112", "JPEG XL"),
-];
 
 /// Hounsfield units of air, which pixels outside the reconstruction become.
 const AIR_HU: i32 = -1000;
@@ -167,14 +159,7 @@ impl Pixels<'_> {
 
 impl Stored {
     fn open(path: &Path, slice: &SliceHeader) -> Result<Self> {
-        if let Some((_, name)) = NOT_DECODED.iter().find(|(uid, _)| *uid == slice.transfer_syntax) {
-            return Err(Error::rejected(
-                path,
-                "pixels uncompressed, deflated or in JPEG, JPEG lossless, JPEG 2000 or RLE",
-                format!("{name} ({})", slice.transfer_syntax),
-                "decompress the series first, e.g. with `gdcmconv --raw` or `dcmdjpls`",
-            ));
-        }
+        syntax::check(path, slice)?;
         let mut object = DicomFile::open(path)?.whole()?;
         rle::check(slice, &object)?;
         let raw =
@@ -228,18 +213,22 @@ impl Stored {
     }
 
     fn decoded(&self, slice: &SliceHeader) -> Result<Vec<u8>> {
-        let decoded = caught(|| match slice.frame {
-            Some(frame) => self.object.decode_pixel_data_frame(frame),
-            None => self.object.decode_pixel_data(),
+        let decoded = caught(|| {
+            if jpeg_ls::is(slice) {
+                return jpeg_ls::decode(slice, &self.object);
+            }
+            let pixels = match slice.frame {
+                Some(frame) => self.object.decode_pixel_data_frame(frame),
+                None => self.object.decode_pixel_data(),
+            };
+            pixels.map(|pixels| pixels.data().to_vec()).map_err(|error| innermost(&error))
         });
-        let decoded = decoded.ok_or_else(|| {
-            Error::rejected(
-                &slice.path,
-                "pixels",
-                "pixels that their decoder gave up on",
-                "the file is damaged or cut short: copy it again",
-            )
-        })?;
-        Ok(decoded.map_err(|error| damaged(&slice.path, &error))?.data().to_vec())
+        let gave_up = || Err("pixels that their decoder gave up on".to_owned());
+        decoded.unwrap_or_else(gave_up).map_err(|said| {
+            syntax::beyond_the_decoder(slice, &said).unwrap_or_else(|| {
+                let way_out = "the file is damaged or cut short: copy it again";
+                Error::rejected(&slice.path, "pixels", said, way_out)
+            })
+        })
     }
 }

@@ -270,7 +270,7 @@ fn straight(
         let degrees = length(tilt).atan2(height).to_degrees();
         let why = format!(" (a tilted gantry?), {degrees:.1}° off the normal");
         let next = "--upright shifts each slice in its own plane to a right-angled grid (`ild-io \
-                    convert`, `ild-infer`)";
+                    convert`, `ild-infer`, `ild-metrics quantify`)";
         return refuse(last, length(tilt), &why, next);
     }
     Ok(leaning.then(|| (0..slices.len()).map(sideways).collect()))
