@@ -14,6 +14,8 @@ use ild_io::{read_label_map, volume_bytes};
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 8;
+/// Until steps that can be undone, open cases and features are as many as they may be.
+const WARM: Duration = Duration::from_secs(15);
 /// By how much memory may be more after a long load than after a short one: what the record of accepted
 /// marks takes, and the allocator's pages that are not quite empty.
 const MORE: f64 = 1.05;
@@ -43,11 +45,11 @@ struct Seen {
 
 #[test]
 fn eight_clients_break_nothing_and_lose_nothing() {
-    let seconds = std::env::var("ILD_LOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(6);
+    let seconds = std::env::var("ILD_LOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15);
     let bench = Bench::new();
     let server = bench.serve(&["--feature-memory", "64", "--open-cases", "2"]);
     // What the server holds at work, before it is put under load.
-    let warm = Instant::now() + Duration::from_secs(3);
+    let warm = Instant::now() + WARM;
     let seen = Mutex::new(Seen::default());
     load(&server, warm, &Mutex::new(Seen::default()));
     let before = at_rest(&server);

@@ -281,8 +281,15 @@ pub fn remove_folder(folder: &Path) -> Result<(), FileError> {
         remove(&path)?;
     }
     remove_empty(folder);
-    held(&WRITTEN).retain(|path, _| !path.starts_with(folder));
+    let_go(folder);
     Ok(())
+}
+
+/// Forgets what is known of `folder`, whose files are finished and stay: for programs that live on. Its
+/// list is on the disk.
+pub fn let_go(folder: &Path) {
+    held(&LISTS).remove(folder);
+    held(&WRITTEN).retain(|path, _| !path.starts_with(folder));
 }
 
 /// Lists that the file now at `now` will be called `path`. With `synced` the list is on the disk

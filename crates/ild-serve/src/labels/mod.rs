@@ -79,6 +79,7 @@ impl Labels {
             let name = file.file_name().unwrap_or_default();
             ild_cli::outputs::keep_aside(&file, &aside.join(name))?;
         }
+        ild_cli::outputs::let_go(&aside);
         ild_cli::write_json_atomic(&beside("json"), &about(&it, table, engine))?;
         let colors = viewers::slicer_colors(table);
         ild_cli::write_bytes_atomic(&beside("ctbl"), colors.as_bytes())?;
