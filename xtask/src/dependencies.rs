@@ -56,6 +56,8 @@ struct Target {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
+    /// What the source calls it, where that is another name.
+    rename: Option<String>,
     /// `None` for what the library and the program use.
     kind: Option<String>,
 }
@@ -69,8 +71,9 @@ pub fn check() -> anyhow::Result<()> {
         let folder = package.manifest_path.parent().unwrap_or(Path::new("."));
         let own = names(folder, &["src", "build.rs"])?;
         let tests = names(folder, &["src", "build.rs", "tests", "benches", "examples"])?;
-        for Dependency { name, kind } in package.dependencies {
+        for Dependency { name, rename, kind } in package.dependencies {
             declared += 1;
+            let name = rename.unwrap_or(name);
             let dev = kind.as_deref() == Some("dev");
             let among = if dev { &tests } else { &own };
             if among.contains(&name.replace('-', "_")) {
