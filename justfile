@@ -12,6 +12,10 @@ pipeline *args:
 cross-validate *args:
     cargo xtask cross-validate {{args}}
 
+# How much more patients would help
+learning-curve *args:
+    cargo xtask learning-curve {{args}}
+
 # Every test
 test *args:
     cargo xtask test {{args}}

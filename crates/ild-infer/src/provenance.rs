@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Scan;
 use crate::coordinates::{CtSlice, Span};
 use crate::find::FoundLesion;
-use crate::find::{FindSettings, Rejected};
+use crate::find::{FindSettings, Fitted, Rejected};
 use crate::prompt::heuristic::judge::JudgedCandidate;
 use crate::prompt::source::CasePrompt;
 use crate::prompt::{PromptKind, Track};
@@ -59,6 +59,9 @@ pub struct AutomaticSearch {
     pub mask: AutoMask,
     /// By which rules.
     pub rules: FindSettings,
+    /// What was fitted to the weights and is in force where no flag says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<Box<Fitted>>,
     /// Each class of the checkpoint.
     pub presence: Vec<ClassPresence>,
     /// What was found.

@@ -8,6 +8,7 @@
 pub mod chart;
 mod cohort;
 mod compare;
+mod curve;
 mod error;
 mod overlap;
 mod presence;
@@ -20,15 +21,18 @@ mod whole;
 
 pub use cohort::aligned::Aligned;
 pub use cohort::annotated_case::AnnotatedCase;
-pub use cohort::case_scores::{BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores};
+pub use cohort::case_scores::{
+    BorderScores, CaseScores, ClassScores, ScoreSettings, SurfelScores, volume_dice,
+};
 pub use cohort::evaluate::{Evaluation, FileNotes};
 pub use cohort::pairing::{CaseFiles, case_files};
 pub use cohort::prediction::{Labels, Prediction};
 pub use cohort::provenance::Provenance;
 pub use cohort::settings::{Annotated, EvaluateSettings, NamedFolder};
-pub use cohort::{Cohort, Headline, Outcome, Role, ScoredCase, Summary, System};
+pub use cohort::{Cohort, Headline, Outcome, Role, ScoredCase, Summary, System, mean_over_classes};
 pub use compare::comparison::Comparison;
 pub use compare::{CompareSettings, Compared, ComparedRow};
+pub use curve::{CurvePoint, CurveRow, CurveSettings, LearningCurve};
 pub use error::{Error, Result};
 pub use overlap::confusion::Confusion;
 pub use overlap::lesion_wise::{LesionScores, STRATA_ML, lesion_scores};

@@ -6,10 +6,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, FolderLock, Rejected, RunReport};
 use ild_metrics::{
-    CompareSettings, Compared, DicomSr, EvaluateSettings, Evaluation, Progression, Provenance,
-    Quantification, QuantifyInput, QuantifySettings, VolumeErrors, may_write_evaluation, printed,
-    printed_progression, printed_quantification, write_evaluation, write_progression,
-    write_quantification,
+    CompareSettings, Compared, CurveSettings, DicomSr, EvaluateSettings, Evaluation, LearningCurve,
+    Progression, Provenance, Quantification, QuantifyInput, QuantifySettings, VolumeErrors,
+    may_write_evaluation, printed, printed_progression, printed_quantification, write_evaluation,
+    write_progression, write_quantification,
 };
 
 /// How good is a segmentation, and how sure is that?
@@ -26,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   ild-metrics evaluate --pred runs/sample/infer --gt runs/sample/npz/npz_test --output runs/sample/evaluation
   ild-metrics evaluate --pred mine --gt labelsTs --output out --baseline 'before training=untrained,box filled in=boxes'
   ild-metrics compare out-a out-b
+  ild-metrics learning-curve --point 5=quarter/evaluation,20=all/evaluation --output curve
   ild-metrics quantify runs/sample/infer/case-001.nii.gz --ct case-001_0000.nii.gz --output case-001-volumes
   ild-metrics quantify case-001.seg.dcm --ct STUDY --output case-001-volumes --save-dicom-sr
   ild-metrics quantify 2024.nii.gz 2026.nii.gz --ct 2024-ct --followup-ct 2026-ct --output progression";
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     Evaluate(Box<EvaluateSettings>),
     Compare(CompareSettings),
+    LearningCurve(CurveSettings),
     Quantify(Box<QuantifySettings>),
 }
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         |cli| match &cli.command {
             Command::Evaluate(settings) => evaluate(settings, &cli.common),
             Command::Compare(settings) => compare(settings, &cli.common),
+            Command::LearningCurve(settings) => learning_curve(settings, &cli.common),
             Command::Quantify(settings) => quantify(settings, &cli.common),
         },
         ild_metrics::Error::rejects,
@@ -84,6 +87,19 @@ fn compare(settings: &CompareSettings, common: &Common) -> anyhow::Result<()> {
     ild_cli::say(compared.printed())?;
     report.set("settings", settings);
     report.set("seed", common.seed);
+    Ok(report.write(common.report.as_deref())?)
+}
+
+fn learning_curve(settings: &CurveSettings, common: &Common) -> anyhow::Result<()> {
+    let mut report = RunReport::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let _held = FolderLock::hold(&settings.output)?;
+    LearningCurve::may_write(&settings.output)?;
+    let curve = LearningCurve::read(settings)?;
+    for path in curve.write(&settings.output)? {
+        report.output(&path);
+    }
+    ild_cli::say(curve.printed())?;
+    report.set("settings", settings);
     Ok(report.write(common.report.as_deref())?)
 }
 

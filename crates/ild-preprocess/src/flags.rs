@@ -23,7 +23,7 @@ use crate::picture::grey_level::Scaling;
 use crate::picture::window::{PRESETS, Windowing};
 use crate::stages::case::{CaseSettings, Modality};
 use crate::stages::nii_to_npz::NiiToNpz;
-use crate::stages::npz_to_npy::NpzToNpy;
+use crate::stages::npz_to_npy::{NpzToNpy, TrainingPart};
 use crate::{Error, Result};
 
 /// The duodenum in the abdominal set that the older scripts were written for; they always drop it.
@@ -298,6 +298,20 @@ pub struct NpzToNpyFlags {
     /// Where train/imgs, train/gts, valid/imgs, valid/gts and dataset.json are made.
     #[arg(long, value_name = "DIR")]
     pub npy_dir: PathBuf,
+    /// Take only this share of the training patients, percent, with every class in about its share;
+    /// who is in a smaller part is in every larger one (--seed draws the order).
+    #[arg(long, default_value_t = 100, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[serde(skip_serializing_if = "is_all")]
+    pub train_share: u8,
+    /// CSV with the columns case and patient, for --train-share when several cases are of one patient.
+    #[arg(long, value_name = "FILE.csv")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patients: Option<PathBuf>,
+}
+
+/// The default is in no record.
+fn is_all(percent: &u8) -> bool {
+    *percent == 100
 }
 
 impl NpzToNpyFlags {
@@ -308,6 +322,11 @@ impl NpzToNpyFlags {
             train_dir: self.npz_train_dir.clone(),
             valid_dir: self.npz_valid_dir.clone(),
             npy_dir: self.npy_dir.clone(),
+            part: (!is_all(&self.train_share) || self.patients.is_some()).then(|| TrainingPart {
+                share: f64::from(self.train_share) / 100.0,
+                patients: self.patients.clone(),
+                seed: common.seed,
+            }),
             force: common.force,
             just_written: BTreeSet::new(),
         }

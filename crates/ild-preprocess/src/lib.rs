@@ -16,6 +16,7 @@ mod picture;
 mod stages;
 
 pub use cohort::dataset::{DATASET_FILE, Dataset, DatasetPart};
+pub use cohort::nested::cases_of_share;
 pub use cohort::pairs::{Pair, Pairs, Sources, find_pairs};
 pub use cohort::placing::SplitChoice;
 pub use cohort::split::{Candidate, FoldUse, Part, draw, draw_folds};
@@ -34,5 +35,5 @@ pub use picture::{Windowed, spread_mr, stretch_slices, window_ct, window_slices}
 pub use stages::case::{CaseFacts, CaseLabels, CaseSettings, Modality, build_stack, clean_labels};
 pub use stages::nii_to_npz::NiiToNpz;
 pub use stages::npy_summary::{NpyRow, NpySummary};
-pub use stages::npz_to_npy::{LABEL_SIZE, NpzToNpy, SliceFacts};
+pub use stages::npz_to_npy::{LABEL_SIZE, NpzToNpy, SliceFacts, TrainingPart};
 pub use stages::summary::{Row, Status, Summary};

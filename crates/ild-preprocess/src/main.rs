@@ -87,6 +87,7 @@ fn npz_to_npy(flags: &NpzToNpyFlags, common: &Common) -> anyhow::Result<()> {
     report.set("settings", flags);
     report.set("window", summary.dataset.window);
     report.set("dataset", &summary.dataset);
+    report.set("training_patients", summary.training_patients);
     if common.report.is_some() {
         for row in &summary.rows {
             report.input(&row.path)?;

@@ -40,6 +40,7 @@ fn elaborate() -> Recipe {
         warmup_epochs: 0.7,
         clip_norm: 1.0,
         ema_decay: 0.9,
+        average_last: 2,
         draw: DrawOrder::ClassBalanced,
         augmentation,
         ..quick()
@@ -169,12 +170,81 @@ fn a_run_killed_at_any_step_goes_on_bit_for_bit() {
         assert!(done + 1 == stop || done == stop, "resumed after {done}, killed in {stop}");
         assert_eq!(resumed.losses(), whole.losses()[done as usize..], "stopped in step {stop}");
         assert!(whole.valid_losses().ends_with(&resumed.valid_losses()), "stopped in step {stop}");
-        let bytes = |run: &Path, name: &str| std::fs::read(run.join(name)).unwrap();
-        assert_eq!(
-            bytes(&run, "latest.safetensors"),
-            bytes(&folder.path().join("whole"), "latest.safetensors"),
-            "stopped in step {stop}"
-        );
+        for name in ["latest.safetensors", "best.safetensors", "averaged.safetensors"] {
+            assert_eq!(
+                bytes(&run.join(name)),
+                bytes(&folder.path().join("whole").join(name)),
+                "{name}, stopped in step {stop}"
+            );
+        }
+    }
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// Keeps the weights that each epoch ends with, and fails after the last one.
+#[derive(Clone)]
+struct KeepWeights {
+    run: std::path::PathBuf,
+    kept: Arc<Mutex<Vec<Weights>>>,
+    fails_after: Option<usize>,
+}
+
+impl Callback for KeepWeights {
+    fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
+        self.kept.lock().unwrap().push(Weights::read(&self.run.join("latest.safetensors"))?);
+        match self.fails_after {
+            Some(epoch) if history.len() == epoch => Err(Error::Settings("killed".to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn the_last_epochs_weights_are_averaged_also_after_a_kill_behind_the_last_epoch() {
+    /// Three numbers of f32 added and divided.
+    const TOLERANCE: f64 = 1e-6;
+    let folder = toy();
+    let recipe = Recipe { epochs: 4, average_last: 3, ..quick() };
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    let run = |run: &Path, fails_after| {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keep = KeepWeights { run: run.to_owned(), kept: Arc::clone(&kept), fails_after };
+        let trainer =
+            Trainer::new(setup(folder.path(), recipe.clone()), RunFolder::open(run).unwrap());
+        let mut trainer = trainer.unwrap().watched_by(keep);
+        let state = run.join("state.safetensors");
+        if state.exists() {
+            trainer.resume(&state).unwrap();
+        }
+        let ended = trainer.fit();
+        (ended, kept.lock().unwrap().clone(), trainer.progress().clone())
+    };
+    let (_, kept, progress) = run(&whole, None);
+    let averaged = Weights::read(&whole.join("averaged.safetensors")).unwrap();
+    assert_eq!(averaged.metadata["averaged_epochs"], "2-4");
+    for (name, tensor) in averaged.iter() {
+        let sum = kept[2..].iter().fold(kept[1].get(name).unwrap().clone(), |sum, epoch| {
+            (sum + epoch.get(name).unwrap()).unwrap()
+        });
+        let off = support::largest_difference(tensor, &(sum / 3.0).unwrap());
+        assert!(off < TOLERANCE, "{name}: {off}");
+    }
+    let made = progress.averaged.unwrap();
+    let loss = made.validation.as_ref().unwrap().deciding_loss();
+    let least = progress.history.iter().map(EpochRecord::deciding_loss).fold(f64::MAX, f64::min);
+    assert_eq!((made.epochs, made.is_best), ([2, 4], loss < least));
+    let best = bytes(&whole.join("best.safetensors"));
+    assert_eq!(best == bytes(&whole.join("averaged.safetensors")), made.is_best);
+
+    let (ended, ..) = run(&killed, Some(4));
+    assert!(ended.is_err() && !killed.join("averaged.safetensors").exists());
+    let (_, kept, _) = run(&killed, None);
+    assert!(kept.is_empty(), "no epoch is trained again");
+    for name in ["averaged.safetensors", "best.safetensors"] {
+        assert_eq!(bytes(&killed.join(name)), bytes(&whole.join(name)), "{name}");
     }
 }
 

@@ -7,6 +7,7 @@ use ild_cli::Common;
 
 use crate::cross_validate::{CrossArgs, cross_validate};
 use crate::doctor::{DoctorArgs, doctor};
+use crate::learning_curve::{CurveArgs, learning_curve};
 use crate::run::{Call, run};
 use crate::settings::Settings;
 
@@ -26,6 +27,12 @@ pub enum Task {
     /// Every patient predicted once, by weights that never saw them: all stages for each fold, then
     /// one evaluation. Stages that are done are skipped, in every fold.
     CrossValidate(CrossArgs),
+    /// Rules of the search without a prompt, fitted to the validation patients of the trained weights;
+    /// with --set 'infer.checkpoint={fit.output}/fitted.safetensors' the other tasks use them.
+    Fit(RunArgs),
+    /// How many patients are needed: all stages for shares of the training patients, the same test
+    /// each time, and a curve. Stages that are done are skipped.
+    LearningCurve(CurveArgs),
     /// Print the settings of a run as TOML, defaults and changes together.
     Settings(RunArgs),
     /// Say what this machine can do: processor, memory against each model size, GPU, places, programs.
@@ -62,6 +69,8 @@ impl Task {
             Self::Infer(args) => ("infer", args),
             Self::Evaluate(args) => ("evaluate", args),
             Self::CrossValidate(cross) => ("cross-validate", &cross.run),
+            Self::Fit(args) => ("fit", args),
+            Self::LearningCurve(curve) => ("learning-curve", &curve.run),
             Self::Settings(args) => ("settings", args),
             Self::Doctor(args) => return doctor(args, common, &programs()?),
         };
@@ -72,6 +81,7 @@ impl Task {
         let call = Call { common, programs: programs()?, dry_run: args.dry_run };
         match self {
             Self::CrossValidate(cross) => cross_validate(cross, &settings, &call),
+            Self::LearningCurve(curve) => learning_curve(curve, &settings, &call),
             _ => run(name, &settings, &call),
         }
     }
@@ -85,6 +95,8 @@ pub fn examples(name: &str) -> String {
   NAME pipeline --config my.toml                your own data
   NAME train --set train.epochs=50              stages up to training, one setting changed
   NAME cross-validate --folds 5                 every patient predicted once, by weights that never saw them
+  NAME fit                                      thresholds fitted to the validation patients, written into the weights
+  NAME learning-curve --shares 25,50,75,100     how much more patients would help
   NAME infer --set infer.checkpoint=best.safetensors
   NAME settings                                 every setting of the run, as TOML to copy
   NAME doctor                                   what this machine can do, and what is missing"

@@ -2,7 +2,7 @@
 
 use ild_model::SliceSize;
 use ndarray::{Array2, Array3, ArrayViewMut2, Axis, Zip};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
 use super::found::{Found, FoundLesion, Rejected};
@@ -11,7 +11,7 @@ use crate::coordinates::StackIndex;
 use crate::pieces::{Piece, Pieces};
 
 /// The rules by which evidence becomes lesions.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FindSettings {
     /// A lesion needs one voxel above this (`S·p`).
     pub high: f32,
@@ -25,6 +25,12 @@ pub struct FindSettings {
     pub class_ml: f64,
     /// Classes whose presence is below this on every slice give no lesion its name.
     pub presence: f32,
+}
+
+impl Default for FindSettings {
+    fn default() -> Self {
+        Self { high: 0.6, low: 0.4, smallest_ml: 0.3, part_ml: 8.0, class_ml: 10.0, presence: 0.5 }
+    }
 }
 
 /// Where lesions are looked for.

@@ -10,6 +10,7 @@ use ild_preprocess::Windowing;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::find::Fitted;
 use crate::model::encode::feature_bytes;
 use crate::{Error, FeatureStore, Result, window_choice};
 
@@ -31,6 +32,10 @@ pub struct Engine {
     pub window: Option<Windowing>,
     /// Labels of its training data.
     pub label_table: Option<LabelTable>,
+    /// The rules of the search that were fitted to it.
+    pub fitted: Option<Fitted>,
+    /// Weights that answer beside it and have other rules.
+    pub fitted_otherwise: Option<PathBuf>,
     /// Whether its own scores (predicted IoU, object score) were ever taught anything.
     pub scores_are_trained: bool,
 }
@@ -122,6 +127,8 @@ impl Engine {
             batch: batch.unwrap_or(if on_gpu { 4 } else { 1 }),
             origin,
             window: says.window,
+            fitted: Fitted::of(&weights, checkpoint)?,
+            fitted_otherwise: None,
             scores_are_trained: weights.scores_are_trained(),
             label_table: says.label_table,
         })
@@ -147,6 +154,8 @@ impl Engine {
             batch: if on_gpu { 4 } else { 1 },
             origin,
             window: None,
+            fitted: None,
+            fitted_otherwise: None,
             scores_are_trained: true,
             label_table: None,
         }
@@ -196,6 +205,10 @@ impl Engine {
         if self.label_table != other.label_table {
             let names = engines.map(|engine| engine.label_table.as_ref());
             return differ("label names", names.map(|table| json!(table).to_string()));
+        }
+        let rules = [&self, &other].map(|engine| engine.fitted.as_ref().map(|fitted| fitted.rules));
+        if rules[0] != rules[1] {
+            self.fitted_otherwise.get_or_insert(other.origin.checkpoint.clone());
         }
         let Origin { checkpoint, sha256, .. } = other.origin;
         self.origin.others.push(Member { checkpoint, sha256 });

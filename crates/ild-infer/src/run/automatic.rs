@@ -5,21 +5,14 @@ use ndarray::{Array2, Axis, s};
 
 use super::case::{Context, Segmented, doubts, lung_of};
 use crate::coordinates::StackIndex;
-use crate::find::evidence::Heights;
-use crate::find::head::HeadFinder;
 use crate::find::refine::{OwnBoxes, agreeing};
-use crate::find::{Evidence, Found, FoundLesion, Place, find};
+use crate::find::{Evidence, Found, FoundLesion, Looked};
 use crate::merge::Merger;
 use crate::prompt::Track;
 use crate::prompt::source::CasePrompt;
 use crate::provenance::{AutomaticSearch, ClassPresence, LesionRow, Provenance, Search};
 use crate::settings::AutoMask;
 use crate::{CaseFile, Engine, Error, Result, Scan, Session};
-
-/// Lesions are looked for this far around the lung mask, mm: as far as its closing reaches.
-const AROUND_LUNG_MM: f64 = 10.0;
-/// Neighbouring slices within about this distance are looked at together, mm.
-const SMOOTH_MM: f64 = 2.0;
 
 impl Context<'_> {
     pub(super) fn automatic(
@@ -29,41 +22,25 @@ impl Context<'_> {
         session: Session,
     ) -> Result<Segmented> {
         let lung = lung_of(case, session.scan())?;
-        let around = lung.dilated(AROUND_LUNG_MM);
-        let slices: Vec<StackIndex> = around
-            .outer_iter()
-            .enumerate()
-            .filter(|(_, slice)| slice.iter().any(|&inside| inside))
-            .map(|(z, _)| StackIndex(z))
-            .collect();
-        session.progress().inc_length(slices.len() as u64);
-        let nothing_to_see = slices.is_empty();
         // The decoder may be asked about lesions of which a slice itself has only a trace.
         let worth = self.settings.find.low / 2.0;
-        let mut finder =
-            HeadFinder::new(&session, slices, worth).ok_or_else(|| no_classes(session.engine()))?;
-        let n = session.scan().z_index().len();
-        let mut evidence = Evidence::collect(&mut finder, n)?;
-        let heights = heights(session.scan(), self.settings.journey.gap);
-        evidence.smooth(&heights, SMOOTH_MM);
-        let place = Place {
-            lung: &around,
-            breaks: &heights.breaks,
-            voxel_ml: session.scan().grid().voxel_volume_ml(),
-        };
-        let found = find(&evidence, &place, &self.settings.find);
-        let (mut merger, tracks) = self.draw(&session, &evidence, &found)?;
-        for slice in (0..n).map(StackIndex) {
+        let looked = Looked::at(&session, &lung, self.settings.journey.gap, worth)?
+            .ok_or_else(|| no_classes(session.engine()))?;
+        let evidence = &looked.evidence;
+        let found = looked.find(&self.settings.find);
+        let (mut merger, tracks) = self.draw(&session, evidence, &found)?;
+        for slice in (0..evidence.gate.len()).map(StackIndex) {
             if let Some(range) = evidence.range_on(slice, session.scan().slice_size()) {
                 merger.spread.note(slice, &range);
             }
         }
 
         let mut notes = doubts(&lung);
-        notes.extend(nothing_found(&found, nothing_to_see));
+        notes.extend(nothing_found(&found, looked.nothing_to_see));
         let mut provenance = Provenance::new(prompt, self.settings.method, &tracks, session.scan());
+        provenance.stamp += &self.settings.rules_in_words();
         provenance.search =
-            Some(Search::Automatic(self.search(session.scan(), &lung, &evidence, &found)));
+            Some(Search::Automatic(self.search(session.scan(), &lung, evidence, &found)));
         let encoded = session.encoded();
         let mut scan = session.into_scan();
         scan.notes.extend(notes);
@@ -120,6 +97,7 @@ impl Context<'_> {
             lung: lung.quality.clone(),
             mask: self.settings.flags.auto_mask,
             rules: self.settings.find,
+            fitted: self.settings.fitted.clone().map(Box::new),
             presence: presence
                 .map(|(&label, probability)| ClassPresence {
                     label,
@@ -187,14 +165,6 @@ impl Head<'_> {
             let all = slices.map(|slice| (slice, self.probability(label, slice)));
             merger.per_label.entry(label).or_default().probabilities = all.collect();
         }
-    }
-}
-
-fn heights(scan: &Scan, gap: crate::propagate::GapRule) -> Heights {
-    let step_mm = scan.grid().spacing_xyz_mm[2];
-    Heights {
-        z_mm: scan.z_index().iter().map(|&z| z as f64 * step_mm).collect(),
-        breaks: scan.breaks(gap),
     }
 }
 

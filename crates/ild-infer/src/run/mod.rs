@@ -57,6 +57,8 @@ impl Run {
             (Some(checkpoints), Method::Model) => engine_of(checkpoints, flags, common)?,
             _ => None,
         };
+        let settings = settings.with_fitted(engine.as_ref())?;
+        let flags = &settings.flags;
         let weights = engine.as_ref().and_then(|engine| engine.label_table.as_ref());
         if let (PromptSource::Own(PromptKind::Automatic), Some(file)) =
             (&flags.prompt, &flags.labels)
@@ -194,6 +196,9 @@ impl Run {
         }
         let weights: Option<Value> = self.engine.as_ref().map(|engine| json!(engine.origin));
         let mut of = json!({ "version": RESULT_VERSION, "settings": settings, "weights": weights });
+        if flags.prompt == PromptSource::Own(PromptKind::Automatic) {
+            of["rules"] = json!(self.settings.find);
+        }
         // Names that masks carry decide their ids, and may stand in a file beside them.
         if !names.is_empty() {
             of["names"] = json!(names);
@@ -210,6 +215,7 @@ impl Run {
         report.set("prompt_source", flags.prompt.stamp());
         report.set("ground_truth_used", flags.prompt.uses_ground_truth());
         report.set("weights", self.engine.as_ref().map(|engine| &engine.origin));
+        report.set("fitted", &self.settings.fitted);
         report.set("trained_window", self.engine.as_ref().and_then(|engine| engine.window));
     }
 }

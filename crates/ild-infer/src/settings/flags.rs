@@ -9,7 +9,7 @@ use ild_model::Precision;
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
-use super::Checkpoints;
+use super::{Checkpoints, RuleFlags};
 use crate::Preset;
 use crate::baseline::Baseline;
 use crate::case_file::Shard;
@@ -155,24 +155,10 @@ pub struct Settings {
     /// with their boxes, or `both` (the decoder where the two agree).
     #[arg(long, value_enum, default_value = "head")]
     pub auto_mask: AutoMask,
-    /// `auto`: a lesion needs a voxel of at least this probability …
-    #[arg(long, default_value_t = 0.6, value_name = "0..1", value_parser = share)]
-    pub auto_high: f32,
-    /// `auto`: … and is all that hangs together above this.
-    #[arg(long, default_value_t = 0.4, value_name = "0..1", value_parser = share)]
-    pub auto_low: f32,
-    /// `auto`: smaller lesions are dropped, mL.
-    #[arg(long, default_value_t = 0.3, value_name = "ML", value_parser = not_negative)]
-    pub auto_smallest_ml: f64,
-    /// `auto`: smaller parts of another class than what they touch take its class, mL.
-    #[arg(long, default_value_t = 8.0, value_name = "ML", value_parser = not_negative)]
-    pub auto_part_ml: f64,
-    /// `auto`: classes of which less is found in a case, all lesions together, are dropped, mL.
-    #[arg(long, default_value_t = 10.0, value_name = "ML", value_parser = not_negative)]
-    pub auto_class_ml: f64,
-    /// `auto`: classes less probable than this on every slice of a case name no lesion in it.
-    #[arg(long, default_value_t = 0.5, value_name = "0..1", value_parser = share)]
-    pub auto_presence: f32,
+    /// `auto`: by which rules lesions are found.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub auto_rules: RuleFlags,
     /// `heuristic`: candidates are dropped when less than this share of the mask on their start slice is
     /// stable, that is stays when the threshold moves from probability 0.27 to 0.73 (SAM's
     /// stability score).
@@ -247,13 +233,13 @@ fn is_binary(kind: &SegType) -> bool {
 }
 
 /// A number from 0 to 1.
-fn share(text: &str) -> Result<f32, String> {
+pub(super) fn share(text: &str) -> Result<f32, String> {
     let value = text.parse::<f32>().ok().filter(|value| (0.0..=1.0).contains(value));
     value.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// A number that is not negative, and finite.
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value >= 0.0 && value.is_finite());
     value.ok_or_else(|| "expected a number, 0 or more".to_owned())
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use ild_cli::Usage;
 use ild_preprocess::Windowing;
 
+use super::rules::only_where_meant;
 use super::{Checkpoints, Settings};
-use crate::find::FindSettings;
+use crate::find::{FindSettings, Fitted};
 use crate::prompt::{PromptKind, PromptSource};
 use crate::propagate::{GapRule, Propagation};
 use crate::{Baseline, JourneySettings};
@@ -37,6 +38,8 @@ pub struct Resolved {
     pub smallest_ml: f64,
     /// By which rules lesions are found without a prompt.
     pub find: FindSettings,
+    /// The rules that were fitted to the weights, where they count ([`Resolved::with_fitted`]).
+    pub fitted: Option<Fitted>,
     /// The window typed by the user.
     pub window: Option<Windowing>,
     /// Where labels of a CT lie.
@@ -77,6 +80,7 @@ impl Settings {
                     .to_owned(),
             ));
         }
+        only_where_meant(&self.auto_rules, &self.prompt)?;
         if self.propagate == Propagation::Memory {
             self.memory_is_meant()?;
         }
@@ -103,14 +107,8 @@ impl Settings {
             method,
             journey,
             smallest_ml: self.smallest_ml.unwrap_or(if self.parity { 0.0 } else { SMALLEST_ML }),
-            find: FindSettings {
-                high: self.auto_high.max(self.auto_low),
-                low: self.auto_low,
-                smallest_ml: self.auto_smallest_ml,
-                part_ml: self.auto_part_ml,
-                class_ml: self.auto_class_ml,
-                presence: self.auto_presence,
-            },
+            find: self.auto_rules.over(FindSettings::default()),
+            fitted: None,
             window: self.typed_window(),
             truth,
             flags: self,

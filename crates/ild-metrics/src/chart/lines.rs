@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::palette::{INK, PAPER, RULE, series_color};
@@ -24,7 +25,7 @@ impl Series {
 }
 
 /// The smallest range around `values` with a margin, never empty.
-fn range(values: impl Iterator<Item = f64> + Clone, margin: f64) -> Range<f64> {
+pub(super) fn range(values: impl Iterator<Item = f64> + Clone, margin: f64) -> Range<f64> {
     let low = values.clone().fold(f64::INFINITY, f64::min);
     let high = values.fold(f64::NEG_INFINITY, f64::max);
     if low > high {
@@ -48,15 +49,7 @@ pub(super) fn draw<DB: DrawingBackend>(
         .x_label_area_size(52)
         .y_label_area_size(80)
         .build_cartesian_2d(range(xs.iter().copied(), 0.0), range(ys.iter().copied(), 0.05))?;
-    plot.configure_mesh()
-        .x_desc(&chart.x_label)
-        .y_desc(&chart.y_label)
-        .axis_desc_style(canvas::text(17))
-        .label_style(canvas::text(15))
-        .axis_style(INK)
-        .bold_line_style(RULE)
-        .light_line_style(TRANSPARENT)
-        .draw()?;
+    configure_axes(&mut plot, chart)?;
     for (index, line) in series.iter().enumerate() {
         let style = series_color(index).stroke_width(2);
         plot.draw_series(LineSeries::new(line.finite(), style))?
@@ -67,12 +60,39 @@ pub(super) fn draw<DB: DrawingBackend>(
         }
     }
     if !series.is_empty() {
-        plot.configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(canvas::text(15))
-            .background_style(PAPER)
-            .border_style(RULE)
-            .draw()?;
+        legend(&mut plot, SeriesLabelPosition::UpperRight)?;
     }
     Ok(())
+}
+
+/// Two numeric axes.
+pub(super) type Plot<'a, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Axes, their names, and the grid.
+pub(super) fn configure_axes<'a, DB: DrawingBackend + 'a>(
+    plot: &mut Plot<'a, DB>,
+    chart: &Chart,
+) -> canvas::Drawn<DB> {
+    plot.configure_mesh()
+        .x_desc(&chart.x_label)
+        .y_desc(&chart.y_label)
+        .axis_desc_style(canvas::text(17))
+        .label_style(canvas::text(15))
+        .axis_style(INK)
+        .bold_line_style(RULE)
+        .light_line_style(TRANSPARENT)
+        .draw()
+}
+
+/// Names of the series.
+pub(super) fn legend<'a, DB: DrawingBackend + 'a>(
+    plot: &mut Plot<'a, DB>,
+    at: SeriesLabelPosition,
+) -> canvas::Drawn<DB> {
+    plot.configure_series_labels()
+        .position(at)
+        .label_font(canvas::text(15))
+        .background_style(PAPER)
+        .border_style(RULE)
+        .draw()
 }

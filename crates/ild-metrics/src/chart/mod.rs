@@ -5,6 +5,7 @@
 //! [`Chart::inline_svg`] gives the text for an HTML page that follows the page's colours.
 
 mod canvas;
+mod curves;
 mod lines;
 mod matrix;
 mod palette;
@@ -16,6 +17,7 @@ use std::path::Path;
 use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, DrawingBackend};
 
+pub use curves::{Curve, Measured};
 pub use lines::Series;
 pub use matrix::Matrix;
 pub use palette::series_color;
@@ -41,6 +43,8 @@ pub struct Chart {
 pub enum Marks {
     /// One polyline for each series.
     Lines(Vec<Series>),
+    /// One line of measured points with intervals for each curve.
+    Curves(Vec<Curve>),
     /// One horizontal bar for each row.
     Bars {
         /// The rows.
@@ -65,7 +69,7 @@ impl Chart {
     #[must_use]
     pub fn size_px(&self) -> (u32, u32) {
         match &self.marks {
-            Marks::Lines(_) => (900, 520),
+            Marks::Lines(_) | Marks::Curves(_) => (900, 520),
             Marks::Bars { bars, .. } => rows::size_px(bars.len(), 1, 0),
             Marks::Boxes { series, groups } => {
                 rows::size_px(groups.len(), series.len(), series.len())
@@ -120,6 +124,7 @@ impl Chart {
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> canvas::Drawn<DB> {
         match &self.marks {
             Marks::Lines(series) => lines::draw(area, self, series),
+            Marks::Curves(curves) => curves::draw(area, self, curves),
             Marks::Bars { bars, mean_line } => rows::draw_bars(area, self, bars, *mean_line),
             Marks::Boxes { series, groups } => rows::draw_boxes(area, self, series, groups),
             Marks::Cells(matrix) => matrix::draw(area, self, matrix),

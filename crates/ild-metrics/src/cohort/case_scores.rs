@@ -126,6 +126,14 @@ impl CaseScores {
     }
 }
 
+/// Nothing but the volume DSC of each class, of those `wanted` and any other in either map: `None`
+/// where a class is in neither.
+#[must_use]
+pub fn volume_dice(pair: &Aligned, wanted: &BTreeSet<u8>) -> BTreeMap<u8, Option<f64>> {
+    let scans = scans(pair, wanted);
+    scans.iter().map(|(&id, scan)| (id, scan.total(id).dice())).collect()
+}
+
 /// The pass over both maps that tells about each class; one pass for all when the prediction is one
 /// map.
 pub(crate) fn scans(

@@ -259,7 +259,8 @@ pub(crate) fn mean_of(values: &[Option<f64>], cases: &[usize]) -> Option<f64> {
     mean(&cases.iter().filter_map(|&case| values[case]).collect::<Vec<_>>())
 }
 
-/// Mean over classes of the mean over the drawn cases.
-pub(crate) fn mean_over_classes(by_class: &[Vec<Option<f64>>], cases: &[usize]) -> Option<f64> {
+/// Mean over classes of the mean over the drawn cases; `None` without any value.
+#[must_use]
+pub fn mean_over_classes(by_class: &[Vec<Option<f64>>], cases: &[usize]) -> Option<f64> {
     mean(&by_class.iter().filter_map(|values| mean_of(values, cases)).collect::<Vec<_>>())
 }

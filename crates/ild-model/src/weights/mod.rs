@@ -32,6 +32,11 @@ const PREFIXES: [&str; 2] = ["module.", "sam2_model."];
 const SCORES: &str = "scores";
 const UNTRAINED: &str = "untrained";
 
+/// Metadata key of rules that were fitted to these weights after training.
+pub const FITTED: &str = "fitted";
+/// Metadata key of the cases that taught and chose them.
+pub const KNOWN_CASES: &str = "cases";
+
 /// Tensors on the CPU under Meta's names, those of the video path included, and the file's
 /// metadata.
 #[derive(Debug, Clone, Default)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod dataset;
 pub(crate) mod kept_split;
+pub(crate) mod nested;
 pub(crate) mod npy_folder;
 pub(crate) mod npz_files;
 pub(crate) mod pairs;

@@ -146,6 +146,7 @@ impl NiiToNpz {
         };
         let written = summary.cases.iter().filter(|row| row.status == Status::Written);
         Some(NpzToNpy {
+            part: None,
             train_dir: self.output.join(Part::Train.npz_folder()),
             valid_dir: Some(self.output.join(Part::Valid.npz_folder())),
             npy_dir: self.npy_dir.clone()?,

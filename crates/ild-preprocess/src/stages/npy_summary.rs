@@ -34,6 +34,8 @@ pub struct NpySummary {
     pub dataset: Dataset,
     /// What concerns the run as a whole.
     pub notes: Vec<String>,
+    /// Patients whose slices are for training; without a table of patients, their cases.
+    pub training_patients: usize,
 }
 
 impl NpySummary {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ild_io::cohort::{CasePatients, Patients};
 use ild_io::{Images, LabelTable, SliceStack, read_npz, write_npy_u8};
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
@@ -10,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cohort::dataset::{Dataset, DatasetPart};
+use crate::cohort::nested::cases_of_share;
 use crate::cohort::npy_folder::{NpyFolder, NpyOutput};
 use crate::cohort::npz_files::{find_npz, refuse_overlap};
 use crate::cohort::record::{Key, Record};
-use crate::cohort::split::Part;
+use crate::cohort::split::{Candidate, Part};
 use crate::picture::nearest::resize_nearest;
 use crate::picture::window::Windowing;
 use crate::stages::npy_summary::{NpyRow, NpySummary};
@@ -35,10 +37,57 @@ pub struct NpzToNpy {
     pub valid_dir: Option<PathBuf>,
     /// Where `train/` and `valid/` are made.
     pub npy_dir: PathBuf,
+    /// Only a part of the training patients.
+    pub part: Option<TrainingPart>,
     /// Do finished cases again.
     pub force: bool,
     /// Cases whose slices stage 1 has written in the same run, from memory.
     pub just_written: BTreeSet<String>,
+}
+
+/// Which part of the training patients ([`cases_of_share`]).
+#[derive(Clone, Debug)]
+pub struct TrainingPart {
+    /// From 0 to 1.
+    pub share: f64,
+    /// CSV of case and patient, when several cases are of one patient.
+    pub patients: Option<PathBuf>,
+    /// Of the order of the patients.
+    pub seed: u64,
+}
+
+impl TrainingPart {
+    /// The NPZ of the part, of how many patients they are, and of how many all are.
+    fn of(&self, mut train: BTreeMap<String, PathBuf>) -> Result<Taken> {
+        let names: Vec<&str> = train.keys().map(String::as_str).collect();
+        let patients = match &self.patients {
+            Some(path) => Patients::read(path)?.of_cases(&names, &[])?,
+            None => CasePatients::default(),
+        };
+        let candidates = train.par_iter().map(|(case, path)| {
+            let labels = read_npz(path)?.labels;
+            let ids: BTreeSet<u8> =
+                labels.iter().flatten().copied().filter(|&id| id != 0).collect();
+            let patient = patients.of(case).to_owned();
+            Ok(Candidate { case: case.clone(), patient, labels: ids })
+        });
+        let candidates = candidates.collect::<Result<Vec<_>>>()?;
+        let chosen = cases_of_share(&candidates, self.share, self.seed);
+        let count = |cases: &mut dyn Iterator<Item = &Candidate>| {
+            cases.map(|case| case.patient.as_str()).collect::<BTreeSet<_>>().len()
+        };
+        let all = count(&mut candidates.iter());
+        let some = count(&mut candidates.iter().filter(|case| chosen.contains(&case.case)));
+        train.retain(|case, _| chosen.contains(case));
+        Ok(Taken { train, patients: some, of: all })
+    }
+}
+
+/// Training NPZ of some patients.
+struct Taken {
+    train: BTreeMap<String, PathBuf>,
+    patients: usize,
+    of: usize,
 }
 
 /// What is known of the slices of one NPZ.
@@ -87,6 +136,13 @@ impl NpzToNpy {
             );
         }
         refuse_overlap(&train, &valid)?;
+        let Taken { train, patients, of } = match &self.part {
+            None => Taken { patients: train.len(), of: train.len(), train },
+            Some(part) => part.of(train)?,
+        };
+        if patients < of {
+            notes.push(format!("{patients} of {of} training patients are taken"));
+        }
         let output = NpyOutput::open(&self.npy_dir)?;
         let mut rows = Vec::new();
         for (folder, files) in output.folders.iter().zip([train, valid]) {
@@ -98,7 +154,7 @@ impl NpzToNpy {
         }
         let dataset = dataset(&rows);
         dataset.write(&self.npy_dir)?;
-        Ok(NpySummary { rows, dataset, notes })
+        Ok(NpySummary { rows, dataset, notes, training_patients: patients })
     }
 
     fn convert_all(

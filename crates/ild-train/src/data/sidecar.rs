@@ -25,6 +25,9 @@ pub struct Sidecar {
 /// What is said of one part.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct SidecarPart {
+    /// Whose slices they are.
+    #[serde(default)]
+    pub cases: Vec<String>,
     /// Slices that a person declared free of disease.
     #[serde(default)]
     pub healthy_slices: Vec<String>,

@@ -3,6 +3,7 @@
 pub(crate) mod adamw;
 pub(crate) mod dense_loss;
 pub(crate) mod ema;
+pub(crate) mod epoch_mean;
 pub(crate) mod gradients;
 pub(crate) mod loss;
 pub(crate) mod mask_sums;

@@ -14,9 +14,10 @@ const ITEM: &str = "run";
 /// Weights that no state gives back.
 const LASTING: [&str; 2] = ["initial.safetensors", "best.safetensors"];
 /// Everything of a run, in the order in which it is taken away.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     STATE,
     "best.safetensors",
+    "averaged.safetensors",
     "latest.safetensors",
     "initial.safetensors",
     "history.csv",

@@ -1,6 +1,7 @@
 //! The whole command: decide, prepare, train, sum up.
 
 pub(crate) mod args;
+pub(crate) mod average;
 pub(crate) mod clips;
 pub(crate) mod dry_run;
 pub(crate) mod exact;
@@ -242,11 +243,15 @@ fn sum_up(
     say_never_drawn(trainer, progress);
     print_summary(progress, &trainer.setup)?;
     ild_cli::say(folder.best().display())?;
-    for path in [folder.best(), folder.latest(), folder.state()] {
-        report.output(&path);
+    for path in [folder.best(), folder.latest(), folder.averaged(), folder.state()] {
+        if path.is_file() {
+            report.output(&path);
+        }
     }
     report.set("device", device_name(&trainer.model));
     report.set("best", progress.best);
+    report.set("steps", progress.steps_done);
+    report.set("averaged", &progress.averaged);
     Ok(report.write(common.report.as_deref())?)
 }
 

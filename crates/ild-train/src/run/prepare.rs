@@ -16,7 +16,7 @@ use crate::run::args::TrainArgs;
 use crate::run::setup::Setup;
 use crate::run::start::Start;
 use crate::run::state::read_state_weights;
-use crate::run::trained_on::note_differences;
+use crate::run::trained_on::{CASES, known_cases, note_differences};
 
 /// Reads everything that the flags name.
 ///
@@ -29,11 +29,13 @@ pub fn prepare(args: &TrainArgs, common: &ild_cli::Common, start: &Start) -> Res
     let train = training_slices(&args.npy_dir, &sidecar)?;
     let valid = validation_slices(&args.npy_dir, &sidecar)?;
     let weights = starting_weights(args, &config, &sidecar, common.seed, start)?;
+    let known = known_cases(&sidecar);
     let label_table = sidecar.label_table.unwrap_or_default();
     let mut metadata = BTreeMap::from([("task".to_owned(), args.task_name.clone())]);
     if let Some(window) = sidecar.window {
         metadata.insert("window".to_owned(), window.to_string());
     }
+    metadata.extend(known.map(|known| (CASES.to_owned(), known)));
     Ok(Setup {
         model: args.model.clone(),
         device: open_device(common.device)?,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::run::exact;
-use crate::watch::history::{EpochRecord, HeadLoss, MeanLoss};
+use crate::watch::history::{EpochRecord, HeadLoss, MeanLoss, Validation};
 
 /// Position and running figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,20 @@ pub struct Progress {
     pub stopped_early: bool,
     /// Finished epochs.
     pub history: Vec<EpochRecord>,
+    /// The mean of the last epochs' weights, once it is made.
+    #[serde(default)]
+    pub averaged: Option<Averaged>,
+}
+
+/// Weights that are the mean of those of some epochs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Averaged {
+    /// First and last epoch, from 1.
+    pub epochs: [usize; 2],
+    /// Their validation, if there is a validation set.
+    pub validation: Option<Validation>,
+    /// Whether they validate better than every epoch, and are the best weights.
+    pub is_best: bool,
 }
 
 /// The part of an epoch that is done.
@@ -69,8 +83,21 @@ impl Progress {
             self.best = Some(Best { epoch: record.epoch, loss });
         }
         self.epochs_done = record.epoch;
+        // A mean that an earlier, shorter run has ended with is not of this one's last epochs.
+        self.averaged = None;
         self.history.push(record);
         self.running = RunningEpoch::default();
+    }
+
+    /// Takes the mean of the last epochs' weights; they are the best if they validate better than
+    /// every epoch.
+    pub fn average(&mut self, epochs: [usize; 2], validation: Option<Validation>) -> &Averaged {
+        let loss = validation.as_ref().map(Validation::deciding_loss);
+        let is_best = loss.is_some_and(|loss| self.best.is_none_or(|best| loss < best.loss));
+        if let (true, Some(loss)) = (is_best, loss) {
+            self.best = Some(Best { epoch: epochs[1], loss });
+        }
+        self.averaged.insert(Averaged { epochs, validation, is_best })
     }
 
     /// Epochs since the best one.

@@ -112,6 +112,11 @@ pub struct Recipe {
         help_heading = "Memory and stability"
     )]
     pub ema_decay: f64,
+    /// Also make the mean of the weights of the last N epochs, averaged.safetensors; where it
+    /// validates better than every epoch it is the run's best too. 0 is off.
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Memory and stability")]
+    #[serde(default)]
+    pub average_last: usize,
     /// Stop after this many epochs without a better validation loss; 0 is off.
     #[arg(long, default_value_t = 0, value_name = "EPOCHS", help_heading = "Memory and stability")]
     pub patience: usize,
@@ -239,8 +244,36 @@ impl Recipe {
             Some((name, value, _, allowed)) => {
                 Err(Error::Settings(format!("--{name}: expected {allowed}, found {value}")))
             }
-            None => Ok(()),
+            None => self.check_average(),
         }
+    }
+
+    /// The last epochs have to be several, and known beforehand.
+    fn check_average(&self) -> Result<()> {
+        let wanted = self.average_last;
+        if wanted == 0 {
+            return Ok(());
+        }
+        let refuse = |words: String| Err(Error::Settings(format!("--average-last: {words}")));
+        if !(2..=self.epochs).contains(&wanted) {
+            return refuse(format!(
+                "expected 0 (off), or 2 to --epochs {}, found {wanted}",
+                self.epochs
+            ));
+        }
+        if self.patience > 0 {
+            return refuse(format!(
+                "expected a run whose last epoch is known, found --patience {}; leave one of the two out",
+                self.patience
+            ));
+        }
+        Ok(())
+    }
+
+    /// The first epoch, from 1, of those whose weights are averaged.
+    #[must_use]
+    pub fn first_averaged(&self) -> Option<usize> {
+        (self.average_last > 0).then(|| (self.epochs + 1).saturating_sub(self.average_last))
     }
 
     /// Refuses a precision that has no gradients, and bf16 where no kernel computes in it.
@@ -318,6 +351,27 @@ mod tests {
             Recipe { batch_size: 0, ..Recipe::default() }.check().unwrap_err().to_string();
         assert_eq!(message, "--batch-size: expected at least 1, found 0");
         assert!(Recipe { lr: f64::NAN, ..Recipe::default() }.check().is_err());
+    }
+
+    #[test]
+    fn an_average_needs_several_epochs_that_are_known_beforehand() {
+        let recipe = |average_last, patience| Recipe {
+            epochs: 10,
+            average_last,
+            patience,
+            ..Recipe::default()
+        };
+        recipe(3, 0).check().unwrap();
+        assert_eq!([0, 3, 10].map(|n| recipe(n, 0).first_averaged()), [None, Some(8), Some(1)]);
+        for (n, patience, words) in
+            [(1, 0, "2 to --epochs 10"), (11, 0, "found 11"), (3, 5, "--patience 5")]
+        {
+            let message = recipe(n, patience).check().unwrap_err().to_string();
+            assert!(
+                message.starts_with("--average-last: ") && message.contains(words),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl RunFolder {
         self.path.join("best.safetensors")
     }
 
+    /// The mean of the weights of the last epochs.
+    #[must_use]
+    pub fn averaged(&self) -> PathBuf {
+        self.path.join("averaged.safetensors")
+    }
+
     /// Everything that resuming needs.
     #[must_use]
     pub fn state(&self) -> PathBuf {

@@ -1,14 +1,22 @@
 //! What a [`Trainer`] writes and reads: weights for use, state for resuming.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use ild_model::Weights;
+use candle_core::Tensor;
+use ild_model::{FITTED, Weights};
 
 use crate::error::{Error, Result};
 use crate::run::finished;
 use crate::run::state::{Header, State};
-use crate::run::trained_on::LABEL_TABLE;
+use crate::run::trained_on::{CASES, LABEL_TABLE};
 use crate::run::trainer::Trainer;
+
+/// What training makes untrue: rules fitted to the weights before, whose slices they knew, what they
+/// were the mean of.
+const OF_OTHER_WEIGHTS: [&str; 3] = [FITTED, CASES, AVERAGED];
+/// The entry of the metadata that says of which epochs the weights are the mean.
+pub(crate) const AVERAGED: &str = "averaged_epochs";
 
 impl Trainer {
     /// The weights as they would be saved now: the moving average if there is one, else the
@@ -17,20 +25,36 @@ impl Trainer {
     /// # Errors
     /// When memory runs out.
     pub fn snapshot(&self) -> Result<Weights> {
-        let mut weights = self.setup.weights.clone();
-        for (i, (name, var)) in self.parameters.iter().enumerate() {
-            let value = self
-                .ema
-                .as_ref()
-                .map_or_else(|| var.as_detached_tensor(), |ema| ema.shadows[i].clone());
-            weights.insert(name, value);
-        }
-        Ok(weights)
+        Ok(self.with_values(self.values()))
     }
 
-    /// Writes the weights with what inference needs to know about them.
+    /// What is saved of each parameter now.
+    pub(crate) fn values(&self) -> Vec<Tensor> {
+        match &self.ema {
+            Some(ema) => ema.shadows.clone(),
+            None => self.parameters.iter().map(|(_, var)| var.as_detached_tensor()).collect(),
+        }
+    }
+
+    /// The checkpoint with these values of its parameters.
+    pub(crate) fn with_values(&self, values: Vec<Tensor>) -> Weights {
+        let mut weights = self.setup.weights.clone();
+        for ((name, _), value) in self.parameters.iter().zip(values) {
+            weights.insert(name, value);
+        }
+        weights
+    }
+
+    /// Writes the weights as they are with what inference needs to know about them.
     pub(crate) fn write_weights(&self, path: &Path) -> Result<()> {
+        Ok(self.snapshot()?.write_safetensors(path, &self.metadata(path)?)?)
+    }
+
+    /// What the saved weights say of themselves.
+    pub(crate) fn metadata(&self, path: &Path) -> Result<BTreeMap<String, String>> {
         let mut metadata = self.setup.weights.metadata.clone();
+        // True of the weights the run began with.
+        OF_OTHER_WEIGHTS.iter().for_each(|key| drop(metadata.remove(*key)));
         metadata.extend(self.setup.metadata.clone());
         let labels = serde_json::to_string(&self.setup.label_table)
             .map_err(ild_cli::FileError::at(path, "written"))?;
@@ -38,7 +62,7 @@ impl Trainer {
         metadata.insert(LABEL_TABLE.to_owned(), labels);
         metadata.insert("epoch".to_owned(), self.progress.epochs_done.to_string());
         metadata.insert("step".to_owned(), self.progress.steps_done.to_string());
-        Ok(self.snapshot()?.write_safetensors(path, &metadata)?)
+        Ok(metadata)
     }
 
     /// Latest and, where it is, best weights, and the state.
@@ -108,7 +132,7 @@ impl Trainer {
         header
     }
 
-    fn save_state(&self) -> Result<()> {
+    pub(crate) fn save_state(&self) -> Result<()> {
         if !self.writes() {
             return Ok(());
         }
@@ -123,6 +147,7 @@ impl Trainer {
             parameters: self.parameters.iter().map(|(_, var)| var.as_detached_tensor()).collect(),
             moments: self.optimizer.moments().map(Option::<&_>::cloned).collect(),
             ema: self.ema.as_ref().map(|ema| (ema.updates, ema.shadows.clone())),
+            mean: self.mean.clone(),
         };
         state.write(&self.folder.state(), &names)
     }
@@ -148,6 +173,7 @@ impl Trainer {
             (ema.updates, ema.shadows) = (updates, shadows);
         }
         self.progress = state.header.progress;
+        self.mean = state.mean;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::Moments;
+use crate::optimiser::epoch_mean::EpochMean;
 use crate::run::progress::Progress;
 use crate::run::recipe::Recipe;
 
@@ -42,6 +43,9 @@ pub struct Header {
     updates: BTreeMap<String, u64>,
     /// Updates of the moving average.
     ema_updates: Option<u64>,
+    /// First and number of the epochs whose weights are summed up.
+    #[serde(default)]
+    mean_of: Option<[usize; 2]>,
     /// Fingerprints of what the run is made from: slices, weights, description of the model.
     #[serde(default)]
     pub made_from: BTreeMap<String, String>,
@@ -68,6 +72,8 @@ pub struct State {
     pub moments: Vec<Option<Moments>>,
     /// Updates and values of the moving average.
     pub ema: Option<(u64, Vec<Tensor>)>,
+    /// Sum over the last epochs.
+    pub mean: Option<EpochMean>,
 }
 
 impl Header {
@@ -84,6 +90,7 @@ impl Header {
             processes: 1,
             updates: BTreeMap::new(),
             ema_updates: None,
+            mean_of: None,
             made_from: BTreeMap::new(),
             origin: BTreeMap::new(),
         }
@@ -98,6 +105,7 @@ impl State {
     pub fn write(&self, path: &Path, names: &[String]) -> Result<()> {
         let mut header = self.header.clone();
         header.ema_updates = self.ema.as_ref().map(|(updates, _)| *updates);
+        header.mean_of = self.mean.as_ref().map(|mean| [mean.first, mean.epochs]);
         let mut tensors = Weights::default();
         for (name, tensor) in &self.frozen {
             tensors.insert(format!("frozen.{name}"), tensor.clone());
@@ -111,6 +119,9 @@ impl State {
             }
             if let Some((_, averages)) = &self.ema {
                 tensors.insert(format!("ema.{name}"), averages[i].clone());
+            }
+            if let Some(mean) = &self.mean {
+                tensors.insert(format!("epochs_sum.{name}"), mean.sums[i].clone());
             }
         }
         let text = serde_json::to_string(&header).map_err(FileError::at(path, "written"))?;
@@ -138,7 +149,8 @@ impl State {
                 None => Err(other_model(path, &header, format!("no tensor `{full}`"))),
             }
         };
-        let (mut values, mut moments, mut averages) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut values, mut moments) = (Vec::new(), Vec::new());
+        let (mut averages, mut sums) = (Vec::new(), Vec::new());
         for (name, shape) in parameters {
             values.push(tensor("parameter", name, shape)?);
             let restore = |&step: &u64| {
@@ -152,12 +164,16 @@ impl State {
             if header.ema_updates.is_some() {
                 averages.push(tensor("ema", name, shape)?);
             }
+            if header.mean_of.is_some() {
+                sums.push(tensor("epochs_sum", name, shape)?);
+            }
         }
+        let mean = header.mean_of.map(|[first, epochs]| EpochMean { first, epochs, sums });
         let ema = header.ema_updates.map(|updates| (updates, averages));
         let frozen = tensors.iter().filter_map(|(name, tensor)| {
             Some((name.strip_prefix("frozen.")?.to_owned(), tensor.clone()))
         });
-        Ok(Self { frozen: frozen.collect(), header, parameters: values, moments, ema })
+        Ok(Self { frozen: frozen.collect(), header, parameters: values, moments, ema, mean })
     }
 }
 
@@ -236,6 +252,7 @@ mod tests {
             parameters: vec![t(1.0), t(0.1)],
             moments: vec![Some(Moments { step: 17, exp_avg: t(1e-30), exp_avg_sq: t(3.3) }), None],
             ema: Some((17, vec![t(0.7), t(0.8)])),
+            mean: Some(EpochMean { first: 2, epochs: 1, sums: vec![t(0.3), t(0.4)] }),
         };
         let names = vec!["a.weight".to_owned(), "b.bias".to_owned()];
         let shapes = names.iter().map(|name| (name.clone(), vec![2, 3])).collect();
@@ -273,6 +290,8 @@ mod tests {
         );
         assert_eq!(bits(&back.parameters[1]), bits(&state.parameters[1]));
         assert_eq!(bits(&back.ema.unwrap().1[0]), bits(&state.ema.as_ref().unwrap().1[0]));
+        let (ours, theirs) = (back.mean.unwrap(), state.mean.unwrap());
+        assert_eq!((ours.first, ours.epochs, bits(&ours.sums[1])), (2, 1, bits(&theirs.sums[1])));
     }
 
     #[test]

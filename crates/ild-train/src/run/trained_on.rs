@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ild_io::LabelTable;
+use ild_io::cohort::{CaseSet, KnownCases};
 use ild_model::Weights;
 use serde_json::Value;
 
@@ -10,6 +11,21 @@ use crate::data::sidecar::Sidecar;
 
 /// The entry of a checkpoint's metadata with the names of its labels.
 pub(super) const LABEL_TABLE: &str = "label_table";
+
+/// The entry of a checkpoint's metadata that tells by which cases it was taught and chosen.
+pub(super) const CASES: &str = ild_model::KNOWN_CASES;
+
+/// That entry for these slices: of each part how many cases, and a fingerprint of their names
+/// together, so that a split can be recognised and no name read. `None` where the slices do not say
+/// whose they are.
+pub(super) fn known_cases(sidecar: &Sidecar) -> Option<String> {
+    let part = |name: &str| Some(&sidecar.parts.get(name)?.cases).filter(|cases| !cases.is_empty());
+    let known = KnownCases {
+        train: CaseSet::of(part("train")?.iter().map(String::as_str)),
+        valid: part("valid").map(|cases| CaseSet::of(cases.iter().map(String::as_str))),
+    };
+    serde_json::to_string(&known).ok()
+}
 
 /// The names of the labels that `weights` were trained on; `None` where they say nothing that can
 /// be read.

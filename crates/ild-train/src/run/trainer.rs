@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::Var;
 use ild_model::memory::Memory;
-use ild_model::{Aside, Parameters, Sam2, lesion_head};
+use ild_model::{Aside, Parameters, Sam2, Weights, lesion_head};
 
 use crate::data::dataset::Sample;
 use crate::data::dense::DenseTarget;
@@ -14,6 +14,7 @@ use crate::data::sampler::slices_of_class;
 use crate::error::{Error, Result};
 use crate::optimiser::adamw::AdamW;
 use crate::optimiser::ema::Ema;
+use crate::optimiser::epoch_mean::EpochMean;
 use crate::optimiser::schedule::Schedule;
 use crate::peers::{own_items, own_items_of_step};
 use crate::random::Purpose;
@@ -74,12 +75,14 @@ pub struct Trainer {
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
     pub(crate) ema: Option<Ema>,
+    /// Sum of the weights of the last epochs, where they are averaged.
+    pub(crate) mean: Option<EpochMean>,
     pub(crate) schedule: Schedule,
     /// What the lesion head has to answer, where it is trained.
     pub(crate) head: Option<DenseTarget>,
     pub(crate) folder: RunFolder,
     pub(crate) progress: Progress,
-    callbacks: Vec<Box<dyn Callback>>,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
 }
 
 impl Trainer {
@@ -128,6 +131,7 @@ impl Trainer {
             parameters,
             optimizer,
             ema,
+            mean: None,
             schedule,
             folder,
             progress: Progress::default(),
@@ -182,6 +186,7 @@ impl Trainer {
             let validation = self.validate()?;
             self.close_epoch(validation)?;
         }
+        self.average()?;
         self.callbacks.iter_mut().try_for_each(|callback| callback.ended())?;
         Ok(if self.progress.stopped_early { Outcome::StoppedEarly } else { Outcome::Finished })
     }
@@ -243,9 +248,22 @@ impl Trainer {
     }
 
     fn validate(&mut self) -> Result<Option<Validation>> {
-        let Some(valid) = &self.setup.valid else { return Ok(None) };
         let mut worst = Worst::default();
-        let (mut model, _) = Sam2::load(&self.setup.config, &self.snapshot()?, &self.setup.device)?;
+        let validation = self.validate_weights(&self.snapshot()?, &mut worst)?;
+        if validation.is_some() {
+            self.callbacks.iter_mut().try_for_each(|callback| callback.validated(&worst))?;
+        }
+        Ok(validation)
+    }
+
+    /// How `weights` do on the validation slices, where there are any.
+    pub(crate) fn validate_weights(
+        &self,
+        weights: &Weights,
+        worst: &mut Worst,
+    ) -> Result<Option<Validation>> {
+        let Some(valid) = &self.setup.valid else { return Ok(None) };
+        let (mut model, _) = Sam2::load(&self.setup.config, weights, &self.setup.device)?;
         model.set_precision(self.setup.recipe.precision)?;
         let validation = validate(
             &model,
@@ -254,13 +272,12 @@ impl Trainer {
             self.head.as_ref(),
             self.setup.recipe.batch_size,
             &*self.setup.peers,
-            &mut worst,
+            worst,
         )?;
         if self.asked_to_stop() {
             return Err(self.interrupted()?);
         }
         self.require_finite("the validation loss", validation.total_loss())?;
-        self.callbacks.iter_mut().try_for_each(|callback| callback.validated(&worst))?;
         Ok(Some(validation))
     }
 
@@ -283,6 +300,7 @@ impl Trainer {
         let patience = self.setup.recipe.patience;
         self.progress.stopped_early =
             patience > 0 && self.progress.epochs_without_better() >= patience;
+        self.sum_up_epoch()?;
         self.save_epoch()?;
         self.callbacks
             .iter_mut()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
+use crate::run::progress::Averaged;
 use crate::watch::history::{EpochRecord, StepRecord};
 use crate::watch::worst::Worst;
 
@@ -66,6 +67,14 @@ pub trait Callback: Send {
     /// # Errors
     /// As the implementation likes.
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch, once the mean of the last epochs' weights is made.
+    ///
+    /// # Errors
+    /// As the implementation likes.
+    fn averaged(&mut self, averaged: &Averaged) -> Result<()> {
         Ok(())
     }
 

@@ -4,8 +4,9 @@ use ild_io::LabelTable;
 use indicatif::ProgressBar;
 
 use crate::error::Result;
+use crate::run::progress::Averaged;
 use crate::watch::callback::{Callback, Position, RunInfo};
-use crate::watch::history::{EpochRecord, StepRecord};
+use crate::watch::history::{EpochRecord, StepRecord, Validation};
 
 /// Shows progress on stderr.
 #[derive(Debug)]
@@ -20,6 +21,26 @@ impl Console {
     #[must_use]
     pub fn new(table: LabelTable) -> Self {
         Self { table, epochs: 0, bar: ProgressBar::hidden() }
+    }
+}
+
+impl Console {
+    /// `, valid loss …, Dice …` and what the lesion head finds.
+    fn in_words(&self, validation: &Validation) -> String {
+        let mut line = format!(", valid loss {:.4}, Dice", validation.loss.total());
+        for (id, dice) in &validation.dice_of_class {
+            line += &format!(" {} {:.3}", self.table.name(*id), dice.mean());
+        }
+        if let Some(head) = &validation.head {
+            let any = head.any.dice().unwrap_or(f64::NAN);
+            line +=
+                &format!(", head loss {:.4}, without prompt {any:.3}, by class", head.loss.total());
+            for (id, pixels) in &head.of_class {
+                let dice = pixels.dice().unwrap_or(f64::NAN);
+                line += &format!(" {} {dice:.3}", self.table.name(*id));
+            }
+        }
+        line
     }
 }
 
@@ -45,25 +66,23 @@ impl Callback for Console {
         let Some(epoch) = history.last() else { return Ok(()) };
         let mut line =
             format!("epoch {}/{}: train loss {:.4}", epoch.epoch, self.epochs, epoch.train.total());
-        if let Some(validation) = &epoch.validation {
-            line += &format!(", valid loss {:.4}, Dice", validation.loss.total());
-            for (id, dice) in &validation.dice_of_class {
-                line += &format!(" {} {:.3}", self.table.name(*id), dice.mean());
-            }
-        }
-        if let Some(head) = epoch.validation.as_ref().and_then(|v| v.head.as_ref()) {
-            let any = head.any.dice().unwrap_or(f64::NAN);
-            line +=
-                &format!(", head loss {:.4}, without prompt {any:.3}, by class", head.loss.total());
-            for (id, pixels) in &head.of_class {
-                let dice = pixels.dice().unwrap_or(f64::NAN);
-                line += &format!(" {} {dice:.3}", self.table.name(*id));
-            }
-        }
+        line += &epoch.validation.as_ref().map_or(String::new(), |v| self.in_words(v));
         let (speed, waiting, seconds) =
             (epoch.items_per_second, 100.0 * epoch.waiting_share, epoch.total_seconds());
         line += &format!(", {seconds:.0} s, {speed:.1} slices/s, {waiting:.0} % waiting for data");
         tracing::info!("{line}{}", if epoch.is_best { ", best so far" } else { "" });
+        Ok(())
+    }
+
+    fn averaged(&mut self, averaged: &Averaged) -> Result<()> {
+        let [first, last] = averaged.epochs;
+        let said = averaged.validation.as_ref().map_or(String::new(), |v| self.in_words(v));
+        let verdict = match (&averaged.validation, averaged.is_best) {
+            (None, _) => ", without validation slices not taken as the best",
+            (_, true) => ": better than every epoch, and the best weights",
+            (_, false) => ": an epoch is better and stays the best",
+        };
+        tracing::info!("mean of the weights of epochs {first} to {last}{said}{verdict}");
         Ok(())
     }
 }

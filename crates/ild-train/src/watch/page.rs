@@ -9,9 +9,10 @@ use ild_metrics::report::page::{Cell, LegendEntry, Page, Picture, Table, Tile};
 use ild_metrics::report::png_picture;
 
 use crate::error::{Error, Result};
+use crate::run::progress::Averaged;
 use crate::run::recipe::Recipe;
 use crate::watch::callback::{Callback, Position, RunInfo};
-use crate::watch::history::{EpochRecord, HeadScore, Overlap, StepRecord};
+use crate::watch::history::{EpochRecord, HeadScore, Overlap, StepRecord, Validation};
 use crate::watch::step_log;
 use crate::watch::warnings::warnings;
 use crate::watch::worst::Worst;
@@ -33,6 +34,7 @@ pub struct RunPage {
     history: Vec<EpochRecord>,
     steps: Vec<StepRecord>,
     worst: Worst,
+    averaged: Option<Averaged>,
 }
 
 impl RunPage {
@@ -48,6 +50,7 @@ impl RunPage {
             history: Vec::new(),
             steps: Vec::new(),
             worst: Worst::default(),
+            averaged: None,
         }
     }
 
@@ -85,14 +88,30 @@ impl RunPage {
             pictures: self.pictures(),
             pictures_note: "Where the last validation went worst: ground truth dashed, answer solid, box white.".to_owned(),
             legend: self.legend(),
-            meaning: vec![
-                "Dice here is of validation slices, each lesion asked for by its box, and of all slices without any prompt where the weights have a lesion head. \
-                 It chooses the best epoch and says nothing about new patients: that is what test patients are for."
-                    .to_owned(),
-            ],
+            meaning: self.meaning(),
             facts: self.facts(),
             ..Page::default()
         })
+    }
+
+    fn meaning(&self) -> Vec<String> {
+        let mut lines = vec![
+            "Dice here is of validation slices, each lesion asked for by its box, and of all slices without any prompt where the weights have a lesion head. \
+             It chooses the best epoch and says nothing about new patients: that is what test patients are for."
+                .to_owned(),
+        ];
+        lines.extend(self.averaged.as_ref().map(|averaged| {
+            let [prompted, automatic] = dice_of(averaged.validation.as_ref());
+            let number = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.3}"));
+            let [first, last] = averaged.epochs;
+            let best = if averaged.is_best { "is" } else { "is not" };
+            format!(
+                "The mean of the weights of epochs {first} to {last} (averaged.safetensors) has a Dice of {} by box and {} without a prompt; it {best} the best.",
+                number(prompted),
+                number(automatic)
+            )
+        }));
+        lines
     }
 
     fn tiles(&self) -> Vec<Tile> {
@@ -104,9 +123,7 @@ impl RunPage {
             Tile { name: name.to_owned(), number, color: ACCENT.to_owned(), at, span: None, note }
         };
         let of = |epoch: Option<&EpochRecord>| {
-            let validation = epoch.and_then(|epoch| epoch.validation.as_ref());
-            let automatic = validation.and_then(|v| v.head.as_ref()).and_then(HeadScore::mean_dice);
-            [validation.and_then(|v| v.mean_dice()), automatic]
+            dice_of(epoch.and_then(|epoch| epoch.validation.as_ref()))
         };
         let ([prompted, automatic], [prompted_best, automatic_best]) = (of(Some(last)), of(best));
         let best_epoch = best.map_or(0, |epoch| epoch.epoch);
@@ -286,6 +303,12 @@ impl RunPage {
     }
 }
 
+/// Dice by box, and without a prompt.
+fn dice_of(validation: Option<&Validation>) -> [Option<f64>; 2] {
+    let head = validation.and_then(|validation| validation.head.as_ref());
+    [validation.and_then(Validation::mean_dice), head.and_then(HeadScore::mean_dice)]
+}
+
 /// The page's own accent.
 const ACCENT: &str = "var(--accent)";
 
@@ -321,6 +344,11 @@ impl Callback for RunPage {
     fn finished_epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
         self.history = history.to_vec();
         self.write(false)
+    }
+
+    fn averaged(&mut self, averaged: &Averaged) -> Result<()> {
+        self.averaged = Some(averaged.clone());
+        Ok(())
     }
 
     fn ended(&mut self) -> Result<()> {

@@ -6,10 +6,7 @@ use crate::run::setup::Setup;
 /// Prints the best and the last epoch, Dice of each class and how often it was drawn.
 pub(crate) fn print_summary(progress: &Progress, setup: &Setup) -> crate::error::Result<()> {
     let Some(last) = progress.history.last() else { return Ok(()) };
-    let best = progress
-        .best
-        .and_then(|best| progress.history.iter().find(|epoch| epoch.epoch == best.epoch))
-        .unwrap_or(last);
+    let best = progress.history.iter().rfind(|epoch| epoch.is_best).unwrap_or(last);
     let mut table = ild_cli::table(["", "best epoch", "last epoch", "drawn in training"]);
     let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
     let drawn = progress.drawn();

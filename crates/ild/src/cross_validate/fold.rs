@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
-use ild_cli::Usage;
 use toml::Value;
 
-use crate::settings::{Settings, says_something};
-use crate::stage;
+use crate::parts::{self, text};
+use crate::settings::Settings;
 
 /// What follows from the folds, so that nobody else can say it.
 const DECIDED: [&str; 11] = [
@@ -23,13 +21,6 @@ const DECIDED: [&str; 11] = [
     "evaluate.gt",
     "evaluate.automatic",
 ];
-/// Experiments of a single split that a cross-validation leaves out: wrong boxes, untrained weights,
-/// other patients.
-const LEFT_OUT: [&str; 4] =
-    ["evaluate.baseline", "evaluate.healthy", "evaluate.other-box", "evaluate.empty-box"];
-/// Tables of what all folds share.
-const SHARED: [&str; 2] = ["phantom", "nii-to-npz"];
-
 /// A cross-validation: settings of all of it and of each fold.
 pub struct Folds {
     whole: Settings,
@@ -40,18 +31,8 @@ impl Folds {
     /// # Errors
     /// When the settings say something that follows from the folds.
     pub fn new(settings: &Settings, count: u16) -> anyhow::Result<Self> {
+        parts::refuse_decided(settings, "cross-validate", &DECIDED)?;
         let sample = Settings::load(None, &[])?;
-        for name in DECIDED {
-            if own(settings, &sample, name) {
-                bail!(Usage(format!(
-                    "{name}: cross-validate decides it itself, fold by fold; leave it out (--set \
-                     {name}= takes back what a file says)"
-                )));
-            }
-        }
-        for name in LEFT_OUT.into_iter().filter(|name| own(settings, &sample, name)) {
-            tracing::warn!("{name} is left out: it belongs to a single split (`pipeline`)");
-        }
         let mut whole = settings.clone();
         for (table, key) in DECIDED.into_iter().filter_map(|name| name.split_once('.')) {
             // What the user took back stands as it does in the sample.
@@ -94,7 +75,7 @@ impl Folds {
 
     /// Whether a fold has been evaluated.
     pub fn is_done(&self, fold: u16) -> bool {
-        self.folder(fold).join("evaluation/summary.json").is_file()
+        parts::is_done(&self.folder(fold))
     }
 
     /// Settings of the pipeline of one fold.
@@ -103,16 +84,12 @@ impl Folds {
     /// When a path that the fold writes, or the weights it is measured with, would be the same in
     /// every fold.
     pub fn settings_of(&self, fold: u16) -> anyhow::Result<Settings> {
-        let mut settings = self.whole.clone();
-        for table in SHARED {
-            settings.replace(table, self.whole.table(table));
-        }
-        settings.put("pipeline", "output", text(&self.folder(fold)));
+        let own = self.folder(fold);
+        let mut settings = parts::settings_in(&self.whole, &own);
         settings.put("npz-to-npy", "npz-train-dir", text(&self.npz(fold, "train")));
         settings.put("npz-to-npy", "npz-valid-dir", text(&self.npz(fold, "valid")));
         settings.put("infer", "input", text(&self.npz(fold, "test")));
-        without_comparisons(&mut settings);
-        self.refuse_common_paths(fold, &settings)?;
+        parts::refuse_common_paths(&settings, &own, "fold")?;
         Ok(settings)
     }
 
@@ -126,58 +103,15 @@ impl Folds {
         settings.put("evaluate", "automatic", automatic);
         settings.put("evaluate", "gt", all.clone());
         settings.put("evaluate", "images", all);
-        without_comparisons(&mut settings);
+        parts::without_comparisons(&mut settings);
         settings
     }
-
-    fn refuse_common_paths(&self, fold: u16, settings: &Settings) -> anyhow::Result<()> {
-        let own = self.folder(fold);
-        let mut paths: Vec<(String, PathBuf)> =
-            [("infer", "checkpoint"), ("infer-auto", "checkpoint")]
-                .into_iter()
-                .filter_map(|(table, key)| {
-                    let path = settings.text(table, key)?;
-                    Some((format!("{table}.{key}"), PathBuf::from(path)))
-                })
-                .collect();
-        for (stage, table) in stage::with_settings("cross-fold", settings)? {
-            let written = stage.writes(&table).into_iter();
-            paths.extend(written.map(|path| (format!("an output of [{}]", stage.table), path)));
-        }
-        for (name, path) in paths {
-            if !path.starts_with(&own) {
-                bail!(Usage(format!(
-                    "{name} is {} in every fold: expected a path that begins with {{output}}, which \
-                     is {} in this one; leave it out to get the usual place",
-                    path.display(),
-                    own.display()
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn without_comparisons(settings: &mut Settings) {
-    for (table, key) in LEFT_OUT.into_iter().filter_map(|name| name.split_once('.')) {
-        settings.put(table, key, String::new());
-    }
-}
-
-/// Whether the user says something by the setting `name` that the sample does not.
-fn own(settings: &Settings, sample: &Settings, name: &str) -> bool {
-    let (table, key) = name.split_once('.').unwrap_or((name, ""));
-    let said = settings.raw(table, key).filter(|value| says_something(value));
-    said.is_some() && said != sample.raw(table, key)
-}
-
-fn text(path: &Path) -> Value {
-    Value::String(path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage;
 
     fn settings(sets: &[&str]) -> Settings {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();

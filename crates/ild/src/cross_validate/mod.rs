@@ -12,13 +12,13 @@ mod fold;
 mod gather;
 mod spread;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use ild_cli::Usage;
 
+use crate::parts;
 use crate::run::{Call, run};
 use crate::settings::Settings;
 use crate::task::RunArgs;
@@ -47,48 +47,23 @@ pub fn cross_validate(args: &CrossArgs, settings: &Settings, call: &Call) -> any
     }
     let output = PathBuf::from(settings.output());
     {
-        let _alone = (!call.dry_run).then(|| alone(&output)).transpose()?;
-        run("cross-prepare", folds.whole(), call)?;
+        let _alone = (!call.dry_run).then(|| parts::alone(&output)).transpose()?;
+        run(parts::ONCE, folds.whole(), call)?;
     }
     let wanted: Vec<u16> = args.fold.map_or_else(|| (0..args.folds).collect(), |fold| vec![fold]);
     for &fold in &wanted {
         ild_cli::stop_if_interrupted()?;
         tracing::info!("fold {fold} of 0 to {}", args.folds - 1);
-        run("cross-fold", &folds.settings_of(fold)?, call)?;
+        run(parts::EACH, &folds.settings_of(fold)?, call)?;
     }
     if call.dry_run {
         return Ok(());
     }
     if args.fold.is_some() {
-        return say_what_is_left(&folds);
+        let left = folds.each().filter(|fold| !folds.is_done(*fold)).map(|fold| fold.to_string());
+        return parts::say_what_is_left(&left.collect::<Vec<_>>(), "folds", "--fold");
     }
     gather::gather(&folds)?;
     run("evaluate", &folds.settings_of_all(), call)?;
     spread::report(&folds)
-}
-
-/// Holds the folder while what all folds share is made; a second process waits here and finds it
-/// done.
-fn alone(output: &Path) -> anyhow::Result<File> {
-    let path = output.join(".prepare.lock");
-    std::fs::create_dir_all(output).with_context(|| output.display().to_string())?;
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
-    if file.try_lock().is_err() {
-        tracing::info!("waiting for the process that prepares {}", output.display());
-        file.lock().with_context(|| path.display().to_string())?;
-    }
-    Ok(file)
-}
-
-fn say_what_is_left(folds: &Folds) -> anyhow::Result<()> {
-    let left: Vec<String> =
-        folds.each().filter(|fold| !folds.is_done(*fold)).map(|fold| fold.to_string()).collect();
-    let next = if left.is_empty() {
-        "all folds are done".to_owned()
-    } else {
-        format!("folds left: {}", left.join(", "))
-    };
-    Ok(ild_cli::say(format_args!(
-        "{next}; the same command without --fold does the rest and evaluates all of them together"
-    ))?)
 }
