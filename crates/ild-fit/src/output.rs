@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use ild_cli::FileError;
 use ild_infer::find::{Fitted, HowFitted};
 use ild_model::{FITTED, Weights};
 use serde_json::{Value, json};
@@ -40,7 +41,9 @@ pub fn write(fit: &Fit, fitted: &Fitted, weights: Weights) -> Result<Vec<PathBuf
     ild_cli::write_json_atomic(&paths[0], &fit.everything(fitted))?;
     ild_cli::write_bytes_atomic(&paths[1], fit.tried().as_bytes())?;
     let mut metadata = weights.metadata.clone();
-    metadata.insert(FITTED.to_owned(), json!(fitted).to_string());
+    // Straight to text: through JSON's own numbers 0.6 would become 0.6000000238418579.
+    let text = serde_json::to_string(fitted).map_err(FileError::at(&paths[2], "written"))?;
+    metadata.insert(FITTED.to_owned(), text);
     weights.write_safetensors(&paths[2], &metadata)?;
     Ok(paths.into())
 }
@@ -133,7 +136,7 @@ impl Fit<'_> {
             String::new(),
         ]);
         format!(
-            "{table}\n{} validation patients, {} combinations: {}\n{}",
+            "{table}\nvalidation patients: {}, combinations tried: {}; {}\n{}",
             fitted.how.patients,
             fitted.how.tried,
             fitted.how.verdict,

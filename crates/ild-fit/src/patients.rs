@@ -105,11 +105,7 @@ fn refuse_others(settings: &FitSettings, known: &KnownCases, names: &[&str]) -> 
     let found = if here == known.train {
         format!("the {} cases that taught them", here.count)
     } else {
-        format!(
-            "{} other ones, who may be training or test patients ({})",
-            here.count,
-            shown(names)
-        )
+        format!("others, who may be training or test patients: {}", shown(names))
     };
     let expected = format!(
         "the {} validation cases by which {} was chosen",
@@ -272,11 +268,11 @@ mod tests {
         let text = refusal(&cohort.settings("train", &[]), &of_cohort());
         assert!(text.contains("the 2 cases that taught them"), "{text}");
         let text = refusal(&cohort.settings("test", &[]), &of_cohort());
-        assert!(text.contains("may be training or test patients (e, f)"), "{text}");
+        assert!(text.contains("may be training or test patients: 2 (e, f)"), "{text}");
         // One test patient among the validation's is enough.
         cohort.write("valid/e.npz");
         let text = refusal(&cohort.settings("valid", &["train", "test"]), &of_cohort());
-        assert!(text.contains("3 other ones"), "{text}");
+        assert!(text.contains("patients: 3 (c, d, e)"), "{text}");
         let all_three = weights(Some((&["a", "b"], &["c", "d", "e"])));
         let text = refusal(&cohort.settings("valid", &["test"]), &all_three);
         assert!(
@@ -312,6 +308,6 @@ mod tests {
         let cohort = Cohort::new();
         std::fs::remove_file(cohort.path("cts/d_0000.nii.gz")).unwrap();
         let text = refusal(&cohort.settings("valid", &[]), &of_cohort());
-        assert!(text.contains("none of d"), "{text}");
+        assert!(text.contains("none of 1 (d)"), "{text}");
     }
 }

@@ -365,7 +365,7 @@ fn loader_threads_do_not_change_the_numbers() {
         let watch = Watch::default();
         let setup = Setup {
             loader_threads: threads,
-            ..setup(folder.path(), Recipe { epochs: 1, ..elaborate() })
+            ..setup(folder.path(), Recipe { epochs: 1, average_last: 0, ..elaborate() })
         };
         train(setup, &folder.path().join(format!("{threads}")), &watch).unwrap();
         watch.losses()

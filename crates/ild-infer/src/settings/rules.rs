@@ -96,12 +96,16 @@ impl Resolved {
         }
         let Some(fitted) = &engine.fitted else { return Ok(self) };
         self.find = flags.over(fitted.rules);
+        let rules = serde_json::to_string(&self.find).unwrap_or_default();
+        let over = if self.find == fitted.rules { "" } else { ", flags over them" };
+        let what = match fitted.changes_something() {
+            true => "rules fitted to these weights",
+            false => "the default rules, to which nothing else was preferred",
+        };
         tracing::info!(
-            "rules fitted to these weights on {} validation patients ({}): {}{}",
+            "{what} on {} validation patients ({}): {rules}{over}",
             fitted.how.patients,
-            fitted.how.date,
-            serde_json::to_string(&self.find).unwrap_or_default(),
-            if self.find == fitted.rules { "" } else { ", flags over them" }
+            fitted.how.date
         );
         self.fitted = Some(fitted.clone());
         Ok(self)

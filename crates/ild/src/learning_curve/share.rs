@@ -133,7 +133,14 @@ impl Shares {
             points.push(format!("{count}={}", folder.join("evaluation").display()));
             notes.push(format!("{} and {steps} steps", self.in_words(share)?));
         }
-        points.dedup_by(|a, b| a.split('=').next() == b.split('=').next());
+        let count = |point: &String| point.split('=').next().map(str::to_owned);
+        let before = points.len();
+        points.dedup_by(|later, first| count(later) == count(first));
+        if points.len() < before {
+            tracing::warn!(
+                "some shares are of as many patients as a smaller one; the curve has the smaller alone"
+            );
+        }
         let list =
             |texts: Vec<String>| Value::Array(texts.into_iter().map(Value::String).collect());
         settings.put("learning-curve", "point", list(points));
