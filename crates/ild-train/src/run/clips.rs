@@ -50,7 +50,7 @@ fn look_at_the_same_place(
     for layer in 0..sizes.layers {
         for part in ["q_proj", "k_proj"] {
             let name = format!("memory_attention.layers.{layer}.cross_attn_image.{part}");
-            weights.insert(&format!("{name}.bias"), bias.clone());
+            weights.insert(format!("{name}.bias"), bias.clone());
             let weight = format!("{name}.weight");
             if let Some(drawn) = weights.get(&weight) {
                 let drawn = (drawn * ELSEWHERE)?;
