@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 
 const CLIENTS: usize = 8;
 /// Until steps that can be undone, open cases and features are as many as they may be.
-const WARM: Duration = Duration::from_secs(15);
-/// By how much memory may be more after a long load than after a short one: what the record of accepted
-/// marks takes, and the allocator's pages that are not quite empty.
+const WARM: Duration = Duration::from_secs(20);
+/// By how much memory may be more after a long load than after a short one ...
 const MORE: f64 = 1.05;
+/// ... and by how much for each click: what was done stays on record, of each file that was written too.
+const KIB_A_CLICK: f64 = 4.0;
 /// Memory is given back once nobody has worked for ten to twenty seconds.
 const GIVEN_BACK: Duration = Duration::from_secs(25);
 
@@ -75,7 +76,8 @@ fn eight_clients_break_nothing_and_lose_nothing() {
         assert!(!map.ids().is_empty(), "{case}, accepted {n} times");
     }
     if let (Some(before), Some(after)) = (before, after) {
-        assert!(after as f64 <= before as f64 * MORE, "{before} → {after} KiB");
+        let most = before as f64 * MORE + KIB_A_CLICK * clicks.len() as f64;
+        assert!(after as f64 <= most, "{before} → {after} KiB");
     }
     assert_eq!(server.stop(), Some(130));
 }

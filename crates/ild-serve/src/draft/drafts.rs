@@ -142,7 +142,7 @@ impl Drafts {
             if draft.saved == revision {
                 return Ok(());
             }
-            let made: Vec<Made> = draft.history.made().cloned().collect();
+            let made: Vec<Made> = draft.history.made().collect();
             (draft.map(), made, revision)
         };
         let path = self.path(id);

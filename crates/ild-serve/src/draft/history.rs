@@ -63,8 +63,8 @@ pub struct History {
     revision: u64,
     undo: VecDeque<Step>,
     redo: Vec<Step>,
-    /// What was done before anything that can be undone.
-    settled: Vec<Made>,
+    /// What was done before anything that can be undone, as JSON: a mask may be worked on for long.
+    settled: Vec<Box<str>>,
 }
 
 impl History {
@@ -86,6 +86,7 @@ impl History {
     pub fn of(labels: ArrayView3<u8>, settled: Vec<Made>) -> Self {
         let (depth, height, width) = labels.dim();
         let slices = labels.outer_iter().map(Runs::of).collect();
+        let settled = settled.iter().map(packed).collect();
         Self { slices, settled, ..Self::new([depth, height, width]) }
     }
 
@@ -134,8 +135,9 @@ impl History {
     }
 
     /// Everything that was done to it and not undone.
-    pub fn made(&self) -> impl Iterator<Item = &Made> {
-        self.settled.iter().chain(self.undo.iter().map(|step| &step.made))
+    pub fn made(&self) -> impl Iterator<Item = Made> {
+        let settled = self.settled.iter().filter_map(|made| serde_json::from_str(made).ok());
+        settled.chain(self.undo.iter().map(|step| step.made.clone()))
     }
 
     /// The object that is still being prompted.
@@ -177,7 +179,7 @@ impl History {
         while self.undo.len() > STEPS || (bytes > STEP_BYTES && self.undo.len() > 1) {
             let Some(step) = self.undo.pop_front() else { break };
             bytes -= step.bytes();
-            self.settled.push(step.made);
+            self.settled.push(packed(&step.made));
         }
     }
 
@@ -222,6 +224,11 @@ impl History {
     }
 }
 
+/// As JSON.
+fn packed(made: &Made) -> Box<str> {
+    serde_json::to_string(made).unwrap_or_default().into()
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array2;
@@ -242,8 +249,8 @@ mod tests {
         Runs::of(Array2::from_elem((2, 3), label).view())
     }
 
-    fn how(history: &History) -> Vec<&str> {
-        history.made().map(|made| made.how.as_str()).collect()
+    fn how(history: &History) -> Vec<String> {
+        history.made().map(|made| made.how).collect()
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub async fn accept(
                 "the mask has changed since it was shown to you; look at it once more and accept",
             ));
         }
-        (draft.map(), draft.history.made().cloned().collect::<Vec<Made>>())
+        (draft.map(), draft.history.made().collect::<Vec<Made>>())
     };
     let now = accepted_at(&app, &id);
     if now != wish.accepted && !wish.replace {
