@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(mask.change(made("b"), None, [(1, full(2)), (2, full(2))]), [1, 2]);
         assert_eq!((mask.counts()[2], mask.counts()[5]), (12, 0));
         assert_eq!(mask.undo(), [1, 2]);
-        assert_eq!((mask.counts()[5], how(&mask)), (6, vec!["a"]));
+        assert_eq!((mask.counts()[5], how(&mask)), (6, vec!["a".to_owned()]));
         assert_eq!(mask.redo(), [1, 2]);
         assert_eq!(mask.counts()[2], 12);
         mask.undo();
