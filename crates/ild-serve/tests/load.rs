@@ -18,7 +18,7 @@ const CLIENTS: usize = 8;
 const WARM: Duration = Duration::from_secs(20);
 /// By how much memory may be more after a long load than after a short one ...
 const MORE: f64 = 1.05;
-/// ... and by how much for each click: what was done stays on record, of each file that was written too.
+/// ... and by how much for each click. Measured: 2.3 KiB, of which the cause was not found.
 const KIB_A_CLICK: f64 = 4.0;
 /// Memory is given back once nobody has worked for ten to twenty seconds.
 const GIVEN_BACK: Duration = Duration::from_secs(25);
