@@ -233,7 +233,11 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn golden_hu(name: &str) -> ndarray::Array3<i16> {
-    let Voxels::I16(hu) = read_dicom_series(&golden(name)).unwrap().0.voxels else {
+    hu(&golden(name))
+}
+
+fn hu(path: &Path) -> ndarray::Array3<i16> {
+    let Voxels::I16(hu) = read_dicom_series(path).unwrap().0.voxels else {
         panic!("int16 expected")
     };
     hu
@@ -275,6 +279,18 @@ fn what_no_decoder_here_knows_is_refused_by_name_with_a_way_out() {
         assert!(error.is_rejection() && message.contains(name), "{message}");
         assert!(message.contains(way_out), "{message}");
     }
+}
+
+#[test]
+fn jpeg_ls_filled_to_an_even_length_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dcm");
+    let mut bytes = fs::read(golden("jpeg_ls_near.dcm")).unwrap();
+    // A zero behind the end, as pydicom has it; a fill byte before it, as DCMTK has it.
+    let end = bytes.windows(3).rposition(|bytes| bytes == [0xff, 0xd9, 0]).unwrap();
+    bytes[end..end + 3].copy_from_slice(&[0xff, 0xff, 0xd9]);
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(hu(&path), golden_hu("jpeg_ls_near.dcm"));
 }
 
 #[test]

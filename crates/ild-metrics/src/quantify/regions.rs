@@ -106,7 +106,8 @@ impl Regions {
         let width = extent.size()[2] + 2;
         let per_slice = (extent.start[0]..extent.end[0]).into_par_iter().map(|z| {
             let distance = edge.slice_mm(z + 1 - extent.start[0]);
-            let mut counts = [RegionCounts::default(); 257];
+            // On the heap: a thread that takes over parts of others holds several of them.
+            let mut counts = vec![RegionCounts::default(); 257];
             for y in extent.start[1]..extent.end[1] {
                 for i in runs.row(z, y) {
                     let run = runs.all()[i];
@@ -123,7 +124,7 @@ impl Regions {
             counts
         });
         let counts = per_slice.reduce(
-            || [RegionCounts::default(); 257],
+            || vec![RegionCounts::default(); 257],
             |mut sum, part| {
                 sum.iter_mut().zip(part).for_each(|(a, b)| *a += b);
                 sum
