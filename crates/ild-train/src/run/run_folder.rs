@@ -113,8 +113,9 @@ mod tests {
     fn a_second_run_in_the_same_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let first = RunFolder::open(folder.path()).unwrap();
-        let message = RunFolder::open(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("another ild-train"), "{message}");
+        let error = RunFolder::open(folder.path()).unwrap_err();
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(why.as_deref(), Some(ild_cli::FOLDER_IN_USE), "{error}");
         drop(first);
         RunFolder::open(folder.path()).unwrap();
     }
