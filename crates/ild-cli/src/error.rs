@@ -64,6 +64,47 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Two functions of a crate's error, which is made `From<Refusal>` and has a method
+/// `is_rejection`; after it, errors of other crates that reach the program as they are.
+#[macro_export]
+macro_rules! refusals {
+    ($error:ty $(, $other:ty)*) => {
+        impl $error {
+            /// A refusal of `path`: what would have been accepted, what is there, what to do next.
+            pub fn refused(
+                path: impl Into<std::path::PathBuf>,
+                expected: impl Into<String>,
+                found: impl Into<String>,
+                next: impl Into<String>,
+            ) -> Self {
+                $crate::Refusal::of(path).expected(expected).found(found).next(next).into()
+            }
+
+            /// `is_rejection` for any error in a chain; what the program hands to `ild_cli::main`.
+            #[must_use]
+            pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
+                error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
+                    $(|| <$other>::rejects(error))*
+            }
+        }
+    };
+}
+
+/// An error and everything behind it in one line.
+#[must_use]
+pub fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// The machine said no: a full disk, no permission, a folder that is gone.
 #[derive(Debug)]
 pub struct FileError {

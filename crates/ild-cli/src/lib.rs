@@ -52,7 +52,7 @@ pub mod veil;
 pub use allocator::{give_back_freed_memory, keep_freed_memory, peak_memory_bytes};
 pub use common::{Common, DeviceChoice, IfOther, LogFormat};
 pub use config::{flags_of_table, save_resolved};
-pub use error::{FileError, Refusal};
+pub use error::{FileError, Refusal, one_line};
 pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_without_config};
 pub use files::{
     FOLDER_IN_USE, FolderLock, MARK, Mark, Stamp, content_of, content_of_bytes, done, inputs,

@@ -1,7 +1,5 @@
 //! Why no rules were fitted.
 
-use std::path::PathBuf;
-
 use ild_cli::{FileError, Refusal};
 
 /// Shorthand for this crate.
@@ -34,16 +32,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A refusal of `path`.
-    pub fn refused(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
-        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
-    }
-
     /// Whether the input is at fault (exit code 3), rather than the machine.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
@@ -52,15 +40,11 @@ impl Error {
             Self::File(error) => error.is_rejection(),
             Self::Model(error) => error.is_rejection(),
             Self::Infer(error) => error.is_rejection(),
-            Self::Metrics(error) => ild_metrics::Error::rejects(error),
+            Self::Metrics(error) => error.is_rejection(),
             Self::Write(error) => error.is_refusal(),
             Self::Interrupted(_) => false,
         }
     }
-
-    /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
-    #[must_use]
-    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
-    }
 }
+
+ild_cli::refusals!(Error);

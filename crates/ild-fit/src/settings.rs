@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ild_model::Precision;
+use ild_model::PrecisionWish;
 use serde::Serialize;
 
 /// Which weights, on which patients.
@@ -49,7 +49,7 @@ pub struct FitSettings {
     pub bootstrap: u32,
     /// What the image encoder computes in.
     #[arg(long, value_enum, default_value = "f32")]
-    pub precision: Precision,
+    pub precision: PrecisionWish,
     /// Folder for the weights with rules and for how they were found.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,

@@ -129,7 +129,7 @@ fn precision(dtype: DType) -> Precision {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let device = ild_model::open_device(cli.common.device)?;
     let mut types = vec![DType::F32];
-    types.extend(Precision::Bf16.runs_on(&device).then_some(DType::BF16));
+    types.extend(Some(Precision::Bf16.dtype_on(&device)).filter(|dtype| *dtype != DType::F32));
 
     let mut comparisons = Vec::new();
     if cli.parts.contains(&Part::Numbers) {

@@ -1,7 +1,5 @@
 //! Why a case, or a run, was not segmented.
 
-use std::path::PathBuf;
-
 use ild_cli::{FileError, Refusal};
 
 /// Shorthand for this crate.
@@ -50,16 +48,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A refusal of `path`.
-    pub fn refused(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
-        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
-    }
-
     /// Whether the input is at fault (exit code 3), rather than the machine.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
@@ -76,10 +64,6 @@ impl Error {
             | Self::NoFeatures(_) => false,
         }
     }
-
-    /// [`Error::is_rejection`] for any error in a chain; what the binary hands to `ild_cli::main`.
-    #[must_use]
-    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
-    }
 }
+
+ild_cli::refusals!(Error);

@@ -43,16 +43,6 @@ pub struct OtherGrid {
 }
 
 impl Error {
-    /// A refusal of `path`.
-    pub fn rejected(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
-        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
-    }
-
     /// Whether the input is at fault (exit code 3), rather than the machine.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
@@ -62,10 +52,6 @@ impl Error {
             Self::Io { .. } => false,
         }
     }
-
-    /// [`Error::is_rejection`] for any error in a chain; what the binaries hand to `ild_cli::main`.
-    #[must_use]
-    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
-    }
 }
+
+ild_cli::refusals!(Error);

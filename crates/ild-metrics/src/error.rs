@@ -1,7 +1,5 @@
 //! What can go wrong between two folders of masks and a report.
 
-use std::path::PathBuf;
-
 use ild_cli::{FileError, Refusal};
 
 /// Shorthand for this crate.
@@ -34,25 +32,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// A refusal of `path`.
-    pub fn rejected(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
-        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
-    }
-
-    /// Whether an input is at fault (exit code 3); what the binary hands to `ild_cli::main`.
+    /// Whether an input is at fault (exit code 3).
     #[must_use]
-    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        match error.downcast_ref::<Self>() {
-            Some(Self::Refused(_)) => true,
-            // A transparent error hides its inner one from the chain of causes.
-            Some(Self::Io(inner)) => inner.is_rejection(),
-            Some(_) => false,
-            None => ild_io::Error::rejects(error),
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Io(error) => error.is_rejection(),
+            _ => false,
         }
     }
 }
+
+ild_cli::refusals!(Error, ild_io::Error);

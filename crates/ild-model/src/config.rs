@@ -131,14 +131,14 @@ impl Sam2Config {
         }
         let bytes = read_regular(path)?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            Error::rejected(path, "a TOML file", error.utf8_error().to_string(), "")
+            Error::refused(path, "a TOML file", error.utf8_error().to_string(), "")
         })?;
         Self::from_toml(&text, path)
     }
 
     fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            Error::rejected(
+            Error::refused(
                 path,
                 "a SAM 2 model description",
                 error.to_string().trim_end(),
@@ -147,7 +147,7 @@ impl Sam2Config {
         })?;
         config.validated().map_err(|error| match error {
             Error::Config { key, expected, found } => {
-                Error::rejected(path, format!("{key} to be {expected}"), found, "")
+                Error::refused(path, format!("{key} to be {expected}"), found, "")
             }
             other => other,
         })

@@ -97,22 +97,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// A refusal of `path`.
-    pub fn rejected(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
-        Self::Refused(Refusal::of(path).expected(expected).found(found).next(next))
-    }
-
     /// What the operating system said about an input at `path`; a file that is not there is the
     /// caller's input at fault.
     pub(crate) fn unreadable(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self + '_ {
         move |source| match source.kind() {
             std::io::ErrorKind::NotFound => {
-                Self::rejected(path, "a file", "nothing at this path", "check the spelling")
+                Self::refused(path, "a file", "nothing at this path", "check the spelling")
             }
             _ => Self::Io { path: path.to_owned(), what: "read", source },
         }
@@ -131,10 +121,6 @@ impl Error {
                 | Self::Box { .. }
         )
     }
-
-    /// [`Error::is_rejection`] for any error in a chain; what the binaries hand to `ild_cli::main`.
-    #[must_use]
-    pub fn rejects(error: &(dyn std::error::Error + 'static)) -> bool {
-        error.downcast_ref::<Self>().is_some_and(Self::is_rejection)
-    }
 }
+
+ild_cli::refusals!(Error);

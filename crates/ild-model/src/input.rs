@@ -13,7 +13,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     let meta = path.metadata().map_err(Error::unreadable(path))?;
     if !meta.is_file() {
         let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(Error::rejected(path, "a regular file", found, "name the file itself"));
+        return Err(Error::refused(path, "a regular file", found, "name the file itself"));
     }
     File::open(path).map_err(Error::unreadable(path))
 }

@@ -84,7 +84,7 @@ pub use device::open_device;
 pub use encoder::image_encoder::ImageEncoder;
 pub use error::{Error, Result};
 pub use features::{FrameFeatures, ImageFeatures, MaskPrediction};
-pub use ild_ops::{Aside, Precision};
+pub use ild_ops::{Aside, Precision, PrecisionWish};
 pub use image::bicubic::resize_bicubic_u8;
 pub use image::coordinates::{InputBox, InputPoint, SliceBox, SlicePoint, SliceSize};
 pub use image::resize::{resize_antialiased, resize_plain};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::segment::segment;
-use crate::{Precision, Sam2, Sam2Config, SliceBox, Weights};
+use crate::{Precision, PrecisionWish, Sam2, Sam2Config, SliceBox, Weights};
 
 /// Side of the slice that is measured with, in pixels: a chest CT's.
 const SLICE: usize = 512;
@@ -29,6 +29,8 @@ pub struct Machine {
     pub built_with_cuda: bool,
     /// What the image encoder can compute in on that device.
     pub precisions: Vec<&'static str>,
+    /// What `--precision half` is there.
+    pub half: &'static str,
 }
 
 impl Machine {
@@ -41,6 +43,7 @@ impl Machine {
             device: if device.is_cpu() { "cpu" } else { "cuda" },
             built_with_cuda: candle_core::utils::cuda_is_available(),
             precisions: all.filter(|p| p.runs_on(device)).map(|p| p.name()).collect(),
+            half: PrecisionWish::Half.on(device).name(),
         }
     }
 }
@@ -64,7 +67,7 @@ impl Cost {
     pub fn measure(
         config: &Sam2Config,
         device: &Device,
-        precision: Precision,
+        precision: PrecisionWish,
         seed: u64,
     ) -> Result<Self> {
         let weights = Weights::random(config, seed)?;

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ild_cli::{Common, RunReport, Usage, table};
 use ild_model::machine::{Cost, Machine};
 use ild_model::segment::{checked_box, read_slice, segment};
-use ild_model::{Likeness, Precision, Sam2, Sam2Config, Weights, open_device, weights::inspect};
+use ild_model::{Likeness, PrecisionWish, Sam2, Sam2Config, Weights, open_device, weights::inspect};
 use serde::Serialize;
 
 /// SAM 2's image model: inspect and convert checkpoints, segment a slice with a box.
@@ -91,10 +91,10 @@ struct Segment {
         num_args = 1
     )]
     pixels: Vec<f64>,
-    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a
-    /// GPU; both change results (docs/parity.md).
+    /// What the image encoder computes in: `half` is what is fastest here below f32 (f16 on Intel's
+    /// CPUs with AVX512-FP16, bf16 on AMD's with AVX512-BF16); it changes results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
+    precision: PrecisionWish,
     /// Folder for the three files.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
@@ -104,7 +104,7 @@ struct Segment {
 #[derive(Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[command(
-    after_help = "Examples:\n  ild-model machine\n  ild-model machine --model t --precision f16"
+    after_help = "Examples:\n  ild-model machine\n  ild-model machine --model t --precision half"
 )]
 struct MachineFlags {
     /// Segment one slice with random weights of this size: `t`, `s`, `b+`, `l`, `nano`, `t512` or a
@@ -113,7 +113,7 @@ struct MachineFlags {
     model: Option<String>,
     /// What its image encoder computes in.
     #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
+    precision: PrecisionWish,
 }
 
 fn main() -> ExitCode {
@@ -160,6 +160,7 @@ fn run_machine(
     found.add_row(["tensors", machine.device]);
     found.add_row(["built for GPUs", if machine.built_with_cuda { "yes" } else { "no" }]);
     found.add_row(["precisions", &machine.precisions.join(", ")]);
+    found.add_row(["--precision half", machine.half]);
     if let Some(config) = config {
         let cost = Cost::measure(&config, &device, flags.precision, common.seed)?;
         let gib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 30));

@@ -83,7 +83,7 @@ fn write_npy<T: WritableElement, D: ndarray::Dimension>(
 /// [`Error::Refused`] for any other array, [`Error::Io`] for a file that cannot be read.
 pub fn read_slice(path: &Path) -> Result<Array3<u8>> {
     let refuse = |found: String| {
-        Error::rejected(
+        Error::refused(
             path,
             "a slice (H, W, 3) or (H, W) of uint8 in .npy",
             found,

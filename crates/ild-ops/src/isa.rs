@@ -6,15 +6,17 @@
 
 use std::sync::LazyLock;
 
+use ::half::bf16;
+
 mod baseline;
-mod half;
+mod f16;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-mod x86_half;
+mod x86_f16;
 
 pub(crate) use baseline::Baseline;
-pub(crate) use half::Half;
+pub(crate) use f16::Half;
 #[cfg(target_arch = "x86_64")]
 use x86::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -99,7 +101,58 @@ pub(crate) trait Isa: Copy + Send + Sync {
     fn total(value: Self::V) -> f32;
     /// The largest lane.
     fn largest(value: Self::V) -> f32;
+
+    /// The upper halves of words, as numbers: a word is a lane that holds two of bf16.
+    fn upper(words: Self::V) -> Self::V;
+    /// The lower halves.
+    fn lower(words: Self::V) -> Self::V;
+    /// Rounded to the nearest of bf16, to the even one of two; what is not a number stays so.
+    fn round_to_bf16(value: Self::V) -> Self::V;
+    /// Words of numbers of bf16 that are still as wide as f32.
+    fn words(lower: Self::V, upper: Self::V) -> Self::V;
+    /// `sum + upper(a)·upper(b)`, and then `+ lower(a)·lower(b)`, of words: two roundings, where
+    /// the instruction is there and where it is not. (The instruction takes numbers below 2⁻¹²⁶ as
+    /// 0.)
+    #[inline(always)]
+    fn dot(a: Self::V, b: Self::V, sum: Self::V) -> Self::V {
+        let sum = Self::mul_add(Self::upper(a), Self::upper(b), sum);
+        Self::mul_add(Self::lower(a), Self::lower(b), sum)
+    }
+
+    /// The first `count` numbers as f32, zeros behind them.
+    ///
+    /// # Safety
+    /// `count` numbers must be readable.
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16, count: usize) -> Self::V {
+        let mut numbers = [0f32; LANES];
+        for (i, number) in numbers.iter_mut().enumerate().take(count) {
+            // SAFETY: the caller's promise.
+            *number = unsafe { (*from.add(i)).to_f32() };
+        }
+        // SAFETY: no register has more lanes.
+        unsafe { Self::load(numbers.as_ptr()) }
+    }
+
+    /// The counterpart of [`Self::load_bf16`], rounding.
+    ///
+    /// # Safety
+    /// `count` numbers must be writable.
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut bf16, value: Self::V, count: usize) {
+        let mut numbers = [0f32; LANES];
+        // SAFETY: no register has more lanes; the caller's promise.
+        unsafe {
+            Self::store(numbers.as_mut_ptr(), Self::round_to_bf16(value));
+            for (i, number) in numbers.into_iter().enumerate().take(count) {
+                *to.add(i) = bf16::from_bits((number.to_bits() >> 16) as u16);
+            }
+        }
+    }
 }
+
+/// Lanes of the widest register.
+const LANES: usize = 16;
 
 /// 1.5·2²³: adding it rounds to the nearest integer, which is then in the lowest bits.
 pub(crate) const ROUND: f32 = 12_582_912.0;
@@ -133,17 +186,25 @@ enum Level {
     Baseline,
 }
 
-/// The best instruction set here; `ILD_ISA` (`avx2`, `baseline`) asks for a lesser one, for tests
-/// and comparisons.
+/// `ILD_ISA` asks for a lesser instruction set (`baseline`, `avx2`, or `avx512` without what later
+/// processors added to it), for tests and comparisons.
+static WISH: LazyLock<String> = LazyLock::new(|| std::env::var("ILD_ISA").unwrap_or_default());
+
+/// The best instruction set here, or the wish.
 static LEVEL: LazyLock<Level> = LazyLock::new(|| {
-    let wish = std::env::var("ILD_ISA").unwrap_or_default();
     let level = detect();
-    match (wish.as_str(), level) {
+    match (WISH.as_str(), level) {
         ("baseline", _) => Level::Baseline,
         ("avx2", Level::Avx512) => Level::Avx2,
         _ => level,
     }
 });
+
+/// Whether what was added to AVX-512 may be used.
+#[cfg(target_arch = "x86_64")]
+fn additions() -> bool {
+    *LEVEL == Level::Avx512 && *WISH != "avx512"
+}
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Level {
@@ -187,21 +248,47 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     }
 }
 
-/// Whether this processor computes in half precision.
-pub(crate) fn half_available() -> bool {
+/// Whether this processor computes in f16.
+pub(crate) fn f16_available() -> bool {
     #[cfg(target_arch = "x86_64")]
-    let found = is_x86_feature_detected!("avx512fp16") && is_x86_feature_detected!("f16c");
+    return additions()
+        && is_x86_feature_detected!("avx512fp16")
+        && is_x86_feature_detected!("f16c");
     #[cfg(not(target_arch = "x86_64"))]
-    let found = false;
-    found && *LEVEL == Level::Avx512
+    false
 }
 
-/// Runs a kernel whose operands are in half precision.
+/// Whether this processor has an instruction for [`Isa::dot`].
+pub(crate) fn bf16_available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return additions() && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether that instruction is known to do twice the products of f32's: on AMD's processors, of
+/// which the first with it is Zen 4. Intel's do as many at best, those with AVX512-FP16 half as many
+/// (measured, docs/performance-ops.md).
+pub(crate) fn bf16_is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return bf16_available() && made_by_amd();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+#[cfg(target_arch = "x86_64")]
+fn made_by_amd() -> bool {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+    name.as_flattened() == b"AuthenticAMD"
+}
+
+/// Runs a kernel whose operands are in f16.
 ///
 /// # Panics
-/// Where [`half_available`] says no.
-pub(crate) fn dispatch_half<K: Kernel>(kernel: K) -> K::Output {
-    assert!(half_available(), "half precision was asked for where `half_available` says no");
+/// Where [`f16_available`] says no.
+pub(crate) fn dispatch_f16<K: Kernel>(kernel: K) -> K::Output {
+    assert!(f16_available(), "f16 was asked for where `f16_available` says no");
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instructions are there.
     return unsafe { avx512_fp16(kernel) };
@@ -209,16 +296,33 @@ pub(crate) fn dispatch_half<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Baseline, 4, 8>()
 }
 
+/// Runs a kernel whose operands are in bf16: with its instruction where that is there, else with
+/// what does the same.
+pub(crate) fn dispatch_bf16<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if bf16_available() {
+        // SAFETY: the instructions are there.
+        return unsafe { avx512_bf16(kernel) };
+    }
+    dispatch(kernel)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
+fn avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512<true>, 12, 32>()
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512fp16,avx2,fma,f16c")]
 fn avx512_fp16<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512, 12, 32>()
+    kernel.run::<Avx512<false>, 12, 32>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 fn avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512, 12, 32>()
+    kernel.run::<Avx512<false>, 12, 32>()
 }
 
 #[cfg(target_arch = "x86_64")]

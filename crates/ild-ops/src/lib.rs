@@ -57,7 +57,7 @@ pub use frozen::{Frozen, Norm};
 pub use gemm::PackedWeight;
 pub use isa::instruction_set;
 use node::on_cpu;
-pub use precision::Precision;
+pub use precision::{Precision, PrecisionWish};
 pub use recompute::{Aside, recomputed};
 pub use training::{adamw, lerp, mask_sums};
 pub use window_block::WindowBlock;

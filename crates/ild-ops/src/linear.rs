@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Mutex;
 
 use candle_core::{Result, Tensor, bail};
-use half::f16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
@@ -20,6 +20,7 @@ use super::gemm::{
 use super::isa::dispatch;
 use super::memory::unspecified;
 use super::node::{Fused, apply, tracked};
+use super::precision::Precision;
 
 /// Checks the shapes and returns `(inputs, outputs, shape of the result)`.
 pub(crate) fn dims(
@@ -118,13 +119,17 @@ fn product<F: Finish>(x: &[f32], packed: &Packed, out: &mut [f32], add: bool, fi
         /// Rounded rows, kept from product to product.
         static ROUNDED: Cell<Buffer> = Cell::default();
     }
-    if packed.is_half() {
-        let mut room = ROUNDED.take();
-        packed.multiply(f16::rows(x, packed.k, &mut room), out, add, finish);
-        ROUNDED.set(room);
-    } else {
-        packed.multiply(x, out, add, finish);
+    let mut room = ROUNDED.take();
+    match packed.precision() {
+        Precision::F32 => packed.multiply(x, out, add, finish),
+        Precision::F16 => {
+            packed.multiply(f16::rows(x, packed.k, &mut room), out, add, finish);
+        }
+        Precision::Bf16 => {
+            packed.multiply(bf16::rows(x, packed.k, &mut room), out, add, finish);
+        }
     }
+    ROUNDED.set(room);
 }
 
 /// `dx = grad · W`.

@@ -12,6 +12,8 @@ pub(crate) unsafe trait Number: Copy {}
 unsafe impl Number for f32 {}
 // SAFETY: as above.
 unsafe impl Number for ::half::f16 {}
+// SAFETY: as above.
+unsafe impl Number for ::half::bf16 {}
 
 /// `count` values, whatever bytes the allocator's memory holds: each of them is a value, none of
 /// them means anything.

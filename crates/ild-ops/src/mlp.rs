@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Result, Tensor, bail};
-use half::f16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
@@ -92,22 +92,12 @@ impl Fused for NormedMlp {
         let [first, second] = &self.packed;
         let first = first.get(self.precision, channels, hidden, w1);
         let second = second.get(self.precision, hidden, channels, w2);
-        if first.is_half() {
-            self.through::<f16, _>(
-                x,
-                [norm_weight, norm_bias],
-                (&first, BiasGeluRough(b1)),
-                (&second, b2),
-                out,
-            );
-        } else {
-            self.through::<f32, _>(
-                x,
-                [norm_weight, norm_bias],
-                (&first, BiasGelu(b1)),
-                (&second, b2),
-                out,
-            );
+        let norm = [norm_weight, norm_bias];
+        let (gelu, rough_gelu) = ((&*first, BiasGelu(b1)), (&*first, BiasGeluRough(b1)));
+        match self.precision {
+            Precision::F32 => self.through::<f32, _>(x, norm, gelu, (&second, b2), out),
+            Precision::F16 => self.through::<f16, _>(x, norm, rough_gelu, (&second, b2), out),
+            Precision::Bf16 => self.through::<bf16, _>(x, norm, rough_gelu, (&second, b2), out),
         }
     }
 

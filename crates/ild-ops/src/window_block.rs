@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
-use half::f16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::attention::{Scores, Scratch, attend_map, attend_window};
@@ -169,10 +169,10 @@ impl Fused for Block {
                 None
             },
         };
-        if weights.qkv.0.is_half() {
-            self.run::<f16>(x, &weights, out);
-        } else {
-            self.run::<f32>(x, &weights, out);
+        match self.precision {
+            Precision::F32 => self.run::<f32>(x, &weights, out),
+            Precision::F16 => self.run::<f16>(x, &weights, out),
+            Precision::Bf16 => self.run::<bf16>(x, &weights, out),
         }
     }
 
@@ -182,7 +182,7 @@ impl Fused for Block {
 }
 
 impl Block {
-    /// The normed map and the scores are in `T`.
+    /// The normed map and the operands of attention are in `T`.
     fn run<T: Scores>(&self, x: &[f32], weights: &Weights, out: &mut [f32]) {
         if self.whole {
             return self.whole_map::<T>(x, weights, out);

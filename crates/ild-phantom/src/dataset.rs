@@ -114,7 +114,7 @@ fn claim(folder: &Path, settings: Settings, again: Again) -> Result<bool> {
     match &found {
         Some(found) if again == Again::OnlyTheSame && *found != wanted => {
             let next = "choose another --output, or pass --force to replace it";
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &path,
                 format!("a cohort of {wanted}"),
                 found.to_string(),

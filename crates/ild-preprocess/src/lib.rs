@@ -21,7 +21,7 @@ pub use cohort::pairs::{Pair, Pairs, Sources, find_pairs};
 pub use cohort::placing::SplitChoice;
 pub use cohort::split::{Candidate, FoldUse, Part, draw, draw_folds};
 pub use cohort::splits_file::read_splits;
-pub use error::{Error, Result, one_line};
+pub use error::{Error, Result};
 pub use ild_io::{Components, LabelRuns, Neighbours, Run};
 pub use labels::dust::{DustLimits, keep_large, remove_dust};
 pub use labels::healthy::Healthy;

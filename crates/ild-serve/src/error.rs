@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ild_cli::one_line;
 
 /// Shorthand for handlers.
 pub type Answer<T> = Result<T, Problem>;
@@ -55,9 +56,9 @@ impl From<ild_infer::Error> for Problem {
         match &error {
             ild_infer::Error::Interrupted(_) => Self::conflict("given up on request"),
             error if error.is_rejection() => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, in_words(error))
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, one_line(error))
             }
-            error => Self::failed(in_words(error)),
+            error => Self::failed(one_line(error)),
         }
     }
 }
@@ -71,21 +72,10 @@ impl From<ild_io::Error> for Problem {
 impl From<ild_cli::FileError> for Problem {
     fn from(error: ild_cli::FileError) -> Self {
         match error.is_refusal() {
-            true => Self::conflict(in_words(&error)),
-            false => Self::failed(in_words(&error)),
+            true => Self::conflict(one_line(&error)),
+            false => Self::failed(one_line(&error)),
         }
     }
-}
-
-/// An error with its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

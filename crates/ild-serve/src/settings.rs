@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ild_cli::Usage;
-use ild_model::Precision;
+use ild_model::PrecisionWish;
 use ild_preprocess::Windowing;
 
 /// Everything that can be set.
@@ -39,7 +39,7 @@ pub struct Settings {
     pub img_name_suffix: String,
     /// What the image encoder computes in (docs/inference.md).
     #[arg(long, value_enum, default_value = "f32")]
-    pub precision: Precision,
+    pub precision: PrecisionWish,
 
     /// Where to listen. Any other address than this computer's own needs --token-file, and --tls-cert with
     /// --tls-key or --behind-tls-proxy.

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use ild_model::memory::{Bank, Direction, Memory, MemoryConfig, Prompt, Sam2Video, Version};
 use ild_model::{
-    Aside, DecodeMode, FrameFeatures, ImageFeatures, Parameters, Precision, Sam2, Sam2Config,
+    Aside, DecodeMode, FrameFeatures, ImageFeatures, Parameters, PrecisionWish, Sam2, Sam2Config,
     Weights,
 };
 use ild_train::{AdamW, AdamWConfig, Gradients, dice_and_cross_entropy};
@@ -37,7 +37,7 @@ struct Cli {
     recompute: bool,
     /// Precision of the encoder's products.
     #[arg(long, value_enum, default_value = "f32", conflicts_with = "train")]
-    precision: Precision,
+    precision: PrecisionWish,
     /// Where the generated weights are written, for the other engines.
     #[arg(long)]
     weights: Option<PathBuf>,

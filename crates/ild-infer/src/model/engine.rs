@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ild_cli::DeviceChoice;
 use ild_io::LabelTable;
 use ild_model::memory::Memory;
-use ild_model::{Precision, Sam2, Sam2Config, Weights};
+use ild_model::{Precision, PrecisionWish, Sam2, Sam2Config, Weights};
 use ild_preprocess::Windowing;
 use serde::Serialize;
 use serde_json::json;
@@ -60,6 +60,8 @@ pub struct Origin {
     pub model: String,
     /// CPU or GPU.
     pub device: String,
+    /// What the image encoder computed in.
+    pub precision: Precision,
     /// The weights that answer beside these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Member>,
@@ -87,7 +89,7 @@ impl Engine {
         checkpoint: &Path,
         model: ModelName,
         device: DeviceChoice,
-        precision: Precision,
+        precision: PrecisionWish,
         batch: Option<usize>,
     ) -> Result<Self> {
         let weights = Weights::read(checkpoint)?;
@@ -116,6 +118,7 @@ impl Engine {
             sha256: ild_cli::sha256_of_file(checkpoint)?,
             model: name,
             device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+            precision: model.precision(),
             others: Vec::new(),
             mirrored: false,
         };
@@ -143,6 +146,7 @@ impl Engine {
             sha256: String::new(),
             model: String::new(),
             device: if on_gpu { "cuda".to_owned() } else { "cpu".to_owned() },
+            precision: model.precision(),
             others: Vec::new(),
             mirrored: false,
         };

@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ild_cli::{Common, FileError, FolderLock, RunReport, Stamp};
+use ild_cli::{Common, FileError, FolderLock, RunReport, Stamp, one_line};
 use ild_io::cohort::{Beside, LabelNames, shown};
 use ild_io::{LabelTable, SourceSeries};
 use ild_preprocess::cohort::record::{Key, Records};
-use ild_preprocess::one_line;
 use serde_json::{Value, json};
 
 use self::case::Context;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ild_cli::veil;
 use ild_io::{DicomOptions, SegType};
-use ild_model::Precision;
+use ild_model::PrecisionWish;
 use ild_preprocess::Windowing;
 use serde::Serialize;
 
@@ -176,10 +176,10 @@ pub struct Settings {
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     #[serde(skip)]
     pub feature_memory: usize,
-    /// What the image encoder computes in: `f16` is faster on a CPU with AVX512-FP16, `bf16` on a
-    /// GPU; both change results (docs/parity.md).
+    /// What the image encoder computes in: `half` is what is fastest here below f32 (f16 on Intel's
+    /// CPUs with AVX512-FP16, bf16 on AMD's with AVX512-BF16); it changes results (docs/parity.md).
     #[arg(long, value_enum, default_value = "f32")]
-    pub precision: Precision,
+    pub precision: PrecisionWish,
     /// Slices encoded at once [default: 1 on a CPU, 4 on a GPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     #[serde(skip)]

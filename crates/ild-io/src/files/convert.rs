@@ -72,7 +72,7 @@ pub fn convert(
         }
         (Format::DicomSeg, _) => dicom_seg::convert::to_nifti(input, output, None)?,
         (Format::Npy, _) => {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 input,
                 "NIfTI, NRRD, DICOM or NPZ",
                 "a single NPY array",
@@ -91,7 +91,7 @@ pub(super) fn refuse_existing<'a>(
     force: bool,
 ) -> Result<()> {
     match outputs.into_iter().find(|path| path.exists()) {
-        Some(path) if !force => Err(Error::rejected(
+        Some(path) if !force => Err(Error::refused(
             path,
             "a new file",
             "an existing one",

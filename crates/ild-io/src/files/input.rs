@@ -83,7 +83,7 @@ impl Input {
         while done < buffer.len() {
             match self.read(&mut buffer[done..]) {
                 Ok(0) => {
-                    return Err(Error::rejected(
+                    return Err(Error::refused(
                         &self.path,
                         format!("{} bytes", from + buffer.len() as u64),
                         format!("the end of the file after {}", from + done as u64),
@@ -103,7 +103,7 @@ impl Input {
         let skipped = io::copy(&mut (&mut *self).take(bytes), &mut io::sink())
             .map_err(|error| broken(&self.path, error))?;
         if skipped < bytes {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &self.path,
                 format!("voxels from byte {}", from + bytes),
                 format!("the end of the file after {}", from + skipped),
@@ -119,7 +119,7 @@ impl Input {
         let tail = io::copy(&mut (&mut *self).take(LARGEST_TAIL_BYTES + 1), &mut io::sink())
             .map_err(|error| broken(&self.path, error))?;
         if tail > LARGEST_TAIL_BYTES {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &self.path,
                 "the end of the file after the last voxel",
                 format!("more than {} MiB behind it", LARGEST_TAIL_BYTES >> 20),
@@ -152,7 +152,7 @@ pub(crate) fn check_promise(
     of_what: &str,
 ) -> Result<()> {
     if bytes > largest_bytes {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             format!("{bytes} bytes of {of_what}, as its header promises"),
             format!("a file that holds {largest_bytes} at most"),
@@ -160,7 +160,7 @@ pub(crate) fn check_promise(
         ));
     }
     if bytes > LARGEST_ARRAY_BYTES {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             format!("at most {} GiB of {of_what}", LARGEST_ARRAY_BYTES >> 30),
             format!("a header that promises {:.1} GiB", bytes as f64 / f64::from(1 << 30)),
@@ -177,10 +177,10 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     let meta = fs::metadata(path).map_err(unreadable(path))?;
     if !meta.is_file() {
         let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(Error::rejected(path, "a regular file", found, "name the file itself"));
+        return Err(Error::refused(path, "a regular file", found, "name the file itself"));
     }
     if meta.len() == 0 {
-        return Err(Error::rejected(path, "a file with content", "an empty file", "copy it again"));
+        return Err(Error::refused(path, "a file with content", "an empty file", "copy it again"));
     }
     Ok((File::open(path).map_err(unreadable(path))?, meta.len()))
 }
@@ -194,7 +194,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.read_to_end(&mut bytes).map_err(unreadable(path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        Error::rejected(
+        Error::refused(
             path,
             "text (UTF-8)",
             error.utf8_error().to_string(),
@@ -208,7 +208,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
     move |source| match source.kind() {
         io::ErrorKind::NotFound => {
-            Error::rejected(path, "a file", "nothing at this path", "check the spelling")
+            Error::refused(path, "a file", "nothing at this path", "check the spelling")
         }
         _ => Error::Io { path: path.to_owned(), what: "read", source },
     }
@@ -219,7 +219,7 @@ pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
 fn broken(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            Error::rejected(
+            Error::refused(
                 path,
                 "an undamaged gzip stream",
                 source.to_string(),

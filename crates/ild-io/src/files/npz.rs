@@ -29,7 +29,7 @@ impl NpzFile {
     pub fn open(path: &Path) -> Result<Self> {
         let (file, _) = open_regular(path)?;
         let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
-            Error::rejected(
+            Error::refused(
                 path,
                 "an NPZ (a zip file of arrays)",
                 error.to_string(),
@@ -77,7 +77,7 @@ impl NpzFile {
         let found = self.get(key)?;
         found.ok_or_else(|| {
             let keys = self.keys().join(", ");
-            Error::rejected(
+            Error::refused(
                 &self.path,
                 format!("the array `{key}`"),
                 if keys.is_empty() { "no arrays".to_owned() } else { format!("only {keys}") },
@@ -95,7 +95,7 @@ pub fn read_npz_u8(path: &Path, key: &str) -> Result<ArrayD<u8>> {
     match NpzFile::open(path)?.require(key)? {
         NpyArray::U8(array) => Ok(array),
         NpyArray::Bool(array) => Ok(array.mapv(u8::from)),
-        other => Err(Error::rejected(
+        other => Err(Error::refused(
             path,
             format!("`{key}` to be uint8"),
             other.type_name(),

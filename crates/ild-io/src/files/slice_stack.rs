@@ -123,7 +123,7 @@ pub(super) fn refuse<T>(
     expected: &str,
     found: impl std::fmt::Display,
 ) -> Result<T> {
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         format!("`{key}` to be {expected}"),
         found.to_string(),

@@ -102,7 +102,7 @@ impl Geometry {
         let shear = self.affine.shear();
         let degrees = shear.asin().to_degrees();
         if shear > RIGHT_ANGLED || self.sideways_mm() > SIDEWAYS_MM {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 "a right-angled grid",
                 format!(

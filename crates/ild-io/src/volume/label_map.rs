@@ -65,7 +65,7 @@ fn not_labels(path: &Path, count: usize, values: impl Iterator<Item = f64>) -> E
     }
     let more = if distinct.len() > SHOWN_VALUES { " and others" } else { "" };
     let shown: Vec<String> = distinct.iter().take(SHOWN_VALUES).map(f64::to_string).collect();
-    Error::rejected(
+    Error::refused(
         path,
         "label ids: whole numbers from 0 to 255",
         format!("{} in {count} voxels", shown.join(", ") + more),

@@ -165,7 +165,7 @@ fn covers_whole_ct(truth: &AnnotatedCase, prediction: &Prediction, path: &Path) 
         } else {
             format!("{whole:?} voxels (z, y, x) as the CT, or {stack:?} as its annotated slices")
         };
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             expected,
             format!("{found:?}"),
@@ -211,7 +211,7 @@ fn same_spacing(truth: &AnnotatedCase, geometry: &ild_io::Geometry, path: &Path)
     if in_plane {
         return Ok(());
     }
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         format!("pixels of {:.3} × {:.3} mm, as the ground truth", want[0], want[1]),
         format!("{:.3} × {:.3} mm", have[0], have[1]),

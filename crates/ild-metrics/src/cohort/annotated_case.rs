@@ -35,7 +35,7 @@ impl AnnotatedCase {
     fn from_npz(path: &Path, table: &LabelTable) -> Result<Self> {
         let stack = read_npz(path)?;
         let labels = stack.labels.ok_or_else(|| {
-            Error::rejected(
+            Error::refused(
                 path,
                 "an NPZ with `gts`",
                 "none",
@@ -67,7 +67,7 @@ impl AnnotatedCase {
             map.labels.select(Axis(0), &z_index)
         };
         let placement = Placement::new(map.geometry, z_index)
-            .map_err(|wrong| Error::rejected(path, wrong.expected, wrong.found, ""))?;
+            .map_err(|wrong| Error::refused(path, wrong.expected, wrong.found, ""))?;
         Ok(Self { labels, placement, images: None })
     }
 }

@@ -122,7 +122,7 @@ impl Evaluation {
             let found = refused_references.first().map_or("none".to_owned(), |(_, why)| {
                 format!("none; the first was refused because {why}")
             });
-            return Err(Error::rejected(&settings.gt, "ground truth that can be read", found, ""));
+            return Err(Error::refused(&settings.gt, "ground truth that can be read", found, ""));
         }
         let patient_of: Vec<String> =
             systems[0].cases.iter().map(|case| case.patient.clone()).collect();
@@ -168,7 +168,7 @@ fn folders(settings: &EvaluateSettings) -> Result<Vec<(Role, NamedFolder)>> {
     match all.iter().find(|(_, folder)| !seen.insert(folder.name.clone())) {
         Some((_, twice)) => {
             let found = format!("`{}` twice", twice.name);
-            Err(Error::rejected(
+            Err(Error::refused(
                 &twice.path,
                 "a name for each set of predictions",
                 found,
@@ -336,7 +336,7 @@ impl CaseJob<'_> {
     fn up_to_date(&self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         match Records::new(folder, "infer").outdated(self.case) {
-            Some(input) if ild_cli::outputs::is_as_written(path) => Err(Error::rejected(
+            Some(input) if ild_cli::outputs::is_as_written(path) => Err(Error::refused(
                 path,
                 format!("a result of {} as it is", input.display()),
                 "one that was made before that file changed",

@@ -101,8 +101,8 @@ impl Prediction {
             Some(&shape_zyx) if shapes.iter().all(|s| *s == shape_zyx) => {
                 Ok(Self { labels: Labels::PerClass(maps), geometry: None, shape_zyx, z_index })
             }
-            Some(_) => Err(Error::rejected(path, "masks of one shape", format!("{shapes:?}"), "")),
-            None => Err(Error::rejected(
+            Some(_) => Err(Error::refused(path, "masks of one shape", format!("{shapes:?}"), "")),
+            None => Err(Error::refused(
                 path,
                 format!("an array `segs`, or one per label name ({})", names(table).join(", ")),
                 format!("{keys:?}"),
@@ -124,7 +124,7 @@ fn no_label(key: &str, table: &LabelTable, path: &Path) -> Error {
         || "name the labels with --labels, or leave the array out".to_owned(),
         |near| format!("did you mean `{near}`? the name counts to the letter"),
     );
-    Error::rejected(
+    Error::refused(
         path,
         format!("arrays called like labels ({})", names.join(", ")),
         format!("one called `{key}`"),
@@ -139,7 +139,7 @@ fn slices(array: &NpyArray, path: &Path) -> Result<Vec<usize>> {
     if values.iter().all(whole) {
         return Ok(values.into_iter().map(|v| v as usize).collect());
     }
-    Err(Error::rejected(path, "`z_index` of slice numbers", format!("{values:?}"), ""))
+    Err(Error::refused(path, "`z_index` of slice numbers", format!("{values:?}"), ""))
 }
 
 fn shape(map: &Array3<u8>) -> [usize; 3] {
@@ -150,7 +150,7 @@ fn shape(map: &Array3<u8>) -> [usize; 3] {
 /// A stack of slices; a single slice gets its axis.
 fn volume(array: NpyArray, key: &str, path: &Path) -> Result<Array3<u8>> {
     let refuse = |found: String| {
-        Error::rejected(
+        Error::refused(
             path,
             format!("`{key}` to be uint8 or bool of shape (slices, rows, columns)"),
             found,

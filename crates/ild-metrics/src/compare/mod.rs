@@ -104,7 +104,7 @@ impl Compared {
         if cases.is_empty() {
             let found = format!("none ({} and {} cases)", in_a.len(), in_b.len());
             let next = "compare evaluations of the same cases, against one folder of ground truth";
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &settings.b,
                 "cases that the other evaluation has too",
                 found,
@@ -252,7 +252,7 @@ fn same_truth(a: &Table, b: &Table, cases: &[&String], path: &Path) -> Result<()
                 table.rows.get(&((*case).clone(), class.clone())).map(|row| row.reference)
             });
             if counts[0] != counts[1] {
-                return Err(Error::rejected(
+                return Err(Error::refused(
                     path.join(TABLE),
                     "the same ground truth in both evaluations",
                     format!(
@@ -286,7 +286,7 @@ impl Table {
         let path = folder.join(TABLE);
         if let Some(unknown) = metrics.iter().find(|key| metric(key).is_none()) {
             let known: Vec<&str> = METRICS.iter().map(|metric| metric.key).collect();
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &path,
                 format!("a metric of {}", known.join(", ")),
                 format!("`{unknown}`"),
@@ -295,7 +295,7 @@ impl Table {
         }
         let next = "give a folder that `ild-metrics evaluate` wrote";
         let refused =
-            |found: String| Error::rejected(&path, "the table of an evaluation", found, next);
+            |found: String| Error::refused(&path, "the table of an evaluation", found, next);
         let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
         let frame =
             options.try_into_reader_with_file_path(Some(path.clone())).and_then(SerReader::finish);
@@ -329,7 +329,7 @@ impl Table {
         }
         if table.rows.is_empty() {
             let known: BTreeSet<String> = systems.into_iter().collect();
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &path,
                 format!("predictions called `{wanted}`"),
                 format!("{known:?}"),

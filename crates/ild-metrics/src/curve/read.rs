@@ -18,7 +18,7 @@ pub(super) fn rows(points: &[CurvePoint]) -> Result<Vec<CurveRow>> {
     let mut points: Vec<&CurvePoint> = points.iter().collect();
     points.sort_by_key(|point| point.patients);
     if let Some(twice) = points.windows(2).find(|two| two[0].patients == two[1].patients) {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             &twice[1].folder,
             "one evaluation for each number of patients",
             format!("two for {} patients", twice[0].patients),
@@ -39,7 +39,7 @@ fn read(folder: &Path) -> Result<Value> {
     let text = ild_io::read_text(&path)?;
     let refuse = |found: String| {
         let next = "name a folder that `ild-metrics evaluate` wrote";
-        Error::rejected(&path, "the summary of an evaluation", found, next)
+        Error::refused(&path, "the summary of an evaluation", found, next)
     };
     let summary: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
     match summary["ild"]["systems"].is_array() {
@@ -53,7 +53,7 @@ fn same_cases(points: &[&CurvePoint], summaries: &[Value]) -> Result<()> {
     let cases: Vec<BTreeSet<String>> = summaries.iter().map(cases_of).collect();
     let other = cases.iter().position(|own| *own != cases[0]);
     let Some(other) = other else { return Ok(()) };
-    Err(Error::rejected(
+    Err(Error::refused(
         &points[other].folder,
         format!("an evaluation of the {} cases that the others measure", cases[0].len()),
         format!("one of {} cases, not the same", cases[other].len()),

@@ -41,7 +41,7 @@ impl DicomSr {
         let seg = Format::of(&settings.mask)? == Format::DicomSeg;
         let mask = seg.then(|| SegReference::read(&settings.mask)).transpose()?;
         if mask.as_ref().is_some_and(|mask| mask.study != series.study()) {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &settings.mask,
                 "a Segmentation of the study of the CT",
                 "one of another study (StudyInstanceUID)",

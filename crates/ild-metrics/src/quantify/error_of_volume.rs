@@ -43,7 +43,7 @@ impl VolumeErrors {
     /// When the file is no such summary.
     pub fn read(path: &Path) -> Result<Self> {
         let refuse = |found: &str| {
-            Error::rejected(
+            Error::refused(
                 path,
                 "summary.json of `ild-metrics evaluate`",
                 found,

@@ -252,7 +252,7 @@ impl QuantifyInput {
             _ => None,
         };
         if let Some([one, other]) = unnamed {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 &one.mask,
                 format!("a mask whose labels have names, as {} has", other.mask.display()),
                 "label ids alone",
@@ -285,7 +285,7 @@ impl QuantifyInput {
                 }
                 let lung = lung.on_grid_of(path, "lung mask", "mask", &map.geometry)?;
                 if lung.labels.iter().all(|id| *id == 0) {
-                    return Err(Error::rejected(
+                    return Err(Error::refused(
                         path,
                         "a lung mask",
                         "an empty one",

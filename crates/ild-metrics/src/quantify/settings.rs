@@ -130,7 +130,7 @@ impl QuantifySettings {
     /// When the CT is no DICOM series that can be referred to.
     pub fn series(&self) -> Result<SourceSeries> {
         let Some(ct) = self.dicom_ct() else {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 self.ct.as_deref().unwrap_or(&self.mask),
                 "the CT as a DICOM series (--ct), which says whose it is",
                 "none",
@@ -165,7 +165,7 @@ impl QuantifySettings {
         }
         if self.upright || self.series.is_some() {
             let wish = "DICOM, of which --upright and --series speak";
-            return Err(Error::rejected(path, wish, "another format", "leave these flags out"));
+            return Err(Error::refused(path, wish, "another format", "leave these flags out"));
         }
         Ok(Some(read_volume(path)?))
     }

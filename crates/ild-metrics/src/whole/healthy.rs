@@ -58,7 +58,7 @@ impl HealthySystem {
             ild_cli::stop_if_interrupted()?;
             let prediction = Prediction::read(path, table)?;
             let Some(geometry) = &prediction.geometry else {
-                return Err(crate::Error::rejected(
+                return Err(crate::Error::refused(
                     path,
                     "a label map (NIfTI), which says how large its voxels are",
                     "an NPZ",

@@ -57,7 +57,7 @@ impl WholeCt {
             .map(|case| case.case.clone())
             .collect();
         if without_truth.len() == cases.len() {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 folder,
                 format!("the full truth of at least one case, e.g. {}.nii.gz", without_truth[0]),
                 format!("{} other cases", truths.len()),
@@ -104,7 +104,7 @@ fn measured_case(
     let truth = AnnotatedCase::read(truth_file, Annotated::All, table)?;
     let prediction = Prediction::read(prediction_file, table)?;
     if prediction.shape_zyx != truth.placement.geometry().shape_zyx {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             prediction_file,
             format!(
                 "{:?} voxels (z, y, x), as the full truth",

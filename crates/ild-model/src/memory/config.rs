@@ -120,5 +120,5 @@ fn version(weights: &Weights) -> Result<Version> {
 
 fn refusal(weights: &Weights, expected: &str, found: &str, next: &str) -> Error {
     let path = weights.origin.clone().unwrap_or_else(|| "the weights".into());
-    Error::rejected(path, expected, found, next)
+    Error::refused(path, expected, found, next)
 }

@@ -97,7 +97,7 @@ impl Sam2 {
                 found: image.dims().to_vec(),
             });
         }
-        let image = image.to_dtype(self.precision.dtype())?;
+        let image = image.to_dtype(self.precision.dtype_on(&self.device))?;
         let trunk = &self.image_encoder.trunk;
         Ok(self.in_pool(|| trunk.forward(&image, self.precision))?)
     }

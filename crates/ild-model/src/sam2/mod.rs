@@ -15,7 +15,7 @@ use crate::lesion_head::LesionHead;
 use crate::weights::Weights;
 use crate::weights::loader::{LoadReport, Loader};
 use crate::weights::parameters::Parameters;
-use ild_ops::Precision;
+use ild_ops::{Precision, PrecisionWish};
 
 /// SAM 2's image path: an image becomes features, features and a prompt become a mask.
 #[derive(Debug)]
@@ -101,8 +101,9 @@ impl Sam2 {
         &self.device
     }
 
-    /// From now on images are encoded in this precision: on a GPU the whole encoder; in f16 the
-    /// blocks of the trunk, and those only where no gradient is asked for.
+    /// From now on images are encoded in this precision, or in what [`PrecisionWish::on`] makes of
+    /// it: on a GPU the whole encoder; on a CPU the blocks of the trunk, and those only where no
+    /// gradient is asked for. Says so in the log where that is not faster than f32.
     ///
     /// Weights stay f32 and are rounded where they are used, so gradients are those of the f32
     /// weights; sums are f32. Features, and with them the decoder with its masks, are f32 in any
@@ -110,7 +111,9 @@ impl Sam2 {
     ///
     /// # Errors
     /// [`Error::Precision`] where the processor or the device cannot.
-    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+    pub fn set_precision(&mut self, wish: impl Into<PrecisionWish>) -> Result<()> {
+        let wish = wish.into();
+        let precision = wish.on(&self.device);
         if !precision.runs_on(&self.device) {
             let found = if self.device.is_cpu() { "this CPU" } else { "a GPU" };
             return Err(Error::Precision {
@@ -119,8 +122,17 @@ impl Sam2 {
                 found,
             });
         }
+        if let Some(note) = wish.note_on(&self.device) {
+            tracing::warn!("{note}");
+        }
         self.precision = precision;
         Ok(())
+    }
+
+    /// What images are encoded in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// What segments without a prompt, where the weights have it.

@@ -23,7 +23,7 @@ impl Weights {
                 lesion_head::CLASSES_KEY
             );
             let next = "take the file that ild-train wrote, or `ild-model convert --sam2-only`";
-            Err(Error::rejected(path, expected, found, next))
+            Err(Error::refused(path, expected, found, next))
         };
         match self.metadata.get(lesion_head::CLASSES_KEY) {
             None if has_tensors => refuse("no such key".into()),

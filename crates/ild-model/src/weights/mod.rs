@@ -90,7 +90,7 @@ impl Weights {
                 file.read_to_end(&mut bytes).map_err(&io)?;
                 Self::from_safetensors(&bytes, path)
             }
-            _ => Err(Error::rejected(
+            _ => Err(Error::refused(
                 path,
                 "a .safetensors, .pt or .pth checkpoint",
                 "bytes that begin as none of them do",
@@ -105,7 +105,7 @@ impl Weights {
     }
 
     fn from_safetensors(bytes: &[u8], path: &Path) -> Result<Self> {
-        let refuse = |found: String| Error::rejected(path, "a .safetensors checkpoint", found, "");
+        let refuse = |found: String| Error::refused(path, "a .safetensors checkpoint", found, "");
         let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
             .map_err(|error| refuse(error.to_string()))?;
         let mut weights =
@@ -184,7 +184,7 @@ impl Weights {
         };
         for (name, tensor) in self.iter() {
             if tensor.elem_count() > 0 && tensor.dtype().is_float() && broken(tensor)? {
-                return Err(Error::rejected(
+                return Err(Error::refused(
                     path,
                     "weights that are numbers",
                     format!("NaN or infinity in `{name}`"),

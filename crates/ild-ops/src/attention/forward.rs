@@ -15,7 +15,7 @@ use crate::shared::Shared;
 /// Most queries of a block; their scores against [`KEYS`] keys stay in a core's second-level cache.
 const QUERIES: usize = 96;
 
-/// Writes the attention of every problem, with scores in `T`; `log_sums` becomes `[problem,
+/// Writes the attention of every problem, with operands in `T`; `log_sums` becomes `[problem,
 /// query]`.
 pub(super) fn forward<S: Source, T: Scores>(
     source: &S,
@@ -179,10 +179,10 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
                 unsafe { T::store::<I>(q[at..at + count].as_mut_ptr(), scaled, count) };
             }
         }
-        let scores = scores.room_of::<T>(rows * SCORES_ROW);
+        let scores = scores.room_of::<T::Score>(rows * SCORES_ROW);
         let acc = acc.room(rows * wide);
         let (largest, sums) = (largest.room(rows), sums.room(rows));
-        let peaks = peaks.room_of::<T>(rows * PEAKS);
+        let peaks = peaks.room_of::<T::Score>(rows * PEAKS);
         peaks.fill(T::LOWEST);
         largest.fill(f32::NEG_INFINITY);
         sums.fill(0.0);
@@ -211,9 +211,10 @@ impl<S: Source, T: Scores> Kernel for Block<'_, S, T> {
                     }
                 }
             }
+            let probabilities = T::probabilities(scores);
             multiply::<I, M, N, _, _, _>(Product {
                 rows,
-                lhs: Lhs { data: &*scores, row: SCORES_ROW, step: 1 },
+                lhs: Lhs { data: probabilities, row: probabilities.len() / rows, step: 1 },
                 rhs: Rhs {
                     panels: packed_values,
                     k: T::padded(keys),

@@ -1,6 +1,6 @@
 //! Scores of a block of queries against a block of keys, and the probabilities they become.
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::gemm::{Finish, Operand, check_rows};
 use crate::isa::{Half, Isa};
@@ -9,20 +9,28 @@ use crate::math::{exp2, load, store};
 /// Numbers in the widest register.
 pub(super) const PEAKS: usize = 32;
 
-/// What scores are kept in.
+/// What the operands of attention are in.
 pub(crate) trait Scores: Operand {
+    /// What scores are in until they are probabilities.
+    type Score: Operand;
+
     /// −∞.
-    const LOWEST: Self;
+    const LOWEST: Self::Score;
 
     /// The largest of [`PEAKS`] numbers.
-    fn largest<I: Isa>(numbers: &[Self]) -> f32;
+    fn largest<I: Isa>(numbers: &[Self::Score]) -> f32;
 
-    /// `row = 2^(row − peak)` for the first `len` numbers, zeros behind them up to a whole
-    /// register; returns their sum.
-    fn powers<I: Isa>(row: &mut [Self], len: usize, peak: f32) -> f32;
+    /// `2^(row − peak)` of the first `len` numbers, zeros behind them up to a whole register, in
+    /// the row's own memory; returns their sum.
+    fn powers<I: Isa>(row: &mut [Self::Score], len: usize, peak: f32) -> f32;
+
+    /// Rows of scores that [`Self::powers`] made probabilities.
+    fn probabilities(scores: &[Self::Score]) -> &[Self];
 }
 
 impl Scores for f32 {
+    type Score = f32;
+
     const LOWEST: f32 = f32::NEG_INFINITY;
 
     #[inline(always)]
@@ -32,20 +40,63 @@ impl Scores for f32 {
 
     #[inline(always)]
     fn powers<I: Isa>(row: &mut [f32], len: usize, peak: f32) -> f32 {
-        let filled = len.next_multiple_of(I::LANES);
-        row[len..filled].fill(f32::NEG_INFINITY);
-        let row = &mut row[..filled];
-        let mut total = I::splat(0.0);
-        for at in (0..filled).step_by(I::LANES) {
-            let value = exp2::<I>(I::sub(load::<I>(row, at, I::LANES), I::splat(peak)));
-            store::<I>(row, at, I::LANES, value);
-            total = I::add(total, value);
-        }
-        I::total(total)
+        powers::<I>(row, len, peak, |row, at, power| store::<I>(row, at, I::LANES, power))
+    }
+
+    fn probabilities(scores: &[f32]) -> &[f32] {
+        scores
     }
 }
 
+/// Eight digits are enough for a probability, but not for the score it is made of.
+impl Scores for bf16 {
+    type Score = f32;
+
+    const LOWEST: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn largest<I: Isa>(numbers: &[f32]) -> f32 {
+        <f32 as Scores>::largest::<I>(numbers)
+    }
+
+    #[inline(always)]
+    fn powers<I: Isa>(row: &mut [f32], len: usize, peak: f32) -> f32 {
+        powers::<I>(row, len, peak, |row, at, power| {
+            // SAFETY: half a register from the row's half: of scores that were read before.
+            unsafe { bf16::store::<I>(row.as_mut_ptr().cast::<bf16>().add(at), power, I::LANES) };
+        })
+    }
+
+    fn probabilities(scores: &[f32]) -> &[bf16] {
+        // SAFETY: two numbers lie in each score, and any bits are numbers.
+        unsafe { std::slice::from_raw_parts(scores.as_ptr().cast(), 2 * scores.len()) }
+    }
+}
+
+/// [`Scores::powers`] of scores in f32; `put` stores a register of them, for the place that they
+/// were made from.
+#[inline(always)]
+fn powers<I: Isa>(
+    row: &mut [f32],
+    len: usize,
+    peak: f32,
+    put: impl Fn(&mut [f32], usize, I::V),
+) -> f32 {
+    let filled = len.next_multiple_of(I::LANES);
+    row[len..filled].fill(f32::NEG_INFINITY);
+    let row = &mut row[..filled];
+    let mut total = I::splat(0.0);
+    for at in (0..filled).step_by(I::LANES) {
+        let power = exp2::<I>(I::sub(load::<I>(row, at, I::LANES), I::splat(peak)));
+        put(row, at, power);
+        total = I::add(total, power);
+    }
+    I::total(total)
+}
+
 impl Scores for f16 {
+    type Score = f16;
+
     const LOWEST: f16 = f16::NEG_INFINITY;
 
     #[inline(always)]
@@ -78,6 +129,10 @@ impl Scores for f16 {
         }
         I::total(total)
     }
+
+    fn probabilities(scores: &[f16]) -> &[f16] {
+        scores
+    }
 }
 
 /// Keeps the largest score of each row, lane by lane.
@@ -86,7 +141,7 @@ pub(super) struct Peaks<'a, T> {
     pub scores: &'a mut [T],
 }
 
-impl<T: Scores> Finish for Peaks<'_, T> {
+impl<T: Operand> Finish for Peaks<'_, T> {
     const IN_HALVES: bool = true;
 
     fn check(&self, rows: usize, _: usize) {

@@ -5,11 +5,13 @@
 //! the widths of SAM 2 (96 to 3072) this is 5 to 25 % faster than a general product that packs
 //! both, and the bias, GELU and residual cost no pass over memory (docs/performance.md).
 
+mod bf16;
+mod f16;
 mod few_rows;
 mod finish;
-mod half;
 mod operand;
 mod pack;
+mod rounded;
 mod tile;
 mod weight_gradient;
 

@@ -1,4 +1,5 @@
-//! What the operands of products are kept in: single precision here, or [half](super::half).
+//! What the operands of products are kept in: f32 here, or [f16](super::f16), or
+//! [bf16](super::bf16).
 
 use super::{Packed, pack_columns, pack_rows};
 use crate::buffer::Buffer;
@@ -128,7 +129,7 @@ impl Operand for f32 {
     }
 
     fn panels(packed: &Packed) -> &[Self] {
-        packed.single()
+        packed.f32()
     }
 
     fn rows<'a>(x: &'a [f32], _: usize, _: &'a mut Buffer) -> &'a [f32] {

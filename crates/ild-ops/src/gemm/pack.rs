@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use half::f16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::{Finish, Lhs, Operand, Product, Rhs};
@@ -36,15 +36,20 @@ impl Packed {
     /// Packs a matrix given by its rows, or its columns, for products in `precision`.
     pub fn new(precision: Precision, k: usize, n: usize, weight: &[f32], columns: bool) -> Self {
         let panels = match precision {
-            Precision::F32 | Precision::Bf16 => Panels::Single(panels(k, n, weight, columns)),
-            Precision::F16 => Panels::Half(panels(k, n, weight, columns)),
+            Precision::F32 => Panels::F32(panels(k, n, weight, columns)),
+            Precision::F16 => Panels::F16(panels(k, n, weight, columns)),
+            Precision::Bf16 => Panels::Bf16(panels(k, n, weight, columns)),
         };
         Self { panels, k, n }
     }
 
-    /// Whether its numbers are in half precision.
-    pub fn is_half(&self) -> bool {
-        matches!(self.panels, Panels::Half(_))
+    /// What its numbers are in.
+    pub fn precision(&self) -> Precision {
+        match self.panels {
+            Panels::F32(_) => Precision::F32,
+            Panels::F16(_) => Precision::F16,
+            Panels::Bf16(_) => Precision::Bf16,
+        }
     }
 
     /// `out = finish(x · B)`, or `finish(out + x · B)` with `add`, on this thread. Rows of `x` are
@@ -64,18 +69,29 @@ impl Packed {
         T::dispatch(Product { rows, lhs, rhs, out, out_row, add, finish });
     }
 
-    pub(super) fn single(&self) -> &[f32] {
+    pub(super) fn f32(&self) -> &[f32] {
         match &self.panels {
-            Panels::Single(panels) => panels,
-            Panels::Half(_) => unreachable!("single precision of a matrix in half"),
+            Panels::F32(panels) => panels,
+            _ => self.is_other("f32"),
         }
     }
 
-    pub(super) fn half(&self) -> &[f16] {
+    pub(super) fn f16(&self) -> &[f16] {
         match &self.panels {
-            Panels::Half(panels) => panels,
-            Panels::Single(_) => unreachable!("half precision of a matrix in single"),
+            Panels::F16(panels) => panels,
+            _ => self.is_other("f16"),
         }
+    }
+
+    pub(super) fn bf16(&self) -> &[bf16] {
+        match &self.panels {
+            Panels::Bf16(panels) => panels,
+            _ => self.is_other("bf16"),
+        }
+    }
+
+    fn is_other(&self, asked: &str) -> ! {
+        unreachable!("{asked} of a matrix in {}", self.precision().name())
     }
 }
 
@@ -104,7 +120,7 @@ impl PackedWeight {
     ) -> Arc<Packed> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some(packed) if packed.is_half() == (precision == Precision::F16) => packed.clone(),
+            Some(packed) if packed.precision() == precision => packed.clone(),
             _ => kept.insert(Arc::new(pack())).clone(),
         }
     }
@@ -113,8 +129,9 @@ impl PackedWeight {
 /// The numbers of a packed matrix.
 #[derive(Debug)]
 enum Panels {
-    Single(Buffer),
-    Half(Buffer<f16>),
+    F32(Buffer),
+    F16(Buffer<f16>),
+    Bf16(Buffer<bf16>),
 }
 
 /// Numbers in the panels of a `k × n` matrix.

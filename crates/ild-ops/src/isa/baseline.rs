@@ -1,5 +1,7 @@
 //! What every processor has: loops over four numbers.
 
+use half::bf16;
+
 use super::{Isa, ROUND};
 
 /// Four numbers at a time, in whatever instructions the compiler may use everywhere.
@@ -119,5 +121,25 @@ impl Isa for Baseline {
     #[inline(always)]
     fn largest(value: Four) -> f32 {
         value.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+
+    #[inline(always)]
+    fn upper(words: Four) -> Four {
+        each(|i| f32::from_bits(words[i].to_bits() & 0xffff_0000))
+    }
+
+    #[inline(always)]
+    fn lower(words: Four) -> Four {
+        each(|i| f32::from_bits(words[i].to_bits() << 16))
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(value: Four) -> Four {
+        each(|i| bf16::from_f32(value[i]).to_f32())
+    }
+
+    #[inline(always)]
+    fn words(lower: Four, upper: Four) -> Four {
+        each(|i| f32::from_bits(upper[i].to_bits() | lower[i].to_bits() >> 16))
     }
 }

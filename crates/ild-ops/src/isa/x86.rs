@@ -5,10 +5,22 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::{Isa, ROUND};
 
 /// From the bits of `n + 1.5·2²³` to the exponent of `2ⁿ`.
 const BIAS: i32 = 127i32.wrapping_sub(ROUND.to_bits() as i32);
+
+/// A number of bf16 in a lane, and in the upper half of one that holds two.
+const UPPER: i32 = 0xffff_0000u32 as i32;
+
+/// Added to the bits of a number in f32, one less than what carries the nearer half of all numbers
+/// up to the next one of bf16.
+const JUST_BELOW_HALF: i32 = 0x7fff;
+
+/// The bit that keeps what is not a number from becoming an infinity when the lower half is cut off.
+const QUIET: i32 = 0x0040_0000;
 
 /// Functions that are one instruction.
 macro_rules! lane_wise {
@@ -35,11 +47,11 @@ fn lanes(value: __m256) -> [f32; 8] {
     lanes
 }
 
-/// AVX-512: 32 registers of 16 numbers.
+/// AVX-512: 32 registers of 16 numbers; `BF16` is whether its instructions for bf16 are there.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512;
+pub(crate) struct Avx512<const BF16: bool>;
 
-impl Isa for Avx512 {
+impl<const BF16: bool> Isa for Avx512<BF16> {
     type V = __m512;
     type H = __m512h;
     const LANES: usize = 16;
@@ -184,6 +196,86 @@ impl Isa for Avx512 {
         // SAFETY: the module's promise.
         unsafe { _mm512_reduce_max_ps(value) }
     }
+
+    #[inline(always)]
+    fn upper(words: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let upper = _mm512_set1_epi32(UPPER);
+            _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), upper))
+        }
+    }
+
+    #[inline(always)]
+    fn lower(words: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))) }
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(value: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let bits = _mm512_castps_si512(value);
+            let even = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let up = _mm512_add_epi32(even, _mm512_set1_epi32(JUST_BELOW_HALF));
+            let rounded = _mm512_mask_add_epi32(
+                _mm512_or_si512(bits, _mm512_set1_epi32(QUIET)),
+                _mm512_cmp_ps_mask::<_CMP_ORD_Q>(value, value),
+                bits,
+                up,
+            );
+            Self::upper(_mm512_castsi512_ps(rounded))
+        }
+    }
+
+    #[inline(always)]
+    fn words(lower: __m512, upper: __m512) -> __m512 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let lower = _mm512_srli_epi32::<16>(_mm512_castps_si512(lower));
+            _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(upper), lower))
+        }
+    }
+
+    #[inline(always)]
+    fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the module's promise, and `BF16`'s; a register of words is one of bf16.
+        unsafe {
+            if BF16 {
+                return _mm512_dpbf16_ps(sum, std::mem::transmute(a), std::mem::transmute(b));
+            }
+            let sum = Self::mul_add(Self::upper(a), Self::upper(b), sum);
+            Self::mul_add(Self::lower(a), Self::lower(b), sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16, count: usize) -> __m512 {
+        // SAFETY: the caller's promise; masked lanes are not read.
+        unsafe {
+            let numbers = _mm256_maskz_loadu_epi16(mask(count), from.cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(numbers)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut bf16, value: __m512, count: usize) {
+        // SAFETY: the caller's promise, and `BF16`'s; masked lanes are not written.
+        unsafe {
+            let numbers: __m256i = if BF16 {
+                std::mem::transmute(_mm512_cvtneps_pbh(value))
+            } else {
+                let rounded = _mm512_castps_si512(Self::round_to_bf16(value));
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
+            };
+            if count == Self::LANES {
+                _mm256_storeu_si256(to.cast(), numbers);
+            } else {
+                _mm256_mask_storeu_epi16(to.cast(), mask(count), numbers);
+            }
+        }
+    }
 }
 
 /// AVX2 with fused multiply-add: 16 registers of 8 numbers.
@@ -310,5 +402,45 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn largest(value: __m256) -> f32 {
         lanes(value).into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+
+    #[inline(always)]
+    fn upper(words: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let upper = _mm256_set1_epi32(UPPER);
+            _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), upper))
+        }
+    }
+
+    #[inline(always)]
+    fn lower(words: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))) }
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(value: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let bits = _mm256_castps_si256(value);
+            let even = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let up = _mm256_add_epi32(even, _mm256_set1_epi32(JUST_BELOW_HALF));
+            let rounded = _mm256_blendv_ps(
+                _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(QUIET))),
+                _mm256_castsi256_ps(_mm256_add_epi32(bits, up)),
+                _mm256_cmp_ps::<_CMP_ORD_Q>(value, value),
+            );
+            Self::upper(rounded)
+        }
+    }
+
+    #[inline(always)]
+    fn words(lower: __m256, upper: __m256) -> __m256 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let lower = _mm256_srli_epi32::<16>(_mm256_castps_si256(lower));
+            _mm256_castsi256_ps(_mm256_or_si256(_mm256_castps_si256(upper), lower))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Operations on layers that do not change: in f32 and f16 against their parts, one by one, in f64.
+//! Operations on layers that do not change: in each precision against their parts, one by one, in f64.
 
 use std::sync::Arc;
 
@@ -11,9 +11,16 @@ use crate::gradients::{numbers, random, relative_error};
 /// f16 against f64: operands and short sums with eleven digits.
 const HALF: f64 = 6e-3;
 
+/// bf16 against f64: operands with eight digits, sums in f32.
+const BF16: f64 = 3e-2;
+
 /// The operation's result against the exact one, in every precision that runs here.
 fn is_close(what: &str, exact: &Tensor, run: impl Fn(Precision) -> Result<Option<Tensor>>) {
-    for (precision, from, to) in [(Precision::F32, 0.0, FUSED), (Precision::F16, FUSED, HALF)] {
+    for (precision, from, to) in [
+        (Precision::F32, 0.0, FUSED),
+        (Precision::F16, FUSED, HALF),
+        (Precision::Bf16, HALF / 10.0, BF16),
+    ] {
         if precision.runs_on(&Device::Cpu) {
             let error =
                 relative_error(&numbers(&run(precision).unwrap().unwrap()), &numbers(exact));

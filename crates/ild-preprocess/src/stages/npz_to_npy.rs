@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ild_cli::one_line;
 use ild_io::cohort::{CasePatients, Patients};
 use ild_io::{Images, LabelTable, SliceStack, read_npz, write_npy_u8};
 use ndarray::{Array2, Array3, Axis};
@@ -20,7 +21,7 @@ use crate::picture::nearest::resize_nearest;
 use crate::picture::window::Windowing;
 use crate::stages::npy_summary::{NpyRow, NpySummary};
 use crate::stages::summary::Status;
-use crate::{Error, Result, one_line};
+use crate::{Error, Result};
 
 /// Changes whenever the same NPZ gives other slices, or other facts about them.
 const FORMAT: u32 = 2;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ild_cli::FileError;
+use ild_cli::{FileError, one_line};
 use ild_io::cohort::list;
 use ild_io::{LabelMap, SliceStack, Volume, Voxels, write_label_map, write_npz, write_volume};
 
@@ -14,7 +14,7 @@ use crate::cohort::record::{Key, Record, Records};
 use crate::cohort::split::{FoldUse, Part};
 use crate::stages::case::{CaseFacts, grey_images};
 use crate::stages::summary::{Row, Status};
-use crate::{Error, Result, one_line};
+use crate::{Error, Result};
 
 /// An output folder, held by this run.
 pub struct Output {

@@ -116,7 +116,7 @@ impl SliceDataset {
             return Ok(());
         }
         let next = "run npz-to-npy again, on CT of which neighbouring slices are annotated; or train without --clip-slices";
-        Err(FileError::rejected(
+        Err(FileError::refused(
             self.folder(),
             "slices that lie beside each other in their CT (`ct_slices` in dataset.json)",
             "none",

@@ -105,7 +105,7 @@ impl SliceDataset {
         let images = npy_names(&folder.join("imgs"))?;
         if let Some(orphan) = names.iter().find(|name| images.binary_search(name).is_err()) {
             let missing = folder.join("imgs").join(format!("{orphan}.npy"));
-            return Err(FileError::rejected(
+            return Err(FileError::refused(
                 missing,
                 "the image of a label",
                 "no such file",
@@ -126,7 +126,7 @@ impl SliceDataset {
             match (is_healthy, labels.is_empty()) {
                 (true, true) => healthy.push(Slice { name, labels }),
                 (true, false) => {
-                    return Err(FileError::rejected(
+                    return Err(FileError::refused(
                         label_path(folder, &name),
                         "no label, as the slice is declared free of disease",
                         format!("labels {labels:?}"),
@@ -216,7 +216,7 @@ impl SliceDataset {
         let (image, label, warp) = self.read(name, &draw.warp, there)?;
         let mask = label.mapv(|id| u8::from(id == draw.label));
         let Some(tight) = BoundingBox::around(mask.view(), |inside| inside == 1) else {
-            return Err(FileError::rejected(
+            return Err(FileError::refused(
                 label_path(&self.folder, name),
                 format!("label {}", draw.label),
                 format!("labels {:?}", ids_in(&label)),
@@ -340,7 +340,7 @@ fn npy_names(folder: &Path) -> Result<Vec<String>> {
     for path in ild_io::cohort::list(folder)? {
         if path.extension().is_some_and(|extension| extension == "npy") {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
-                return Err(FileError::rejected(
+                return Err(FileError::refused(
                     path,
                     "a file name in UTF-8",
                     "another encoding",
@@ -365,7 +365,7 @@ fn read_label(folder: &Path, name: &str) -> Result<Array2<u8>> {
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix2>() {
         Ok(label) if label.dim() == (LABEL_SIZE, LABEL_SIZE) => Ok(label),
-        _ => Err(FileError::rejected(
+        _ => Err(FileError::refused(
             path,
             "a label of shape (256, 256)",
             format!("{shape:?}"),
@@ -381,7 +381,7 @@ fn read_image(folder: &Path, name: &str) -> Result<Array3<u8>> {
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix3>() {
         Ok(image) if image.dim().2 == 3 && !image.is_empty() => Ok(image),
-        _ => Err(FileError::rejected(
+        _ => Err(FileError::refused(
             path,
             "an image of shape (height, width, 3)",
             format!("{shape:?}"),

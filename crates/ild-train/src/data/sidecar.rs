@@ -49,7 +49,7 @@ impl Sidecar {
         }
         let text = ild_io::read_text(&path)?;
         let refuse = |error: serde_json::Error| {
-            ild_io::Error::rejected(
+            ild_io::Error::refused(
                 &path,
                 "label table and window as JSON",
                 error.to_string(),

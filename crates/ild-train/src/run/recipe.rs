@@ -2,7 +2,7 @@
 //! like are off by default; questions and lesion head are ours unless `--parity` asks for the
 //! reference's.
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use clap::Args;
 use ild_model::Precision;
 use serde::{Deserialize, Serialize};
@@ -283,7 +283,7 @@ impl Recipe {
     pub(crate) fn check_device(&self, device: &Device) -> Result<()> {
         let message = match self.precision {
             Precision::F16 => "--precision f16: expected f32 or bf16, f16 is for inference only",
-            Precision::Bf16 if !Precision::Bf16.runs_on(device) => {
+            Precision::Bf16 if Precision::Bf16.dtype_on(device) != DType::BF16 => {
                 "--precision bf16: expected a GPU, found the CPU; use --precision f32, or --device cuda (docs/cuda.md)"
             }
             _ => return Ok(()),

@@ -98,7 +98,7 @@ fn of_run_in(
     match lost(folder) {
         None => Ok(Start::Resume(state.to_owned())),
         Some(_) if start_over => Ok(Start::Fresh),
-        Some(weights) => Err(ild_io::Error::rejected(
+        Some(weights) => Err(ild_io::Error::refused(
             weights,
             "weights of the run whose state is beside them",
             "nothing, or others",

@@ -86,11 +86,11 @@ impl Programs {
         let set = if text("instruction_set") == "baseline" { set.advice(slow) } else { set };
         let precisions = machine["precisions"].as_array().into_iter().flatten();
         let names: Vec<&str> = precisions.filter_map(Value::as_str).collect();
-        let half = names.iter().find(|name| **name != "f32");
-        let fastest = half
-            .map_or("f32; half precision needs AVX512-FP16 or a GPU".to_owned(), |half| {
-                format!("{}; --precision {half} is the faster one", names.join(", "))
-            });
-        vec![set, Finding::new("precision", format!("{fastest} ({})", text("device")))]
+        let half = match text("half").as_str() {
+            "f32" => "--precision half has nothing faster than f32 here".to_owned(),
+            half => format!("--precision half is {half}"),
+        };
+        let precision = format!("{}; {half} ({})", names.join(", "), text("device"));
+        vec![set, Finding::new("precision", precision)]
     }
 }

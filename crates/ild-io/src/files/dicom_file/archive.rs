@@ -87,7 +87,7 @@ pub(super) fn inflated(archive: &Path, path: &Path) -> Result<Arc<[u8]>> {
         Ok(_) => return Ok(bytes.into()),
     };
     let expected = format!("the {} bytes that the archive promises", place.inflated);
-    Err(Error::rejected(path, expected, found, "the archive is damaged: copy it again"))
+    Err(Error::refused(path, expected, found, "the archive is damaged: copy it again"))
 }
 
 fn stream(archive: &Path, place: Place) -> Result<Box<dyn Read>> {
@@ -100,7 +100,7 @@ fn stream(archive: &Path, place: Place) -> Result<Box<dyn Read>> {
 fn place(archive: &Path, path: &Path) -> Result<Place> {
     let name = path.strip_prefix(archive).unwrap_or(path).to_string_lossy().into_owned();
     table(archive)?.get(&name).copied().ok_or_else(|| {
-        Error::rejected(path, "a file of the archive", "none of that name", "check the spelling")
+        Error::refused(path, "a file of the archive", "none of that name", "check the spelling")
     })
 }
 
@@ -124,7 +124,7 @@ fn table(archive: &Path) -> Result<Arc<Table>> {
 
 fn read_table(archive: &Path) -> Result<Table> {
     let refused = |expected: &str, found: String, next: &str| {
-        Err(Error::rejected(archive, expected, found, next))
+        Err(Error::refused(archive, expected, found, next))
     };
     let (file, size) = open_regular(archive)?;
     let copy = "the archive is damaged or cut short: copy it again";

@@ -61,7 +61,7 @@ pub(super) fn check(file: &DicomFile) -> Result<()> {
         .read_to_end(&mut elements)
         .map_err(|error| damaged(path, &error))?;
     if elements.len() as u64 > largest {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             format!("at most {largest} bytes behind the deflated header"),
             "more",
@@ -101,7 +101,7 @@ fn walk<S: Read + Seek>(
                 depth += 1;
                 if depth > DEEPEST {
                     let found = format!("sequences {depth} deep");
-                    return Err(Error::rejected(
+                    return Err(Error::refused(
                         path,
                         "a DICOM file",
                         found,
@@ -117,7 +117,7 @@ fn walk<S: Read + Seek>(
             _ => continue,
         };
         if u64::from(length) > left {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 format!("a value of {length} bytes, as its element promises"),
                 format!("{left} bytes to the end of the file"),

@@ -139,7 +139,7 @@ pub fn instance_uid(of: &Path, bytes: &[u8]) -> Result<String> {
     let object = file.until(tags::SOP_INSTANCE_UID)?;
     let uid = object.meta().media_storage_sop_instance_uid().trim_end_matches('\0').to_owned();
     match uid.is_empty() {
-        true => Err(Error::rejected(of, "a SOPInstanceUID", "none", "write the file again")),
+        true => Err(Error::refused(of, "a SOPInstanceUID", "none", "write the file again")),
         false => Ok(uid),
     }
 }
@@ -151,7 +151,7 @@ pub(super) fn note(path: &Path) {
 
 /// A file that the DICOM parser gave up on, with the innermost cause.
 pub(super) fn damaged(path: &Path, error: &dyn std::error::Error) -> Error {
-    Error::rejected(
+    Error::refused(
         path,
         "a readable DICOM file",
         innermost(error),

@@ -161,7 +161,7 @@ impl SourceSeries {
         let first = &headers[0];
         let need = |tag, name: &str| {
             text(first, tag).ok_or_else(|| {
-                Error::rejected(
+                Error::refused(
                     path,
                     format!("{name}, by which a segmentation says what it belongs to"),
                     "none",
@@ -230,7 +230,7 @@ fn slice(header: &InMemDicomObject, (file, frame): &(PathBuf, Option<u32>)) -> R
     let need = |tag, name: &str| {
         all_text(header, tag).ok_or_else(|| {
             let next = "export the original images of the series";
-            Error::rejected(file, name, "none", next)
+            Error::refused(file, name, "none", next)
         })
     };
     Ok(SourceSlice {
@@ -246,7 +246,7 @@ fn one_uid_each(path: &Path, slices: &[SourceSlice]) -> Result<()> {
     if uids.len() == slices.len() {
         return Ok(());
     }
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         "a SOPInstanceUID of its own for each slice, by which a segmentation refers to it",
         format!("{} UIDs for {} slices", uids.len(), slices.len()),

@@ -40,7 +40,7 @@ impl Places {
         let depths: Vec<f64> = self.positions.iter().map(|&p| axes.along(p)).collect();
         let lowest = (0..depths.len()).min_by(|&a, &b| depths[a].total_cmp(&depths[b]));
         let Some(lowest) = lowest else {
-            return Err(Error::rejected(path, "frames", "none", "write the segmentation again"));
+            return Err(Error::refused(path, "frames", "none", "write the segmentation again"));
         };
         let first = depths[lowest];
         let above: Vec<f64> = depths.iter().map(|depth| depth - first).collect();
@@ -49,13 +49,13 @@ impl Places {
         if highest > LARGEST_SLICE {
             let found = format!("frames {highest:.0} steps of {step:.3} mm apart");
             let next = "the positions or distances in the header are damaged";
-            return Err(Error::rejected(path, "at most 65536 slices", found, next));
+            return Err(Error::refused(path, "at most 65536 slices", found, next));
         }
         let slice_of: Vec<usize> = above.iter().map(|mm| (mm / step).round() as usize).collect();
         for position in &self.positions {
             let beside = axes.beside(self.positions[lowest], *position);
             if beside > BESIDE_MM {
-                return Err(Error::rejected(
+                return Err(Error::refused(
                     path,
                     "frames above each other",
                     format!("one displaced sideways by {beside:.2} mm"),
@@ -89,7 +89,7 @@ impl Places {
         }
         match smallest {
             None => Ok(said.unwrap_or(1.0)),
-            Some(mm) => Err(Error::rejected(
+            Some(mm) => Err(Error::refused(
                 path,
                 "frames at multiples of one distance",
                 format!("steps that are no multiples of {mm:.3} mm"),

@@ -39,7 +39,7 @@ pub(crate) fn read_segmentation(path: &Path) -> Result<LabelMap> {
     let object = DicomFile::checked(path)?.whole()?;
     let syntax = object.meta().transfer_syntax().trim_end_matches('\0').to_owned();
     if !NATIVE.contains(&syntax.as_str()) {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             "pixels as they are",
             format!("compressed ones (transfer syntax {syntax})"),
@@ -61,7 +61,7 @@ pub(crate) fn read_segmentation(path: &Path) -> Result<LabelMap> {
 }
 
 fn missing(path: &Path, what: &str) -> Error {
-    Error::rejected(path, format!("{what} of a segmentation"), "none", "write the file again")
+    Error::refused(path, format!("{what} of a segmentation"), "none", "write the file again")
 }
 
 fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
@@ -84,7 +84,7 @@ pub(super) fn label_names_of(path: &Path, object: &InMemDicomObject) -> Result<L
         }
         let id = u8::try_from(number).map_err(|_| {
             let found = format!("segment number {number}");
-            Error::rejected(path, "at most 255 segments", found, "split the file")
+            Error::refused(path, "at most 255 segments", found, "split the file")
         })?;
         let name = text(segment, tags::SEGMENT_LABEL).unwrap_or_default();
         let color = segment
@@ -124,12 +124,12 @@ impl Frames {
         if !size.iter().all(|n| (1..=LARGEST_SIDE).contains(n)) {
             let found = format!("{} × {}", size[0], size[1]);
             let next = "the header is damaged";
-            return Err(Error::rejected(path, "Rows and Columns of 1 to 16384", found, next));
+            return Err(Error::refused(path, "Rows and Columns of 1 to 16384", found, next));
         }
         let frames = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
         let promised = number(object, tags::NUMBER_OF_FRAMES).unwrap_or(0.0);
         if frames.is_empty() || frames.len() as f64 != promised {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 format!("{promised} frames, as NumberOfFrames says"),
                 format!("{} in PerFrameFunctionalGroupsSequence", frames.len()),
@@ -175,7 +175,7 @@ impl Frames {
             Depth::Numbers(bytes) => frames * per_frame * bytes,
         };
         if pixels.len() < needed {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 format!("{needed} bytes of pixels for {frames} frames"),
                 format!("{}", pixels.len()),
@@ -205,7 +205,7 @@ impl Frames {
                         if high > 0 {
                             let found = format!("segment number {}", u16::from(high) << 8);
                             let next = "split the file";
-                            return Err(Error::rejected(path, "at most 255 segments", found, next));
+                            return Err(Error::refused(path, "at most 255 segments", found, next));
                         }
                         if value[0] > 0 {
                             put(at, value[0]);
@@ -216,7 +216,7 @@ impl Frames {
         }
         match shared.iter().max_by_key(|(_, voxels)| **voxels) {
             None => Ok(()),
-            Some(((a, b), voxels)) => Err(Error::rejected(
+            Some(((a, b), voxels)) => Err(Error::refused(
                 path,
                 "segments that do not overlap: a voxel has one label",
                 format!("{voxels} voxels in segment {a} and in segment {b}"),
@@ -258,7 +258,7 @@ fn orientation<'a>(
         if first.iter().zip(found).any(|(a, b)| (*a - b).abs() > SAME_DIRECTION) {
             let found = format!("{first:?} and {found:?}");
             let next = "save the segmentation on the slices of one series";
-            return Err(Error::rejected(path, "frames of one orientation", found, next));
+            return Err(Error::refused(path, "frames of one orientation", found, next));
         }
     }
     first.ok_or_else(|| missing(path, "ImageOrientationPatient"))
@@ -287,7 +287,7 @@ fn depth<'a>(
         }
         ("LABELMAP", 8) => Ok(Depth::Numbers(1)),
         ("LABELMAP", 16) => Ok(Depth::Numbers(2)),
-        _ => Err(Error::rejected(
+        _ => Err(Error::refused(
             path,
             "SegmentationType BINARY or LABELMAP",
             format!("{kind} of {bits} bits"),

@@ -33,7 +33,7 @@ impl SegReference {
         let object = DicomFile::checked(path)?.until(tags::PIXEL_DATA)?;
         let need = |tag, name: &str| {
             text(&object, tag)
-                .ok_or_else(|| Error::rejected(path, name, "none", "write the segmentation again"))
+                .ok_or_else(|| Error::refused(path, name, "none", "write the segmentation again"))
         };
         Ok(Self {
             class: need(tags::SOP_CLASS_UID, "SOPClassUID")?,

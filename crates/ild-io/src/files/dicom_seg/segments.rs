@@ -41,7 +41,7 @@ pub(super) fn of_labels(
             label.name = name;
         }
         if let Some(other) = segments.iter().find(|other| other.label.name == label.name) {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 "a name of its own for each label",
                 format!("`{}` for {} and for {id}", label.name, other.id),

@@ -55,7 +55,7 @@ pub fn write_dicom_seg(
     let classes = |id: &u8| settings.table.is_class(*id);
     let ids: Vec<u8> = held.ids().into_iter().filter(classes).collect();
     if ids.is_empty() {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             mask,
             "a mask with a label",
             "only zeros",
@@ -94,7 +94,7 @@ impl Object<'_> {
             SegType::Labelmap => self.labelmap(),
         };
         if pixels.bytes.len() > LARGEST_PIXEL_BYTES {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 "at most 4 GiB of frames",
                 format!("{} frames", pixels.frames.len()),

@@ -42,7 +42,7 @@ pub(super) fn headers_of(
             format!("; folders inside: {}", shorten(folders))
         };
         let found = if others.is_empty() { "no files".to_owned() } else { shorten(&others) };
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             "DICOM image slices",
             found + &inside,

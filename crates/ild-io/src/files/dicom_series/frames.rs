@@ -62,7 +62,7 @@ pub(in crate::files) fn images(
     let frames = groups(&object, PER_FRAME);
     let promised = number(&object, tags::NUMBER_OF_FRAMES).unwrap_or(0.0);
     if frames.is_empty() || frames.len() as f64 != promised {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             format!("{promised} frames, as NumberOfFrames says"),
             format!("{} in PerFrameFunctionalGroupsSequence", frames.len()),

@@ -113,7 +113,7 @@ fn padding(object: &InMemDicomObject) -> Option<[u16; 2]> {
 fn slice(path: &Path, object: &InMemDicomObject, transfer_syntax: &str) -> Result<SliceHeader> {
     let [rows, columns] = [ROWS, COLUMNS].map(|tag| whole(object, tag).unwrap_or(0));
     let need = |name: &str, found: &str| {
-        Error::rejected(path, name, found, "export the original, axial images of the series")
+        Error::refused(path, name, found, "export the original, axial images of the series")
     };
     if ![rows, columns].iter().all(|n| (1..=LARGEST_SIDE).contains(n)) {
         return Err(need("Rows and Columns of 1 to 16384", &format!("{rows} × {columns}")));
@@ -190,7 +190,7 @@ fn rescale(path: &Path, object: &InMemDicomObject, modality: &str) -> Result<(f6
         (slope, intercept) => {
             let show =
                 |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |v| v.to_string());
-            Err(Error::rejected(
+            Err(Error::refused(
                 path,
                 "RescaleSlope and RescaleIntercept, which turn stored values into Hounsfield units",
                 format!("slope {}, intercept {}", show(slope), show(intercept)),

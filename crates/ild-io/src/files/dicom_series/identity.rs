@@ -171,7 +171,7 @@ fn several(path: &Path, attribute: &Attribute, groups: &Groups, what: [&str; 2])
         })
         .collect();
     let [wanted, many] = what;
-    Error::rejected(
+    Error::refused(
         path,
         wanted,
         format!("{} {many}: {}; their {} differs", groups.len(), shown.join(", "), attribute.name),

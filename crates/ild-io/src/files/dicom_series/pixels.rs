@@ -180,7 +180,7 @@ impl Stored {
         let width = slice.bits_allocated as usize / 8;
         let frame = slice.frame.unwrap_or(0) as usize;
         let short = |found: usize| {
-            Error::rejected(
+            Error::refused(
                 &slice.path,
                 format!("{} × {} pixels", slice.rows, slice.columns),
                 format!("{found} bytes of {}-bit pixels", slice.bits_allocated),
@@ -227,7 +227,7 @@ impl Stored {
         decoded.unwrap_or_else(gave_up).map_err(|said| {
             syntax::beyond_the_decoder(slice, &said).unwrap_or_else(|| {
                 let way_out = "the file is damaged or cut short: copy it again";
-                Error::rejected(&slice.path, "pixels", said, way_out)
+                Error::refused(&slice.path, "pixels", said, way_out)
             })
         })
     }

@@ -23,7 +23,7 @@ pub(super) fn check(slice: &SliceHeader, object: &DefaultDicomObject) -> Result<
     if fragments.is_some_and(|fragments| !fragments.is_empty() && fragments.iter().all(whole)) {
         return Ok(());
     }
-    Err(Error::rejected(
+    Err(Error::refused(
         &slice.path,
         format!("RLE segments of {} × {} pixels", slice.rows, slice.columns),
         "segments that hold less",

@@ -91,7 +91,7 @@ impl Axes {
         let rounded = lengths.iter().all(|length| (length - 1.0).abs() <= DIRECTION_RELATIVE)
             && oblique.abs() <= DIRECTION_RELATIVE;
         if !rounded {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 "two perpendicular directions of length 1",
                 format!("{orientation:?}"),
@@ -127,7 +127,7 @@ impl SliceHeader {
 fn same_plane(path: &Path, a: &SliceHeader, b: &SliceHeader) -> Result<()> {
     let refuse = |expected: &str, of_a: String, of_b: String| {
         let found = format!("{of_a} in {} and {of_b} in {}", a.name(), b.name());
-        Err(Error::rejected(
+        Err(Error::refused(
             path,
             expected,
             found,
@@ -165,7 +165,7 @@ fn same_plane(path: &Path, a: &SliceHeader, b: &SliceHeader) -> Result<()> {
 fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()> {
     let steps: Vec<f64> = depths.windows(2).map(|pair| pair[1] - pair[0]).collect();
     if let Some(i) = steps.iter().position(|step| *step < SAME_PLACE_MM) {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             "one slice at each position",
             format!("{} and {} at the same one", slices[i].name(), slices[i + 1].name()),
@@ -199,7 +199,7 @@ fn even_steps(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()>
     } else {
         String::new()
     };
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         "evenly spaced slices",
         found + &more,
@@ -221,7 +221,7 @@ fn no_drift(path: &Path, slices: &[SliceHeader], depths: &[f64]) -> Result<()> {
     }
     let [least, most] = [f64::min as fn(f64, f64) -> f64, f64::max]
         .map(|of| steps.iter().copied().reduce(of).unwrap_or(step));
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         "evenly spaced slices",
         format!(
@@ -259,7 +259,7 @@ fn straight(
     let worst = (0..slices.len()).max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or(0);
     let refuse = |slice: usize, mm: f64, why: &str, next: &str| {
         let found = format!("{} displaced sideways by {mm:.2} mm{why}", slices[slice].name());
-        Err(Error::rejected(path, "slices above each other", found, next))
+        Err(Error::refused(path, "slices above each other", found, next))
     };
     let leaning = length(tilt) > BESIDE_MM.max(SAME_DIRECTION * height);
     if beside(worst) > BESIDE_MM {

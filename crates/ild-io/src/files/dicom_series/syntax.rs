@@ -28,13 +28,13 @@ pub(super) fn check(path: &Path, slice: &SliceHeader) -> Result<()> {
         }
         _ => "decompress the series first, e.g. with `gdcmconv --raw IN OUT` or `dcmdjpeg IN OUT`",
     };
-    Err(Error::rejected(path, READ, format!("{name} ({uid})"), way_out))
+    Err(Error::refused(path, READ, format!("{name} ({uid})"), way_out))
 }
 
 /// What a decoder's words mean where the file is whole and the decoder cannot.
 pub(super) fn beyond_the_decoder(slice: &SliceHeader, said: &str) -> Option<Error> {
     said.contains(TWELVE_BITS).then(|| {
-        Error::rejected(
+        Error::refused(
             &slice.path,
             READ,
             format!("lossy JPEG of more than 8 bits ({})", slice.transfer_syntax),

@@ -33,7 +33,7 @@ impl DicomStudy {
     /// When no series is called `wanted` or several are, or none is a CT; lists what there is.
     pub fn choose(&self, wanted: Option<&str>) -> Result<Chosen<'_>> {
         let refuse = |expected: String, next: &str| {
-            Err(Error::rejected(&self.path, expected, listed(&self.series), next))
+            Err(Error::refused(&self.path, expected, listed(&self.series), next))
         };
         let meant: Vec<&SeriesEntry> = match wanted {
             Some(name) => self.series.iter().filter(|series| series.is_called(name)).collect(),

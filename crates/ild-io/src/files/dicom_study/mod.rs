@@ -97,7 +97,7 @@ impl DicomStudy {
         let beside = |file: &Path| series.files.iter().any(|own| own.parent() == file.parent());
         match self.unreadable.iter().find(|(file, _)| beside(file)) {
             None => Ok(()),
-            Some((_, why)) => Err(Error::rejected(
+            Some((_, why)) => Err(Error::refused(
                 &self.path,
                 "DICOM files that can be read, since a slice may be among them",
                 why,
@@ -146,7 +146,7 @@ pub fn dicom_cases(folder: &Path) -> Result<Vec<DicomCase>> {
         let name = if path.is_dir() { absolute.file_name() } else { absolute.file_stem() };
         let name = name.and_then(|name| name.to_str()).map(str::to_owned);
         let id = name.ok_or_else(|| {
-            Error::rejected(path, "a folder with a name in UTF-8", "another", "rename the folder")
+            Error::refused(path, "a folder with a name in UTF-8", "another", "rename the folder")
         })?;
         Ok(DicomCase { id, path: path.to_owned() })
     };

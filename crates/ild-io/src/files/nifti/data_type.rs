@@ -47,7 +47,7 @@ impl DataType {
             Err(_) if header.datatype == 1 => "one bit per voxel",
             Err(_) => "not a NIfTI type",
         };
-        Err(Error::rejected(
+        Err(Error::refused(
             path,
             "one whole or floating point number per voxel",
             format!("datatype {}: {name}", header.datatype),

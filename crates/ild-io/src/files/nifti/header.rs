@@ -110,7 +110,7 @@ fn parse_1(at: &Fields, path: &Path) -> Result<Header> {
     let dim = std::array::from_fn(|i| i64::from(at.i16(40 + 2 * i)));
     check_dims(&dim, path)?;
     let h = NiftiHeader::from_reader(at.bytes).map_err(|error| {
-        Error::rejected(path, "a NIfTI-1 header", error.to_string(), "the header is damaged")
+        Error::refused(path, "a NIfTI-1 header", error.to_string(), "the header is damaged")
     })?;
     Ok(Header {
         version: 1,
@@ -171,7 +171,7 @@ fn parse_2(at: &Fields, path: &Path) -> Result<Header> {
 }
 
 fn wrong_magic(path: &Path, wanted: &str, magic: &[u8]) -> Error {
-    Error::rejected(
+    Error::refused(
         path,
         format!("the NIfTI magic {wanted}"),
         format!("`{}`", magic.escape_ascii()),
@@ -186,7 +186,7 @@ fn offset(value: f64, paired: bool, header_bytes: usize, path: &Path) -> Result<
     if value.fract() == 0.0 && (least..=LARGEST_OFFSET).contains(&value) {
         return Ok(value as u64);
     }
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         format!("vox_offset to be a whole number of at least {least}"),
         format!("{value}"),
@@ -207,7 +207,7 @@ fn check_dims(dim: &[i64; 8], path: &Path) -> Result<()> {
     let rank = dim[0];
     let refuse = |expected: &str, next: &str| {
         let shown = usize::try_from(rank).unwrap_or(0).clamp(3, 7);
-        Err(Error::rejected(
+        Err(Error::refused(
             path,
             expected,
             format!("dim[0] = {rank}, sizes {:?}", &dim[1..=shown]),

@@ -244,7 +244,7 @@ pub(super) struct NoSpacing([f64; 4]);
 
 impl NoSpacing {
     pub(super) fn refusal(&self, path: &Path) -> Error {
-        Error::rejected(
+        Error::refused(
             path,
             "a spacing (pixdim) above zero along each axis",
             format!("{:?}, and no sform to take it from", &self.0[1..]),

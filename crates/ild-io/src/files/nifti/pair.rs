@@ -16,7 +16,7 @@ pub(super) fn header_path(path: &Path) -> Result<PathBuf> {
 /// The image file that belongs to the header at `path`.
 pub(super) fn image_path(path: &Path) -> Result<PathBuf> {
     let stem = stem(path, "hdr").ok_or_else(|| {
-        Error::rejected(
+        Error::refused(
             path,
             "a name that ends in .hdr or .hdr.gz",
             "a header whose voxels are in another file",
@@ -46,7 +46,7 @@ fn partner(path: &Path, stem: &Path, ext: &str) -> Result<PathBuf> {
         .map(|suffix| named(suffix))
         .find(|p| p.exists())
         .ok_or_else(|| {
-            Error::rejected(
+            Error::refused(
                 path,
                 format!(
                     "its other half beside it, {} or {}",

@@ -74,7 +74,7 @@ fn checked(path: &Path, role: Role) -> Result<Volume> {
         Format::Nrrd => nrrd::read_unchecked(path)?,
         Format::Dicom => of_dicom(path)?,
         Format::DicomSeg => {
-            return Err(Error::rejected(
+            return Err(Error::refused(
                 path,
                 "a scan",
                 "a DICOM Segmentation, which is a mask",
@@ -134,7 +134,7 @@ fn geometry(header: &Header, path: &Path) -> Result<Geometry> {
     let place = header.orientation.place(shape_zyx).map_err(|none| none.refusal(path))?;
     let spacing = place.spacing_xyz_mm;
     if header.unit_mm != 1.0 && spacing.iter().any(|mm| !PLAUSIBLE_MM.contains(mm)) {
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             "voxels of 0.01 to 100 mm",
             format!("{spacing:?} mm, because xyzt_units says {} mm per unit", header.unit_mm),
@@ -154,7 +154,7 @@ fn read_header(input: &mut Input) -> Result<(Header, u64)> {
     let mut bytes = vec![0u8; header::NIFTI1_BYTES];
     let path = input.path().to_owned();
     let not_nifti = |found: String| {
-        Error::rejected(
+        Error::refused(
             &path,
             "a NIfTI file (.nii, .nii.gz, .hdr with .img)",
             found,
@@ -219,7 +219,7 @@ fn refuse_not_finite(voxels: &Voxels, path: &Path) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    Err(Error::rejected(
+    Err(Error::refused(
         path,
         "finite values",
         format!("{count} voxels that are NaN or infinite"),

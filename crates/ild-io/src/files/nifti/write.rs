@@ -129,7 +129,7 @@ pub(crate) fn is_gzip_name(path: &Path) -> Result<bool> {
     match name {
         name if name.ends_with(".nii.gz") => Ok(true),
         name if name.ends_with(".nii") => Ok(false),
-        name => Err(Error::rejected(
+        name => Err(Error::refused(
             path,
             "a name that ends in .nii or .nii.gz",
             format!("`{name}`"),
@@ -148,7 +148,7 @@ fn header(
 ) -> Result<[u8; VOX_OFFSET]> {
     if shape_zyx != geometry.shape_zyx {
         let found = format!("an array of {shape_zyx:?}");
-        return Err(Error::rejected(
+        return Err(Error::refused(
             path,
             format!("voxels of the grid, {:?} (z, y, x)", geometry.shape_zyx),
             found,
@@ -163,7 +163,7 @@ fn header(
     for (i, n) in [3, shape_zyx[2], shape_zyx[1], shape_zyx[0], 1, 1, 1, 1].into_iter().enumerate()
     {
         let n = i16::try_from(n).map_err(|_| {
-            Error::rejected(
+            Error::refused(
                 path,
                 "axes of at most 32767 voxels",
                 format!("{shape_zyx:?} (z, y, x)"),

@@ -91,7 +91,7 @@ impl Source<'_> {
         } else {
             format!("`{}` to be {expected}", self.key)
         };
-        Error::rejected(self.path, expected, found.to_string(), next)
+        Error::refused(self.path, expected, found.to_string(), next)
     }
 
     fn bad(&self, header: BadHeader) -> Error {

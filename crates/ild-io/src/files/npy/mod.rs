@@ -32,7 +32,7 @@ pub fn read_npy(path: &Path) -> Result<NpyArray> {
 pub fn read_npy_u8(path: &Path) -> Result<ArrayD<u8>> {
     match read_npy(path)? {
         NpyArray::U8(array) => Ok(array),
-        other => Err(crate::Error::rejected(
+        other => Err(crate::Error::refused(
             path,
             "an array of uint8",
             other.type_name(),

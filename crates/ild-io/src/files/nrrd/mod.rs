@@ -65,7 +65,7 @@ pub(crate) fn label_names(path: &Path) -> Result<Option<LabelTable>> {
 /// Fields (`field: value`) and notes (`key:=value`) up to the empty line.
 fn header(reader: &mut impl BufRead, path: &Path) -> Result<[BTreeMap<String, String>; 2]> {
     let unfinished = |found: &str| {
-        Error::rejected(
+        Error::refused(
             path,
             "an NRRD header that ends with an empty line",
             found,
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
     }
 
     fn refuse(&self, expected: &str, found: &str) -> Error {
-        Error::rejected(
+        Error::refused(
             self.path,
             expected,
             format!("`{found}`"),

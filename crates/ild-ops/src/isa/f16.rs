@@ -5,7 +5,7 @@ use half::f16;
 /// A register of half-precision numbers: twice as many as a register `V` of single-precision ones.
 ///
 /// The methods of an instruction set that cannot compute in half precision are never called: see
-/// [`super::dispatch_half`].
+/// [`super::dispatch_f16`].
 pub(crate) trait Half<V>: Copy {
     /// Zeros.
     fn zeros() -> Self {
@@ -91,7 +91,7 @@ impl<V> Half<V> for () {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Isa, Kernel, dispatch_half, half_available};
+    use super::super::{Isa, Kernel, dispatch_f16, f16_available};
     use super::*;
 
     /// `2ˣ` of a register of numbers.
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_power_of_two_is_within_7e_4() {
-        if !half_available() {
+        if !f16_available() {
             return;
         }
         let every_negative: Vec<f16> =
@@ -117,7 +117,7 @@ mod tests {
         for numbers in every_negative.chunks(32) {
             let mut x = [f16::ZERO; 32];
             x[..numbers.len()].copy_from_slice(numbers);
-            for (x, found) in x.into_iter().zip(dispatch_half(Exp2(x))) {
+            for (x, found) in x.into_iter().zip(dispatch_f16(Exp2(x))) {
                 let (exact, found) = (x.to_f64().exp2(), found.to_f64());
                 let fewer_digits = if exact < 2f64.powi(-14) { 2f64.powi(-25) } else { 0.0 };
                 assert!(
@@ -126,7 +126,7 @@ mod tests {
                 );
             }
         }
-        assert!(dispatch_half(Exp2([f16::NAN; 32])).into_iter().all(f16::is_nan));
+        assert!(dispatch_f16(Exp2([f16::NAN; 32])).into_iter().all(f16::is_nan));
     }
 
     /// Numbers put side by side with the next 32, and that once more; and in single precision and
@@ -157,11 +157,11 @@ mod tests {
 
     #[test]
     fn interleaving_and_widening_go_there_and_back() {
-        if !half_available() {
+        if !f16_available() {
             return;
         }
         let numbers: [f16; 64] = std::array::from_fn(|i| f16::from_f32(i as f32));
-        let [interleaved, again, rounded] = dispatch_half(ThereAndBack(numbers));
+        let [interleaved, again, rounded] = dispatch_f16(ThereAndBack(numbers));
         for i in 0..16 {
             assert_eq!(interleaved[2 * i..2 * i + 2], [numbers[2 * i], numbers[32 + 2 * i]]);
             assert_eq!(

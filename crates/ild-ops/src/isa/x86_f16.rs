@@ -1,14 +1,17 @@
 //! AVX512-FP16: half precision on x86-64.
 //!
 //! Every `unsafe` call of an instruction here rests on one promise: that of
-//! [`super::dispatch_half`].
+//! [`super::dispatch_f16`].
 
 use std::arch::x86_64::*;
 
 use half::f16;
 
 use super::x86::mask;
-use super::{Avx512, Half, Isa};
+use super::{Half, Isa};
+
+/// Whether bf16 has instructions does not matter here.
+type Avx512 = super::Avx512<false>;
 
 /// Sixteen numbers in half precision, kept within its range (what is not a number stays so).
 #[inline(always)]

@@ -8,10 +8,11 @@
 
 use half::f16;
 
-use super::{Corner, Operand, Packed, pack_columns};
+use super::rounded::{pack_rounded_columns, rounded_rows};
+use super::{Corner, Operand, Packed};
 use crate::buffer::Buffer;
-use crate::isa::{Half, Isa, Kernel, dispatch_half};
-use crate::math::{load, registers};
+use crate::isa::{Half, Isa, Kernel, dispatch_f16};
+use crate::math::load;
 
 /// Products added up in f16, half of them in either sum.
 const CHUNK: usize = 192;
@@ -22,7 +23,7 @@ impl Operand for f16 {
     const DEPTH: usize = usize::MAX; // sums are put down every `CHUNK` products as it is
 
     fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-        dispatch_half(kernel)
+        dispatch_f16(kernel)
     }
 
     /// Two rows side by side, first their even columns.
@@ -59,8 +60,7 @@ impl Operand for f16 {
         }
     }
 
-    /// Two numbers of a rounded column are a word of a pair of rows, so that words are packed as
-    /// f32's numbers are.
+    /// First a panel's even columns.
     #[inline(always)]
     fn pack_columns<'a, I: Isa, const N: usize>(
         panels: &mut [f16],
@@ -68,32 +68,16 @@ impl Operand for f16 {
         n: usize,
         column: impl Fn(usize) -> &'a [f32],
     ) {
-        let width = Self::padded(k);
-        let mut columns = Buffer::unspecified(N * width);
-        for (panel, start) in panels.chunks_exact_mut((width * N).max(1)).zip((0..n).step_by(N)) {
-            for (c, rounded) in columns.chunks_exact_mut(width.max(1)).enumerate() {
-                match start + c {
-                    c if c < n => round::<I>(column(c), rounded),
-                    _ => rounded.fill(f16::ZERO),
-                }
-            }
-            let columns = words(&columns);
-            let even_columns_first = |c: usize| if 2 * c < N { 2 * c } else { 2 * c - N + 1 };
-            let column = |c| {
-                &columns[even_columns_first(c) * width / 2..(even_columns_first(c) + 1) * width / 2]
-            };
-            pack_columns::<I, N>(words_mut(panel), width / 2, N, column);
-        }
+        let order = |c: usize| if 2 * c < N { 2 * c } else { 2 * c - N + 1 };
+        pack_rounded_columns::<f16, I, N>(panels, k, n, column, order);
     }
 
     fn panels(packed: &Packed) -> &[Self] {
-        packed.half()
+        packed.f16()
     }
 
     fn rows<'a>(x: &'a [f32], k: usize, room: &'a mut Buffer) -> &'a [f16] {
-        let rows = room.room_of(x.len() / k.max(1) * Self::padded(k));
-        dispatch_half(Rounded { x, k, rows });
-        rows
+        rounded_rows(x, k, room)
     }
 
     #[inline(always)]
@@ -166,66 +150,18 @@ unsafe fn short_sums<I: Isa, const M: usize>(
     sums
 }
 
-/// Rounds `row` into `rounded`, with zeros behind it.
-#[inline(always)]
-fn round<I: Isa>(row: &[f32], rounded: &mut [f16]) {
-    rounded[row.len()..].fill(f16::ZERO);
-    for (at, count) in registers::<I>(row.len()) {
-        // SAFETY: the slice has `count` numbers.
-        unsafe {
-            I::H::store_part(rounded[at..at + count].as_mut_ptr(), load::<I>(row, at, count), count)
-        };
-    }
-}
-
-/// Pairs of numbers as words of 32 bits, to be moved and not computed with.
-fn words(pairs: &[f16]) -> &[f32] {
-    assert!(pairs.len().is_multiple_of(2) && pairs.as_ptr().cast::<f32>().is_aligned());
-    // SAFETY: two numbers are as long as a word, and any bits are one; the alignment is right.
-    unsafe { std::slice::from_raw_parts(pairs.as_ptr().cast(), pairs.len() / 2) }
-}
-
-/// [`words`] to write to.
-fn words_mut(pairs: &mut [f16]) -> &mut [f32] {
-    assert!(pairs.len().is_multiple_of(2) && pairs.as_ptr().cast::<f32>().is_aligned());
-    // SAFETY: as above.
-    unsafe { std::slice::from_raw_parts_mut(pairs.as_mut_ptr().cast(), pairs.len() / 2) }
-}
-
-/// Rows of `k` numbers, rounded.
-struct Rounded<'a> {
-    x: &'a [f32],
-    k: usize,
-    rows: &'a mut [f16],
-}
-
-impl Kernel for Rounded<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa, const M: usize, const N: usize>(self) {
-        for (x, row) in self
-            .x
-            .chunks_exact(self.k.max(1))
-            .zip(self.rows.chunks_exact_mut(f16::padded(self.k).max(1)))
-        {
-            round::<I>(x, row);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gemm::Plain;
-    use crate::isa::half_available;
+    use crate::isa::f16_available;
     use crate::precision::Precision;
 
     /// Small integers and their short sums are exact in f16, so every place must be right to the
     /// last bit.
     #[test]
     fn half_products_of_integers_are_exact_at_every_size() {
-        if !half_available() {
+        if !f16_available() {
             return ild_test_support::skipped("this CPU has no AVX512-FP16");
         }
         for (rows, k, n, add) in [
@@ -251,7 +187,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_the_range_become_its_end() {
-        if !half_available() {
+        if !f16_available() {
             return ild_test_support::skipped("this CPU has no AVX512-FP16");
         }
         let mut room = Buffer::default();
