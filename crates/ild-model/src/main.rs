@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use ild_cli::{Common, RunReport, Usage, table};
 use ild_model::machine::{Cost, Machine};
 use ild_model::segment::{checked_box, read_slice, segment};
-use ild_model::{Likeness, PrecisionWish, Sam2, Sam2Config, Weights, open_device, weights::inspect};
+use ild_model::{
+    Likeness, PrecisionWish, Sam2, Sam2Config, Weights, open_device, weights::inspect,
+};
 use serde::Serialize;
 
 /// SAM 2's image model: inspect and convert checkpoints, segment a slice with a box.

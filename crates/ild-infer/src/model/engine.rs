@@ -89,7 +89,7 @@ impl Engine {
         checkpoint: &Path,
         model: ModelName,
         device: DeviceChoice,
-        precision: PrecisionWish,
+        precision: impl Into<PrecisionWish>,
         batch: Option<usize>,
     ) -> Result<Self> {
         let weights = Weights::read(checkpoint)?;

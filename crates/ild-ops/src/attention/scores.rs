@@ -40,7 +40,7 @@ impl Scores for f32 {
 
     #[inline(always)]
     fn powers<I: Isa>(row: &mut [f32], len: usize, peak: f32) -> f32 {
-        powers::<I>(row, len, peak, |row, at, power| store::<I>(row, at, I::LANES, power))
+        powers::<f32, I>(row, len, peak)
     }
 
     fn probabilities(scores: &[f32]) -> &[f32] {
@@ -61,10 +61,7 @@ impl Scores for bf16 {
 
     #[inline(always)]
     fn powers<I: Isa>(row: &mut [f32], len: usize, peak: f32) -> f32 {
-        powers::<I>(row, len, peak, |row, at, power| {
-            // SAFETY: half a register from the row's half: of scores that were read before.
-            unsafe { bf16::store::<I>(row.as_mut_ptr().cast::<bf16>().add(at), power, I::LANES) };
-        })
+        powers::<bf16, I>(row, len, peak)
     }
 
     fn probabilities(scores: &[f32]) -> &[bf16] {
@@ -73,22 +70,18 @@ impl Scores for bf16 {
     }
 }
 
-/// [`Scores::powers`] of scores in f32; `put` stores a register of them, for the place that they
-/// were made from.
+/// [`Scores::powers`] of scores in f32, from the row's start on in `T`, which is no longer than f32.
 #[inline(always)]
-fn powers<I: Isa>(
-    row: &mut [f32],
-    len: usize,
-    peak: f32,
-    put: impl Fn(&mut [f32], usize, I::V),
-) -> f32 {
+fn powers<T: Operand, I: Isa>(row: &mut [f32], len: usize, peak: f32) -> f32 {
+    const { assert!(size_of::<T>() <= size_of::<f32>()) };
     let filled = len.next_multiple_of(I::LANES);
     row[len..filled].fill(f32::NEG_INFINITY);
     let row = &mut row[..filled];
     let mut total = I::splat(0.0);
     for at in (0..filled).step_by(I::LANES) {
         let power = exp2::<I>(I::sub(load::<I>(row, at, I::LANES), I::splat(peak)));
-        put(row, at, power);
+        // SAFETY: number `at` of `T` lies in the row, and not behind the scores that were read.
+        unsafe { T::store::<I>(row.as_mut_ptr().cast::<T>().add(at), power, I::LANES) };
         total = I::add(total, power);
     }
     I::total(total)

@@ -44,7 +44,10 @@ impl Operand for bf16 {
                 for at in (0..N).step_by(I::LANES) {
                     let count = n.saturating_sub(start + at).min(I::LANES);
                     let lower = part::<I>(lower, start + at, count);
-                    let upper = upper.map_or(I::splat(0.0), |row| part::<I>(row, start + at, count));
+                    let upper = match upper {
+                        Some(row) => part::<I>(row, start + at, count),
+                        None => I::splat(0.0),
+                    };
                     // SAFETY: the pair has room for `N` words.
                     unsafe { I::store(pair[2 * at..].as_mut_ptr().cast(), I::words(lower, upper)) };
                 }
