@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{FileError, Refusal, outputs, peak_memory_bytes};
+use crate::{FileError, Refusal, outputs, peak_memory_bytes, regular};
 
 /// In whose name run records are written: whichever program comes next may replace one.
 const KIND: &str = "run-record";
@@ -91,8 +91,10 @@ impl RunReport {
 /// SHA-256 of a file's bytes in lower-case hexadecimal.
 ///
 /// # Errors
-/// When the file cannot be read; names it.
+/// When the file cannot be read, or is none; names it.
 pub fn sha256_of_file(path: &Path) -> Result<String, FileError> {
+    let found = regular(path).map_err(FileError::at(path, "read"))?;
+    found.map_err(FileError::at(path, "read"))?;
     let hash = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();

@@ -54,6 +54,17 @@ fn a_finished_case_is_skipped_until_something_changes() {
     assert!(!ok(&bench.run("npz", "gt", &["--bbox-shift", "2"])).contains("done before"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_ct_is_refused_without_waiting() {
+    let bench = Bench::new();
+    let pipe = bench.path("ct/a_0000.nii.gz");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = refused(&bench.run("ct", "auto", &[]));
+    assert!(said.contains("expected a regular file, found a pipe, socket or device"), "{said}");
+}
+
 #[test]
 fn a_ct_is_segmented_from_drawn_boxes_without_any_ground_truth() {
     let bench = Bench::new();

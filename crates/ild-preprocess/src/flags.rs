@@ -24,6 +24,7 @@ use crate::picture::window::{PRESETS, Windowing};
 use crate::stages::case::{CaseSettings, Modality};
 use crate::stages::nii_to_npz::NiiToNpz;
 use crate::stages::npz_to_npy::{NpzToNpy, TrainingPart};
+use crate::stages::summary::Status;
 use crate::{Error, Result};
 
 /// The duodenum in the abdominal set that the older scripts were written for; they always drop it.
@@ -333,12 +334,14 @@ impl NpzToNpyFlags {
     }
 }
 
-/// One error for a run in which cases failed or were refused; the table has said which.
+/// One error for a run in which cases failed or were refused, or that had nothing to write at all;
+/// the table has said which. `count` is how many cases ended so.
 ///
 /// # Errors
 /// A write error when the machine failed for a case, [`ild_cli::Rejected`] inside when inputs were
-/// refused.
-pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
+/// refused or all skipped.
+pub fn outcome(count: impl Fn(Status) -> usize) -> anyhow::Result<()> {
+    let (failed, rejected) = (count(Status::Failed), count(Status::Rejected));
     if failed > 0 {
         return Err(anyhow::anyhow!(
             "{failed} cases failed; the same command goes on with them once the cause is gone"
@@ -348,6 +351,13 @@ pub fn outcome(failed: usize, rejected: usize) -> anyhow::Result<()> {
         let inputs = if rejected == 1 { "input was" } else { "inputs were" };
         return Err(ild_cli::Rejected(format!(
             "{rejected} {inputs} rejected; all others are done"
+        ))
+        .into());
+    }
+    let skipped = count(Status::Skipped);
+    if skipped > 0 && count(Status::Written) + count(Status::Unchanged) == 0 {
+        return Err(ild_cli::Rejected(format!(
+            "nothing was made of {skipped} cases, for the reasons above; give labels that hold something, or lower what drops it"
         ))
         .into());
     }

@@ -65,18 +65,17 @@ fn nii_to_npz(flags: &NiiToNpzFlags, common: &Common) -> anyhow::Result<()> {
         }
     }
     report.output(&run.output);
-    let (mut failed, mut rejected) =
-        (summary.count(Status::Failed), summary.count(Status::Rejected));
+    let mut of_slices = None;
     if let Some(stage) = run.slices_stage(&summary) {
-        let slices = stage.run()?;
+        let slices = of_slices.insert(stage.run()?);
         ild_cli::say(slices.text())?;
         report.set("dataset", &slices.dataset);
         report.output(&stage.npy_dir);
-        failed += slices.count(Status::Failed);
-        rejected += slices.count(Status::Rejected);
     }
     report.write(common.report.as_deref())?;
-    outcome(failed, rejected)
+    outcome(|status| {
+        summary.count(status) + of_slices.as_ref().map_or(0, |slices| slices.count(status))
+    })
 }
 
 fn npz_to_npy(flags: &NpzToNpyFlags, common: &Common) -> anyhow::Result<()> {
@@ -95,5 +94,5 @@ fn npz_to_npy(flags: &NpzToNpyFlags, common: &Common) -> anyhow::Result<()> {
     }
     report.output(&run.npy_dir);
     report.write(common.report.as_deref())?;
-    outcome(summary.count(Status::Failed), summary.count(Status::Rejected))
+    outcome(|status| summary.count(status))
 }

@@ -8,6 +8,7 @@ mod list;
 mod lock;
 mod mark;
 pub mod outputs;
+mod regular;
 mod stamp;
 
 pub use atomic::{
@@ -15,4 +16,5 @@ pub use atomic::{
 };
 pub use lock::{FOLDER_IN_USE, FolderLock};
 pub use mark::{MARK, Mark};
+pub use regular::regular;
 pub use stamp::{Stamp, content_of, content_of_bytes};

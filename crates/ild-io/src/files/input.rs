@@ -174,11 +174,7 @@ pub(crate) fn check_promise(
 /// anything can hang. The file counts as read ([`ild_cli::inputs`]).
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     ild_cli::inputs::note(path);
-    let meta = fs::metadata(path).map_err(unreadable(path))?;
-    if !meta.is_file() {
-        let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(Error::refused(path, "a regular file", found, "name the file itself"));
-    }
+    let meta = ild_cli::regular(path).map_err(unreadable(path))??;
     if meta.len() == 0 {
         return Err(Error::refused(path, "a file with content", "an empty file", "copy it again"));
     }
