@@ -55,9 +55,9 @@ pub use config::{flags_of_table, save_resolved};
 pub use error::{FileError, Refusal, one_line};
 pub use exit::{Exit, Interrupted, ONLY_PARSE, Rejected, Usage, main, main_without_config};
 pub use files::{
-    FOLDER_IN_USE, FolderLock, MARK, Mark, Stamp, content_of, content_of_bytes, done, inputs,
-    outputs, regular, sweep_temporary, write_atomic, write_atomic_unsynced, write_bytes_atomic,
-    write_json_atomic,
+    FOLDER_IN_USE, FolderLock, MARK, Mark, Stamp, close_books, content_of, content_of_bytes, done,
+    inputs, outputs, regular, sweep_temporary, write_atomic, write_atomic_unsynced,
+    write_bytes_atomic, write_json_atomic,
 };
 pub use help_files::HELP_FILES;
 pub use interrupt::{interrupted, stop_if_interrupted};

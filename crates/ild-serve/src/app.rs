@@ -63,12 +63,15 @@ pub struct App {
 }
 
 impl App {
-    /// Finds the CTs, takes the folder of the masks and loads the model.
+    /// Finds the CTs, takes the folder of the masks and loads the model. This process keeps no books of
+    /// its files from then on ([`ild_cli::close_books`]).
     ///
     /// # Errors
     /// What any of these refuses.
     pub fn new(settings: Settings, common: &Common) -> anyhow::Result<Arc<Self>> {
         settings.require_safe()?;
+        // Nobody asks a server at its end what it has read and written.
+        ild_cli::close_books();
         let token = settings.token_file.as_deref();
         let token = token.map(|file| Token::read(file, settings.is_encrypted())).transpose()?;
         let folders = settings.folders()?;
@@ -76,8 +79,6 @@ impl App {
         let labels = Labels::hold(&folders.labels)?;
         let table = table(settings.labels.as_deref(), &folders.labels)?;
         let models = Models::load(&settings, common, table)?;
-        // What was read is no input of what is written from here on.
-        ild_cli::inputs::forget_all();
         let app = Self {
             hosts: Hosts::new(settings.address, &settings.hosts, &settings.origins),
             token,
@@ -94,7 +95,6 @@ impl App {
             worked: AtomicBool::new(true),
             settings,
         };
-        ild_cli::inputs::forget_all();
         Ok(Arc::new(app))
     }
 

@@ -155,15 +155,14 @@ pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// As [`write_atomic`], and when the value cannot be JSON (a path that is not UTF-8).
 pub fn write_json_atomic(path: &Path, value: &impl serde::Serialize) -> Result<(), FileError> {
-    let bytes = if veil::is_down() {
-        let mut value = serde_json::to_value(value).map_err(FileError::at(path, "written"))?;
+    write_atomic(path, |file| {
+        if !veil::is_down() {
+            return serde_json::to_writer_pretty(file, value);
+        }
+        let mut value = serde_json::to_value(value)?;
         veil::over_json(&mut value);
-        serde_json::to_vec_pretty(&value)
-    } else {
-        serde_json::to_vec_pretty(value)
-    };
-    let bytes = bytes.map_err(FileError::at(path, "written"))?;
-    write_bytes_atomic(path, &bytes)
+        serde_json::to_writer_pretty(file, &value)
+    })
 }
 
 /// Removes what a killed run may have left in `folder` and below it; returns how many files that
@@ -183,6 +182,11 @@ fn sweep_once(folder: &Path) {
     if swept.insert(folder.to_owned()) {
         let _ = sweep(folder, 0, NOT_YET_HELD);
     }
+}
+
+/// Forgets that `folder` was swept: it is no more.
+pub(super) fn forget(folder: &Path) {
+    SWEPT.lock().unwrap_or_else(PoisonError::into_inner).remove(folder);
 }
 
 fn sweep(folder: &Path, below: usize, at_least: Duration) -> io::Result<usize> {

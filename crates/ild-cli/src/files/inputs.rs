@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::outputs;
+use super::{books, outputs};
 use crate::{Refusal, Stamp};
 
 /// What was at a path when it was looked at.
@@ -37,6 +37,9 @@ fn book() -> std::sync::MutexGuard<'static, BTreeMap<PathBuf, Seen>> {
 /// Notes the file at `path`, or that there is none; called before it is opened. The first note
 /// counts, and what this process has written is no input.
 pub fn note(path: &Path) {
+    if books::are_closed() {
+        return;
+    }
     let mut book = book();
     if !book.contains_key(path) && !outputs::wrote(path) {
         let seen = match std::fs::metadata(path) {
@@ -58,6 +61,9 @@ pub fn is_file(path: &Path) -> bool {
 
 /// Notes that `folder` was listed and held these entries.
 pub fn note_listing<'a>(folder: &Path, entries: impl IntoIterator<Item = &'a Path>) {
+    if books::are_closed() {
+        return;
+    }
     let names = entries.into_iter().filter_map(Path::file_name).filter_map(visible);
     let mut names: Vec<String> = names.collect();
     names.sort();
@@ -74,9 +80,8 @@ pub fn forget(path: &Path) {
     book().remove(path);
 }
 
-/// Takes back every note: a program that lives on after a piece of work reads again, and anew, for
-/// the next.
-pub fn forget_all() {
+/// Takes back every note.
+pub(super) fn forget_all() {
     book().clear();
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::outputs::folder_of;
@@ -57,6 +57,21 @@ impl Line {
         Some((words.next()?.to_owned(), Self { bytes, changed_ns, content, writer }))
     }
 
+    /// Looks at the lines of the list at `path` that tell of the file called `name` (quoted as they do),
+    /// one after the other: a list of years takes no memory.
+    pub(super) fn each_of(path: &Path, name: &str, mut look: impl FnMut(&Self)) {
+        let Ok(file) = File::open(path) else { return };
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+            // A line that is cut short lacks the quote at the end of its name.
+            if line.ends_with(name.as_bytes())
+                && let Some((other, line)) = Self::parse(&String::from_utf8_lossy(&line))
+                && other == name
+            {
+                look(&line);
+            }
+        }
+    }
+
     pub(super) fn grows(&self) -> bool {
         self.changed_ns.is_none()
     }
@@ -71,8 +86,8 @@ pub(super) struct List {
 
 impl List {
     /// The lines that tell of the file called `name` (quoted as they do).
-    pub(super) fn of(&self, name: &str) -> Vec<Line> {
-        self.lines.get(name).cloned().unwrap_or_default()
+    pub(super) fn of(&self, name: &str) -> &[Line] {
+        self.lines.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Reads what was added since.

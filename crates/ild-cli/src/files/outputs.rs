@@ -16,7 +16,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::atomic::is_device;
 use super::list::{LIST, Line, List};
 use super::stamp::{content_of, content_of_first};
-use super::{faults, inputs};
+use super::{atomic, books, faults, inputs};
 use crate::{FileError, Refusal, Stamp};
 
 /// The name of this program in the lists.
@@ -85,7 +85,16 @@ pub fn note_finished(path: &Path) {
 
 /// Counts `path` among the outputs of this process, or among what it took away.
 pub(crate) fn note(path: &Path, there: bool) {
+    if books::are_closed() {
+        return;
+    }
     held(&WRITTEN).insert(path.to_owned(), there);
+}
+
+/// Forgets what was written, and what the lists say.
+pub(super) fn forget_all() {
+    held(&WRITTEN).clear();
+    held(&LISTS).clear();
 }
 
 /// Refuses a place where something lies that must not be replaced: a folder, a link, a file that
@@ -149,23 +158,32 @@ pub fn is_as_written(path: &Path) -> bool {
 /// Whether a line of a writer that counts tells of the file at `path` as it is now.
 fn tells_of(path: &Path, counts: impl Fn(&str) -> bool) -> bool {
     let (Some(now), Some(name)) = (Stamp::of(path), path.file_name()) else { return false };
-    let name = format!("{name:?}");
-    let mut lists = held(&LISTS);
-    let list = lists.entry(folder_of(path).to_owned()).or_default();
-    list.read_on(&folder_of(path).join(LIST));
-    let lines = list.of(&name);
-    drop(lists);
-    let fits = |line: &&Line| line.bytes == now.bytes || line.grows() && line.bytes <= now.bytes;
-    let lines: Vec<&Line> = lines.iter().filter(fits).filter(|line| counts(&line.writer)).collect();
-    if lines.iter().any(|line| line.changed_ns == Some(now.changed_ns)) {
-        return true;
-    }
+    let mut same_time = false;
     // Lines of one size are many where a file is written again and again.
-    let sizes: BTreeSet<u64> = lines.iter().map(|line| line.bytes).collect();
-    sizes.into_iter().any(|bytes| {
-        let content = content_of_first(path, bytes).ok();
-        lines.iter().any(|line| line.bytes == bytes && Some(&line.content) == content.as_ref())
-    })
+    let mut contents: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    each_line(folder_of(path), &format!("{name:?}"), |line| {
+        let fits = line.bytes == now.bytes || line.grows() && line.bytes <= now.bytes;
+        if fits && counts(&line.writer) {
+            same_time |= line.changed_ns == Some(now.changed_ns);
+            contents.entry(line.bytes).or_default().insert(line.content.clone());
+        }
+    });
+    let is_one = |(bytes, contents): (&u64, &BTreeSet<String>)| {
+        content_of_first(path, *bytes).is_ok_and(|content| contents.contains(&content))
+    };
+    same_time || contents.iter().any(is_one)
+}
+
+/// Looks at the lines of a folder's list that tell of the file called `name` (quoted as they do).
+fn each_line(folder: &Path, name: &str, look: impl FnMut(&Line)) {
+    let path = folder.join(LIST);
+    if books::are_closed() {
+        return Line::each_of(&path, name, look);
+    }
+    let mut lists = held(&LISTS);
+    let list = lists.entry(folder.to_owned()).or_default();
+    list.read_on(&path);
+    list.of(name).iter().for_each(look);
 }
 
 /// Refuses to take away a file that is somebody else's; nothing there, or nothing in it, is fine.
@@ -281,15 +299,10 @@ pub fn remove_folder(folder: &Path) -> Result<(), FileError> {
         remove(&path)?;
     }
     remove_empty(folder);
-    let_go(folder);
-    Ok(())
-}
-
-/// Forgets what is known of `folder`, whose files are finished and stay: for programs that live on. Its
-/// list is on the disk.
-pub fn let_go(folder: &Path) {
     held(&LISTS).remove(folder);
     held(&WRITTEN).retain(|path, _| !path.starts_with(folder));
+    atomic::forget(folder);
+    Ok(())
 }
 
 /// Lists that the file now at `now` will be called `path`. With `synced` the list is on the disk
@@ -410,6 +423,10 @@ mod tests {
         remove_folder(&inside).unwrap();
         assert!(!inside.exists() && !wrote(&inside.join("a")));
         fs::create_dir(&inside).unwrap();
+        let stray = File::create(inside.join(".ild-tmp-stray")).unwrap();
+        stray.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        write_bytes_atomic(&inside.join("a"), b"x").unwrap();
+        assert!(!inside.join(".ild-tmp-stray").exists(), "it is swept as a new one is");
         fs::write(inside.join("theirs"), b"x").unwrap();
         assert!(remove_folder(&inside).is_err() && inside.join("theirs").exists());
     }

@@ -99,6 +99,9 @@ function hold(tool) {
   $("stage").dataset.tool = tool;
 }
 
+// A slice as people count: from 1. Everything else, files and the server, counts from 0.
+const counted = (k) => k + 1;
+
 const others = () => ({ over_others: !$("keep").checked });
 
 async function marked() {
@@ -108,7 +111,7 @@ async function marked() {
   const view = await page.server.prompt({ label: page.label, k, box, points, object, ...others() });
   take(view);
   page.clickMs = performance.now() - start;
-  if (!view.note) panel.say(`slice ${k}: ${Math.round(page.clickMs)} ms`);
+  if (!view.note) panel.say(`slice ${counted(k)}: ${Math.round(page.clickMs)} ms`);
 }
 
 async function painted() {
@@ -199,7 +202,7 @@ function wire() {
   let later;
   viewer.onSlice = (k) => {
     marks.draw();
-    $("slice").textContent = `slice ${k} of ${(viewer.dims?.[2] ?? 1) - 1}`;
+    $("slice").textContent = `slice ${counted(k)} of ${viewer.dims?.[2] ?? 1}`;
     clearTimeout(later);
     later = setTimeout(() => page.id && page.server.look(k).catch(() => {}), 80);
   };

@@ -31,6 +31,7 @@ try {
 
   // A box on the ball, then a point outside it.
   await goTo([18, 34, 6]);
+  await tab.waitForFunction(() => document.getElementById("slice").textContent === "slice 7 of 10");
   await tab.keyboard.press("b");
   await drag([6, 22, 6], [30, 46, 6]);
   await steps(1);

@@ -10,7 +10,7 @@ use ild_io::cohort::{bare_case, read_mask};
 use ild_io::{Geometry, LabelMap, LabelTable, write_label_map_described};
 use serde::{Deserialize, Serialize};
 
-use super::{History, Made};
+use super::{History, Record};
 use crate::error::Answer;
 use crate::studies::safe_name;
 
@@ -29,7 +29,7 @@ pub struct Draft {
 /// What stands beside a mask on the disk.
 #[derive(Serialize, Deserialize)]
 struct Beside {
-    made: Vec<Made>,
+    made: Record,
 }
 
 /// Masks by case.
@@ -109,7 +109,6 @@ impl Drafts {
         if is_left {
             draft.accepted = None;
         }
-        ild_cli::inputs::forget_all();
         draft.saved = draft.history.revision();
         let mut all = self.all();
         let draft = all.entry(id.to_owned()).or_insert_with(|| Arc::new(Mutex::new(draft)));
@@ -142,8 +141,7 @@ impl Drafts {
             if draft.saved == revision {
                 return Ok(());
             }
-            let made: Vec<Made> = draft.history.made().collect();
-            (draft.map(), made, revision)
+            (draft.map(), draft.history.record(), revision)
         };
         let path = self.path(id);
         ild_cli::write_json_atomic(&path.with_file_name("draft.json"), &Beside { made })?;
@@ -224,7 +222,7 @@ mod tests {
     use ndarray::{Array2, Array3};
 
     use super::*;
-    use crate::draft::Runs;
+    use crate::draft::{Made, Runs};
 
     fn scan() -> Scan {
         let grid = Geometry::new([2, 3, 4], Affine::from_spacing_xyz_mm([1.0, 1.0, 2.0]));

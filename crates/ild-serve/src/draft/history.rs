@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array3, ArrayView3, Axis};
-use serde::{Deserialize, Serialize};
 
-use super::Runs;
+use super::{Made, Record, Runs};
 
 /// Steps that can be undone.
 const STEPS: usize = 100;
@@ -17,23 +16,6 @@ const STEP_BYTES: usize = 64 << 20;
 /// no more is told.
 const APART: u64 = 1 << 24;
 static BEGUN: AtomicU64 = AtomicU64::new(1);
-
-/// What somebody or the model did, for the record of the mask.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Made {
-    /// When, UTC.
-    pub when: String,
-    /// Who; empty where nobody said.
-    pub who: String,
-    /// `box`, `points`, `propagate`, `auto`, `paint`, `upload`, `clear`.
-    pub how: String,
-    /// The label's name, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// What the model was asked, in voxels of the axial arrays.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    pub prompt: serde_json::Value,
-}
 
 /// Slices before and after something was done.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +45,8 @@ pub struct History {
     revision: u64,
     undo: VecDeque<Step>,
     redo: Vec<Step>,
-    /// What was done before anything that can be undone, as JSON: a mask may be worked on for long.
-    settled: Vec<Box<str>>,
+    /// What was done before anything that can be undone.
+    settled: Record,
 }
 
 impl History {
@@ -77,16 +59,15 @@ impl History {
             revision: APART * BEGUN.fetch_add(1, Ordering::Relaxed),
             undo: VecDeque::new(),
             redo: Vec::new(),
-            settled: Vec::new(),
+            settled: Record::default(),
         }
     }
 
     /// A mask that was made before, with what is known of that.
     #[must_use]
-    pub fn of(labels: ArrayView3<u8>, settled: Vec<Made>) -> Self {
+    pub fn of(labels: ArrayView3<u8>, settled: Record) -> Self {
         let (depth, height, width) = labels.dim();
         let slices = labels.outer_iter().map(Runs::of).collect();
-        let settled = settled.iter().map(packed).collect();
         Self { slices, settled, ..Self::new([depth, height, width]) }
     }
 
@@ -135,9 +116,11 @@ impl History {
     }
 
     /// Everything that was done to it and not undone.
-    pub fn made(&self) -> impl Iterator<Item = Made> {
-        let settled = self.settled.iter().filter_map(|made| serde_json::from_str(made).ok());
-        settled.chain(self.undo.iter().map(|step| step.made.clone()))
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let mut record = self.settled.clone();
+        self.undo.iter().for_each(|step| record.push(&step.made));
+        record
     }
 
     /// The object that is still being prompted.
@@ -179,7 +162,7 @@ impl History {
         while self.undo.len() > STEPS || (bytes > STEP_BYTES && self.undo.len() > 1) {
             let Some(step) = self.undo.pop_front() else { break };
             bytes -= step.bytes();
-            self.settled.push(packed(&step.made));
+            self.settled.push(&step.made);
         }
     }
 
@@ -224,11 +207,6 @@ impl History {
     }
 }
 
-/// As JSON.
-fn packed(made: &Made) -> Box<str> {
-    serde_json::to_string(made).unwrap_or_default().into()
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::Array2;
@@ -250,7 +228,7 @@ mod tests {
     }
 
     fn how(history: &History) -> Vec<String> {
-        history.made().map(|made| made.how).collect()
+        history.record().iter().map(|made| made.how).collect()
     }
 
     #[test]
@@ -290,8 +268,9 @@ mod tests {
     fn many_steps_are_settled_and_stay_on_record() {
         let mut mask = History::new([1, 2, 3]);
         for i in 0..2 * STEPS {
-            mask.change(made("a"), None, [(0, full((i % 7) as u8 + 1))]);
+            mask.change(made(&format!("{i}\n")), None, [(0, full((i % 7) as u8 + 1))]);
         }
-        assert_eq!((mask.steps(), mask.made().count()), ([STEPS, 0], 2 * STEPS));
+        assert_eq!(mask.steps(), [STEPS, 0]);
+        assert!(mask.record().iter().eq((0..2 * STEPS).map(|i| made(&format!("{i}\n")))));
     }
 }

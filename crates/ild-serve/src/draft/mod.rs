@@ -3,14 +3,17 @@
 //!
 //! ```text
 //! runs      a slice
+//! record    what was done to it
 //! history   a mask and how it came to be what it is
 //! drafts    all masks that are worked on, by case
 //! ```
 
 mod drafts;
 mod history;
+mod record;
 mod runs;
 
 pub use drafts::{Draft, Drafts, held};
-pub use history::{History, Made};
+pub use history::History;
+pub use record::{Made, Record};
 pub use runs::Runs;

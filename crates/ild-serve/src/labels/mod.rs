@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use ild_cli::FolderLock;
 use ild_infer::Engine;
+use ild_infer::model::engine::Origin;
 use ild_infer::output::viewers;
 use ild_io::{LabelMap, LabelTable, write_label_map_described};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::draft::Made;
+use crate::draft::Record;
 use crate::error::Answer;
 
 /// Hidden, so that no program takes what is in it for cases.
@@ -34,7 +36,7 @@ pub struct Accepted<'a> {
     /// Who accepts it; empty where nobody said.
     pub who: &'a str,
     /// How it came to be.
-    pub made: Vec<Made>,
+    pub made: Record,
 }
 
 impl Labels {
@@ -59,10 +61,16 @@ impl Labels {
         std::fs::metadata(self.path(case)).ok()?.modified().ok()
     }
 
-    /// What stands beside the mask of a case.
+    /// Who accepted the mask of a case, and when, as it stands beside it.
     #[must_use]
-    pub fn about(&self, case: &str) -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(self.folder.join(format!("{case}.json"))).ok()?).ok()
+    pub fn accepted(&self, case: &str) -> Option<Value> {
+        #[derive(Deserialize)]
+        struct Beside {
+            #[serde(default)]
+            accepted: Value,
+        }
+        let bytes = std::fs::read(self.folder.join(format!("{case}.json"))).ok()?;
+        serde_json::from_slice(&bytes).ok().map(|Beside { accepted }| accepted)
     }
 
     /// Puts a mask in its place. What was there, whoever wrote it, is kept; a server that is killed
@@ -79,8 +87,7 @@ impl Labels {
             let name = file.file_name().unwrap_or_default();
             ild_cli::outputs::keep_aside(&file, &aside.join(name))?;
         }
-        ild_cli::outputs::let_go(&aside);
-        ild_cli::write_json_atomic(&beside("json"), &about(&it, table, engine))?;
+        ild_cli::write_json_atomic(&beside("json"), &About::of(&it, table, engine))?;
         let colors = viewers::slicer_colors(table);
         ild_cli::write_bytes_atomic(&beside("ctbl"), colors.as_bytes())?;
         let colors = viewers::itksnap_labels(table);
@@ -100,32 +107,48 @@ impl Labels {
 }
 
 /// What stands beside a mask; `label_table` and `model` as `ild-infer` writes them.
-fn about(it: &Accepted, table: &LabelTable, engine: &Engine) -> Value {
-    let mut counts = [0u64; 256];
-    it.map.labels.iter().for_each(|&id| counts[usize::from(id)] += 1);
-    let ml = it.map.geometry.voxel_volume_ml();
-    let rows = it.map.ids().into_iter().map(|id| {
-        let voxels = counts[usize::from(id)];
-        json!({ "id": id, "name": table.name(id), "color": table.color(id), "voxels": voxels, "volume_ml": voxels as f64 * ml })
-    });
-    let by_itself = !it.made.is_empty() && it.made.iter().all(|made| made.how == "auto");
-    json!({
-        "case": it.case,
-        "program": format!("ild-serve {}", env!("CARGO_PKG_VERSION")),
-        "accepted": { "when": clock::now(), "who": it.who },
-        "prompt": {
-            "kind": if by_itself { "automatic" } else { "drawn" },
-            "ground_truth_used": false,
-            "stamp": "accepted by a person in ild-serve",
-        },
-        "made": it.made,
-        "model": engine.origin,
-        "labels": rows.collect::<Vec<_>>(),
-        "label_table": table,
-        "grid": {
-            "shape_zyx": it.map.geometry.shape_zyx,
-            "spacing_xyz_mm": it.map.geometry.spacing_xyz_mm,
-            "stored": it.map.geometry.stored_codes(),
-        },
-    })
+#[derive(Serialize)]
+struct About<'a> {
+    case: &'a str,
+    program: String,
+    accepted: Value,
+    prompt: Value,
+    made: &'a Record,
+    model: &'a Origin,
+    labels: Vec<Value>,
+    label_table: &'a LabelTable,
+    grid: Value,
+}
+
+impl<'a> About<'a> {
+    fn of(it: &'a Accepted, table: &'a LabelTable, engine: &'a Engine) -> Self {
+        let mut counts = [0u64; 256];
+        it.map.labels.iter().for_each(|&id| counts[usize::from(id)] += 1);
+        let ml = it.map.geometry.voxel_volume_ml();
+        let rows = it.map.ids().into_iter().map(|id| {
+            let voxels = counts[usize::from(id)];
+            json!({ "id": id, "name": table.name(id), "color": table.color(id), "voxels": voxels, "volume_ml": voxels as f64 * ml })
+        });
+        let mut ways = it.made.iter().map(|made| made.how).peekable();
+        let by_itself = ways.peek().is_some() && ways.all(|how| how == "auto");
+        Self {
+            case: it.case,
+            program: format!("ild-serve {}", env!("CARGO_PKG_VERSION")),
+            accepted: json!({ "when": clock::now(), "who": it.who }),
+            prompt: json!({
+                "kind": if by_itself { "automatic" } else { "drawn" },
+                "ground_truth_used": false,
+                "stamp": "accepted by a person in ild-serve",
+            }),
+            made: &it.made,
+            model: &engine.origin,
+            labels: rows.collect(),
+            label_table: table,
+            grid: json!({
+                "shape_zyx": it.map.geometry.shape_zyx,
+                "spacing_xyz_mm": it.map.geometry.spacing_xyz_mm,
+                "stored": it.map.geometry.stored_codes(),
+            }),
+        }
+    }
 }

@@ -39,9 +39,7 @@ impl Models {
         context.labels = if self.finds() { None } else { Some(self.table) };
         let table = self.table;
         let done = self.long.ask(move || {
-            let done = context.segment(&case, &progress);
-            ild_cli::inputs::forget_all();
-            let done = done?;
+            let done = context.segment(&case, &progress)?;
             let scan = done.scan;
             let labels = scan.placement.in_ct(done.merger.labels);
             let labels = under(table, labels, &scan.label_table, &case.path)?;

@@ -142,9 +142,7 @@ impl Models {
             if let Some(open) = cases.get(&case.id) {
                 return Ok(open);
             }
-            let scan = context.read(&case);
-            ild_cli::inputs::forget_all();
-            let open = Arc::new(OpenCase::new(engine, scan?, store));
+            let open = Arc::new(OpenCase::new(engine, context.read(&case)?, store));
             cases.keep(&case.id, &open);
             Ok::<_, Problem>(open)
         });

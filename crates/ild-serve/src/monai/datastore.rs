@@ -68,9 +68,7 @@ fn bytes_of(study: &Study, path: &FilePath) -> Answer<Vec<u8>> {
     if !study.case.is_dicom() && text.ends_with(".nii.gz") {
         return std::fs::read(path).map_err(|error| Problem::failed(error.to_string()));
     }
-    let ct = read_volume(path);
-    ild_cli::inputs::forget_all();
-    Ok(volume_bytes(FilePath::new("ct.nii.gz"), &ct?)?)
+    Ok(volume_bytes(FilePath::new("ct.nii.gz"), &read_volume(path)?)?)
 }
 
 /// An accepted mask; `original`, which viewers ask for too, is none of ours.
@@ -113,11 +111,7 @@ pub async fn add(
     let file = form.only_file()?.to_owned();
     let path = app.studies.folders().images.join(format!("{id}_0000.nii.gz"));
     let place = path.clone();
-    let kept = tokio::task::spawn_blocking(move || {
-        let ct = read_volume(&file);
-        ild_cli::inputs::forget_all();
-        write_volume(&place, &ct?)
-    });
+    let kept = tokio::task::spawn_blocking(move || write_volume(&place, &read_volume(&file)?));
     kept.await.map_err(|error| Problem::failed(error.to_string()))??;
     let case = CaseFile { id: id.clone(), path };
     app.studies.add(Study { id: id.clone(), case, series: None });
@@ -146,8 +140,7 @@ pub async fn save(
     let (all, id) = (Arc::clone(&app), study.id.clone());
     let done = tokio::task::spawn_blocking(move || {
         let table = all.models.table();
-        let map = mask(&file, names, table)?.on_grid_of(&file, "mask", "CT", case.scan().grid());
-        ild_cli::inputs::forget_all();
+        let map = mask(&file, names, table)?.on_grid_of(&file, "mask", "CT", case.scan().grid())?;
         let made = Made {
             when: clock::now(),
             who: who.clone(),
@@ -155,7 +148,8 @@ pub async fn save(
             label: None,
             prompt: json!({ "model": form.params["model"] }),
         };
-        let accepted = Accepted { case: &id, map: map?, who: &who, made: vec![made] };
+        let made = std::iter::once(made).collect();
+        let accepted = Accepted { case: &id, map, who: &who, made };
         all.labels.accept(accepted, table, all.models.engine())?;
         // The page begins from what was accepted, unless somebody is at work there.
         if all.drafts.is_left(&id) { Ok(()) } else { all.drafts.forget(&id) }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Caller;
 use super::cases::{accepted_at, blocking, working};
 use crate::app::App;
-use crate::draft::{Made, held};
+use crate::draft::held;
 use crate::error::{Answer, Problem};
 use crate::json::Json;
 use crate::labels::Accepted;
@@ -45,7 +45,7 @@ pub async fn accept(
                 "the mask has changed since it was shown to you; look at it once more and accept",
             ));
         }
-        (draft.map(), draft.history.made().collect::<Vec<Made>>())
+        (draft.map(), draft.history.record())
     };
     let now = accepted_at(&app, &id);
     if now != wish.accepted && !wish.replace {

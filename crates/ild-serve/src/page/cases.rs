@@ -91,7 +91,7 @@ pub async fn open(
         "notes": scan.notes,
         "dicom": app.studies.get(&id)?.case.is_dicom(),
         "accepted": accepted_at(&app, &id),
-        "about": app.labels.about(&id).map(|about| about["accepted"].clone()),
+        "about": app.labels.accepted(&id),
         "earlier": app.labels.earlier(&id),
         "view": view,
     })))

@@ -25,12 +25,7 @@ pub async fn dicom_seg(
             "this case is no DICOM series, so there is nothing that a Segmentation could refer to",
         ));
     }
-    let bytes = blocking(move || {
-        let made = made(&app, &study);
-        // What was read is no input of the next mask that is accepted.
-        ild_cli::inputs::forget_all();
-        made
-    });
+    let bytes = blocking(move || made(&app, &study));
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/dicom")),
         (

@@ -60,9 +60,7 @@ impl Studies {
     /// As [`Studies::find`].
     pub fn look_again(&self) -> Answer<()> {
         self.take(find_cases(&self.folders.studies, &self.suffix)?);
-        self.look_at_uploads()?;
-        ild_cli::inputs::forget_all();
-        Ok(())
+        Ok(self.look_at_uploads()?)
     }
 
     fn look_at_uploads(&self) -> ild_infer::Result<()> {

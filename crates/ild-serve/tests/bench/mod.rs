@@ -87,9 +87,9 @@ impl Bench {
     }
 }
 
-/// A server that runs until it is dropped.
+/// A server that runs until it is dropped, or one in this process.
 pub struct Server {
-    child: Child,
+    child: Option<Child>,
     pub address: String,
 }
 
@@ -100,11 +100,19 @@ impl Server {
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit_once("://").map(|(_, address)| address.to_owned());
         let address = address.unwrap_or_else(|| panic!("it did not start: {line}"));
-        Self { child, address }
+        Self { child: Some(child), address }
+    }
+
+    pub fn at(address: std::net::SocketAddr) -> Self {
+        Self { child: None, address: address.to_string() }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("a process of its own")
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().expect("a process of its own").id()
     }
 
     pub fn url(&self) -> String {
@@ -113,14 +121,14 @@ impl Server {
 
     /// Asks it to stop, as Ctrl-C does, and says how it ended.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         Command::new("kill").args(["-INT", &pid]).status().unwrap();
-        self.child.wait().unwrap().code()
+        self.child().wait().unwrap().code()
     }
 
     /// Waits until it has ended by itself.
     pub fn ended(mut self) {
-        self.child.wait().unwrap();
+        self.child().wait().unwrap();
     }
 
     pub fn ask(&self, method: &str, path: &str) -> Reply {
@@ -179,8 +187,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
