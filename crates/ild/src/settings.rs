@@ -27,7 +27,9 @@ impl Settings {
             let refuse = |wish: &str, error: &dyn std::fmt::Display| {
                 Usage(format!("{}: expected {wish}, found: {error}", file.display()))
             };
-            let text = std::fs::read_to_string(file)
+            let text = ild_cli::regular(file)
+                .and_then(|found| found.map_err(std::io::Error::other))
+                .and_then(|_| std::fs::read_to_string(file))
                 .map_err(|error| refuse("a readable TOML file", &error))?;
             let tables: Table = toml::from_str(&text).map_err(|error| refuse("TOML", &error))?;
             for (name, value) in tables {

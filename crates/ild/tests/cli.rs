@@ -53,3 +53,15 @@ fn a_relative_config_is_read_from_where_the_user_is() {
     assert_eq!(done.status.code(), Some(2));
     assert!(text(&done.stderr).contains("your.toml: expected a readable TOML file"));
 }
+
+#[cfg(unix)]
+#[test]
+fn settings_from_a_pipe_are_refused_without_waiting() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let done = ild(folder.path(), &["settings", "--config", "pipe.toml"]);
+    assert_eq!(done.status.code(), Some(2));
+    let said = text(&done.stderr);
+    assert!(said.contains("expected a regular file, found a pipe, socket or device"), "{said}");
+}
