@@ -6,6 +6,7 @@
 //! packed projection.
 
 mod backward;
+mod few_keys;
 mod forward;
 mod scores;
 mod source;
