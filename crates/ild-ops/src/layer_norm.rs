@@ -161,6 +161,9 @@ impl<T: Operand> Forward<'_, T> {
         let x = &self.x[first * channels..(first + R) * channels];
         let out = &mut self.out[first * width..(first + R) * width];
         let (means, scales) = moments::<I, R>(x, self.eps);
+        for row in out.chunks_exact_mut(width) {
+            row[channels..].fill(T::default());
+        }
         for (c, count) in registers::<I>(channels) {
             let (weight, bias) = (load::<I>(self.weight, c, count), load::<I>(self.bias, c, count));
             for r in 0..R {

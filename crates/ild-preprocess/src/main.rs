@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ild_cli::{Common, RunReport};
+use ild_preprocess::Error;
 use ild_preprocess::flags::{NiiToNpzFlags, NpzToNpyFlags, outcome};
-use ild_preprocess::{Error, Status};
 
 /// Raw chest CT and lesion labels → the arrays that training and inference read.
 #[derive(Parser)]

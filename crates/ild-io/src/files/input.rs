@@ -1,7 +1,7 @@
 //! Opening files that nobody vouches for: only regular files, gzip recognised by content, never
 //! more bytes than promised.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@
 //! kernel with one of these types only where it found the instructions.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 use half::bf16;
 
@@ -243,7 +244,8 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
         // SAFETY: the module's promise, and `BF16`'s; a register of words is one of bf16.
         unsafe {
             if BF16 {
-                return _mm512_dpbf16_ps(sum, std::mem::transmute(a), std::mem::transmute(b));
+                let (a, b) = (transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b));
+                return _mm512_dpbf16_ps(sum, a, b);
             }
             let sum = Self::mul_add(Self::upper(a), Self::upper(b), sum);
             Self::mul_add(Self::lower(a), Self::lower(b), sum)
@@ -263,8 +265,8 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
     unsafe fn store_bf16(to: *mut bf16, value: __m512, count: usize) {
         // SAFETY: the caller's promise, and `BF16`'s; masked lanes are not written.
         unsafe {
-            let numbers: __m256i = if BF16 {
-                std::mem::transmute(_mm512_cvtneps_pbh(value))
+            let numbers = if BF16 {
+                transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value))
             } else {
                 let rounded = _mm512_castps_si512(Self::round_to_bf16(value));
                 _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
