@@ -219,3 +219,21 @@ impl Kernel for Backward<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::*;
+
+    #[test]
+    fn zeros_stand_between_rows_of_an_odd_width() {
+        let x: Vec<f32> = (0..15).map(|i| i as f32).collect(); // five rows: four, and one
+        let mut rows = [bf16::NAN; 20];
+        normalise(&x, [&[1.0; 3], &[0.5; 3]], 1e-6, &mut rows);
+        for row in rows.chunks_exact(4) {
+            assert_eq!(row[1], bf16::from_f32(0.5));
+            assert_eq!(row[3], bf16::ZERO);
+        }
+    }
+}
