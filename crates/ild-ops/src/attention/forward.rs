@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::few_keys;
 use super::scores::{PEAKS, Peaks, Scores};
 use super::source::{Part, Source};
 use super::{KEYS, SCORES_ROW};
@@ -24,9 +23,6 @@ pub(super) fn forward<S: Source, T: Scores>(
     out: &mut [f32],
     log_sums: Option<&mut Vec<f32>>,
 ) {
-    if log_sums.is_none() && few_keys::fits(source) {
-        return few_keys::attend(source, scale, out);
-    }
     let (queries, _) = source.sizes();
     let out = Shared::new(out);
     let mut unwanted = Vec::new();

@@ -6,7 +6,6 @@
 //! packed projection.
 
 mod backward;
-mod few_keys;
 mod forward;
 mod scores;
 mod source;
