@@ -71,8 +71,8 @@ fn config_path(args: &[OsString]) -> Option<OsString> {
 
 /// The table `name` of a TOML file; `None` when the file has no such table.
 fn read_table(file: &Path, name: &str) -> anyhow::Result<Option<Table>> {
-    if std::fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
-        bail!("{}: expected a TOML file, found a folder, pipe or device", file.display());
+    if let Ok(Err(refusal)) = crate::regular(file) {
+        bail!(refusal.expected("a TOML file"));
     }
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{}: expected a TOML file", file.display()))?;

@@ -10,11 +10,7 @@ use crate::{Error, Result};
 /// and devices are refused before anything can hang.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
     ild_cli::inputs::note(path);
-    let meta = path.metadata().map_err(Error::unreadable(path))?;
-    if !meta.is_file() {
-        let found = if meta.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(Error::refused(path, "a regular file", found, "name the file itself"));
-    }
+    ild_cli::regular(path).map_err(Error::unreadable(path))??;
     File::open(path).map_err(Error::unreadable(path))
 }
 

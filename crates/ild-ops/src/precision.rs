@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::gpu;
-use super::isa::{bf16_available, bf16_is_fast, f16_available};
+use super::isa::{bf16_is_fast, f16_available};
 
 /// What the image encoder computes in. Weights, sums, the decoder and every result are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
@@ -62,8 +62,8 @@ impl PrecisionWish {
             (Self::Half, Precision::F32) => Some(
                 "precision half: no precision below f32 is known to be faster on this processor, so this is f32",
             ),
-            (_, Precision::Bf16) if device.is_cpu() && !bf16_available() => Some(
-                "precision bf16: this processor has no instruction for its products; the numbers are the same as elsewhere, but f32 is faster",
+            (_, Precision::Bf16) if device.is_cpu() && !bf16_is_fast() => Some(
+                "precision bf16: its products are not faster than f32's on this processor (AMD's with AVX512-BF16 are known for it); the numbers are the same everywhere",
             ),
             _ => None,
         }
