@@ -354,10 +354,10 @@ pub fn outcome(count: impl Fn(Status) -> usize) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let skipped = count(Status::Skipped);
-    if skipped > 0 && count(Status::Written) + count(Status::Unchanged) == 0 {
+    if count(Status::Skipped) > 0 && count(Status::Written) + count(Status::Unchanged) == 0 {
+        let next = "give labels that hold something, or lower what drops it";
         return Err(ild_cli::Rejected(format!(
-            "nothing was made of {skipped} cases, for the reasons above; give labels that hold something, or lower what drops it"
+            "nothing was made of any case, for the reasons above; {next}"
         ))
         .into());
     }
