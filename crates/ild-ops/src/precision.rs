@@ -63,7 +63,7 @@ impl PrecisionWish {
                 "precision half: no precision below f32 is known to be faster on this processor, so this is f32",
             ),
             (_, Precision::Bf16) if device.is_cpu() && !bf16_is_fast() => Some(
-                "precision bf16: its products are not faster than f32's on this processor (AMD's with AVX512-BF16 are known for it); the numbers are the same everywhere",
+                "precision bf16: its products are not faster than f32's on this processor (AMD's with AVX512-BF16 are known for it)",
             ),
             _ => None,
         }

@@ -12,7 +12,7 @@ const F16: f64 = 6e-3;
 
 /// The same in bf16, whose operands are off by at most 2⁻⁹ = 2e-3 of themselves, 1e-3 on average;
 /// sums lose nothing.
-const BF16: f64 = 6.5e-3;
+const BF16: f64 = 6e-3;
 
 /// The instruction set is chosen once in a process, so each lesser one gets a process of its own.
 #[test]
